@@ -1,0 +1,15 @@
+# Each target does its own set-up; see README.md.
+.PHONY: setup quickstart test lint
+PY = .venv/bin/python
+
+setup:
+	@bash tools/dev/setup_env.sh
+
+quickstart: setup
+	@$(PY) -W ignore tools/quickstart.py
+
+test: setup
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n $${TEST_WORKERS:-2} $(ARGS)
+
+lint: setup
+	@$(PY) -m ruff check .

@@ -1,0 +1,32 @@
+# Synthetic scenes in the format of iSAID, in 128 px crops, with an unlabeled pool; made by tools/quickstart.py.
+_base_ = ['./isaid.py']
+data_root = 'data/quickstart'
+crop_size = (128, 128)
+weak_view = [
+    dict(type='s5_mm.RandomRescale', ratio_range=(0.5, 2.0)),
+    dict(type='RandomCrop', crop_size=crop_size),
+    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+    dict(type='RandomFlip', prob=0.5, direction='vertical'),
+]
+labeled_pipeline = [
+    dict(type='s5_mm.LoadImage'),
+    dict(type='s5_mm.LoadLabels'),
+    *weak_view,
+    dict(type='PackSegInputs'),
+]
+unlabeled_pipeline = [
+    dict(type='s5_mm.LoadImage'),
+    dict(type='s5_mm.UnlabeledMask'),
+    *weak_view,
+    dict(type='PackSegInputs', meta_keys=('img_path', 'ori_shape', 'img_shape', 'unreadable')),
+]
+unlabeled = dict(type='s5_mm.UnlabeledDataset', source=f'{data_root}/unlabeled', pipeline=unlabeled_pipeline)
+
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=1,
+    pin_memory=False,
+    sampler=dict(per_batch=dict(labeled=8)),
+    dataset=dict(sources=dict(labeled=dict(data_root=f'{data_root}/isaid', pipeline=labeled_pipeline))))
+val_dataloader = dict(batch_size=16, num_workers=1, dataset=dict(data_root=f'{data_root}/isaid'))
+test_dataloader = val_dataloader

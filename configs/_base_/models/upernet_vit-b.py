@@ -1,0 +1,31 @@
+# ViT-B with a feature pyramid and UperNet, as S5 trains it at 512 px on 16 iSAID classes.
+data_preprocessor = dict(
+    type='SegDataPreProcessor',
+    mean=[123.675, 116.28, 103.53],
+    std=[58.395, 57.12, 57.375],
+    bgr_to_rgb=True,
+    pad_val=0,
+    seg_pad_val=255,
+    size=(512, 512))
+model = dict(
+    type='EncoderDecoder',
+    data_preprocessor=data_preprocessor,
+    backbone=dict(
+        type='s5_mm.ViT',
+        arch='base',
+        img_size=512,
+        drop_path_rate=0.1,
+        with_cp=True,
+        init_cfg=dict(type='Pretrained', checkpoint='pretrain/mae_vit-b_millionaid.pth')),
+    decode_head=dict(
+        type='s5_mm.UPerHead',
+        in_channels=[768, 768, 768, 768],
+        in_index=[0, 1, 2, 3],
+        pool_scales=(1, 2, 3, 6),
+        channels=256,
+        dropout_ratio=0.1,
+        num_classes=16,
+        norm_cfg=dict(type='SyncBN', requires_grad=True),
+        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, avg_non_ignore=True)),
+    train_cfg=dict(),
+    test_cfg=dict(mode='whole'))

@@ -1,0 +1,60 @@
+"""Whole files or none: atomic writes, and settings that must not change under a data set."""
+
+import json
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+SETTINGS_NAME = 'synthetic.json'
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes under a temporary name and renames, so that a file that exists is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'.{path.name}.{os.getpid()}.part')
+    partial.write_bytes(content)
+    os.replace(partial, path)
+
+
+def write_image(path: Path, image: np.ndarray, jpeg_quality: int = 95) -> None:
+    """Writes (H, W, 3) uint8 RGB as PNG or JPEG, by suffix.
+
+    Raises:
+        OSError: If OpenCV cannot encode the picture.
+    """
+    options = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality] if path.suffix == '.jpg' else [cv2.IMWRITE_PNG_COMPRESSION, 3]
+    done, content = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    if not done:
+        raise OSError(f'cannot encode {path} ({image.shape}, {image.dtype})')
+    write_bytes(path, content.tobytes())
+
+
+def keep_settings(folder: Path, settings: dict) -> None:
+    """Stores the settings of a data set, or makes sure that a second run has the same.
+
+    Raises:
+        ValueError: If the folder was made with other settings, or holds files of another origin.
+    """
+    path = folder / SETTINGS_NAME
+    settings = json.loads(json.dumps(settings))
+    if path.exists():
+        found = json.loads(path.read_text())
+        changed = [
+            f'{key}: {found.get(key)!r} there, {settings.get(key)!r} now'
+            for key in sorted(found.keys() | settings.keys())
+            if found.get(key) != settings.get(key)
+        ]
+        if changed:
+            raise ValueError(
+                f'{folder} was made with other settings ({"; ".join(changed)}); '
+                'repeat these to go on with it, or choose another folder'
+            )
+        return
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(
+            f'{folder} is no empty folder and has no {SETTINGS_NAME}, so it was not made by this command; '
+            'choose another folder'
+        )
+    write_bytes(path, (json.dumps(settings, indent=2) + '\n').encode())

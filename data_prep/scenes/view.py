@@ -1,0 +1,27 @@
+"""Where and how finely a sensor looks at a scene."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .styles import Style
+
+
+@dataclass(frozen=True)
+class View:
+    """Where the sensor looks: the origin is the middle of the image, turned by ``angle``."""
+
+    size: int
+    gsd: float
+    angle: float
+
+    def to_pixels(self, points: np.ndarray, scale: float = 1.0) -> np.ndarray:
+        """(N, 2) metres to pixels, times ``scale`` where the canvas is finer than the image."""
+        c, s = np.cos(self.angle), np.sin(self.angle)
+        turned = points @ np.array([(c, s), (-s, c)])
+        return (turned / self.gsd + self.size / 2) * scale
+
+
+def draw_view(rng: np.random.Generator, style: Style, size: int) -> View:
+    """Draws the ground resolution within the style and a direction."""
+    return View(size, float(rng.uniform(*style.gsd)), float(rng.uniform(0, 2 * np.pi)))

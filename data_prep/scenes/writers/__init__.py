@@ -1,0 +1,1 @@
+"""One module a benchmark: a table from scene classes to its ids or colours, and its file layout."""

@@ -1,0 +1,57 @@
+"""iSAID on disk: an image and two masks, in the naming of the iSAID development kit."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ..classes import CLASS_ID, SCENE_CLASSES
+from ..files import write_image
+from ..render import Picture
+
+# Colour (RGB) of each scene class; land cover is iSAID's black background.
+ISAID_COLOURS = {
+    'ship': (0, 0, 63),
+    'storage_tank': (0, 63, 63),
+    'baseball_diamond': (0, 63, 0),
+    'tennis_court': (0, 63, 127),
+    'basketball_court': (0, 63, 191),
+    'ground_track_field': (0, 63, 255),
+    'bridge': (0, 127, 63),
+    'large_vehicle': (0, 127, 127),
+    'small_vehicle': (0, 0, 127),
+    'helicopter': (0, 0, 191),
+    'swimming_pool': (0, 0, 255),
+    'roundabout': (0, 191, 127),
+    'soccer_field': (0, 127, 191),
+    'plane': (0, 127, 255),
+    'harbor': (0, 100, 155),
+}
+_TABLE = np.zeros((len(SCENE_CLASSES), 3), np.uint8)
+for _name, _colour in ISAID_COLOURS.items():
+    _TABLE[CLASS_ID[_name]] = _colour
+
+
+def instance_colours(count: int) -> np.ndarray:
+    """Distinct colours (count + 1, 3) uint8 for object numbers: 0 is black, channels are multiples of 5 as in iSAID.
+
+    Raises:
+        ValueError: If there are more objects than such colours.
+    """
+    if count >= 51**3:
+        raise ValueError(f'{count} objects in one image; instance masks have room for {51**3 - 1}')
+    code = np.arange(count + 1) * 7919 % 51**3  # coprime with 51**3, so all codes differ
+    return (np.stack([code // 51**2, code // 51 % 51, code % 51], 1) * 5).astype(np.uint8)
+
+
+def isaid_paths(folder: Path, split: str, name: str) -> tuple[Path, Path, Path]:
+    """Image, semantic and instance file of one picture."""
+    images = folder / split / 'images'
+    return images / f'{name}.png', images / f'{name}_instance_color_RGB.png', images / f'{name}_instance_id_RGB.png'
+
+
+def write_isaid(picture: Picture, folder: Path, split: str, name: str) -> None:
+    """Writes the masks first and the image last, so that an image that exists is a finished sample."""
+    image, semantic, instance = isaid_paths(folder, split, name)
+    write_image(semantic, _TABLE[picture.classes])
+    write_image(instance, instance_colours(int(picture.instances.max()))[picture.instances])
+    write_image(image, picture.image)

@@ -1,0 +1,17 @@
+"""Semi-supervised pre-training and multi-dataset fine-tuning for remote sensing, on OpenMMLab.
+
+Importing the package registers its classes under the scope ``s5_mm``; a config does that with
+``custom_imports=dict(imports=['s5_mm'], allow_failed_imports=False)``.
+"""
+import contextlib
+import sys
+
+from .dependencies import check_dependencies
+from .version import __version__
+
+# mmseg and mmpretrain print about optional parts when imported, but standard output is for the results of tools.
+with contextlib.redirect_stdout(sys.stderr):
+    check_dependencies()
+    from . import checkpoints, datasets, engine, evaluation, models
+
+__all__ = ['__version__', 'checkpoints', 'datasets', 'engine', 'evaluation', 'models']

@@ -1,0 +1,3 @@
+from .model_stats import ModelStats, count_model, input_size
+
+__all__ = ['ModelStats', 'count_model', 'input_size']

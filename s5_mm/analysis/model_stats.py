@@ -1,0 +1,87 @@
+"""Parameters and multiply-adds of a model, from its config alone."""
+from typing import NamedTuple
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from torch.utils.flop_counter import FlopCounterMode
+
+from s5_mm.registry import MODELS
+
+SIDE_PARTS = ('auxiliary_head', )
+
+
+class ModelStats(NamedTuple):
+    """Size and cost of a model.
+
+    Attributes:
+        parameters: All trainable and frozen numbers.
+        encoder: Those of the backbone.
+        decoder: Those of everything behind it that is needed to predict (neck, heads).
+        multiply_adds: Of one image, in convolutions, linear layers and attention.
+        size: Height and width of that image.
+    """
+
+    parameters: int
+    encoder: int
+    decoder: int
+    multiply_adds: int
+    size: tuple[int, int]
+
+    def as_dict(self) -> dict:
+        """The figures with rounded ones beside them: parameters in millions, multiply-adds in thousand millions."""
+        return dict(
+            parameters=self.parameters,
+            parameters_m=round(self.parameters / 1e6, 1),
+            encoder=self.encoder,
+            encoder_m=round(self.encoder / 1e6, 1),
+            decoder=self.decoder,
+            decoder_m=round(self.decoder / 1e6, 1),
+            multiply_adds=self.multiply_adds,
+            multiply_adds_g=round(self.multiply_adds / 1e9, 1),
+            size=list(self.size))
+
+
+def count_model(cfg: Config, size: tuple[int, int]) -> ModelStats:
+    """Count a model without its weights: nothing is allocated, no checkpoint is needed.
+
+    Of a training wrapper such as :class:`s5_mm.FixMatchSegmentor` the network inside is counted. Multiply-adds are half
+    the operations that torch's counter sees, which knows the matrix products inside ``scaled_dot_product_attention``.
+
+    Args:
+        cfg: A whole config.
+        size: Height and width of the image in pixels.
+
+    Raises:
+        ValueError: The config has no model, or the model does not take images of that size.
+    """
+    if 'model' not in cfg:
+        raise ValueError(f'{cfg.filename} has no model; give the config of a training run.')
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    network = cfg.model.get('segmentor', cfg.model)
+    with torch.device('meta'):
+        model = MODELS.build(network).eval()
+        image = torch.empty(1, 3, *size)
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        model(image, mode='tensor')
+    parts = {name: sum(parameter.numel() for parameter in part.parameters()) for name, part in model.named_children()}
+    decoder = sum(number for name, number in parts.items() if name not in ('backbone', *SIDE_PARTS))
+    return ModelStats(sum(parts.values()), parts['backbone'], decoder, counter.get_total_flops() // 2, tuple(size))
+
+
+def input_size(cfg: Config) -> tuple[int, int]:
+    """Height and width at which a config trains.
+
+    Args:
+        cfg: A whole config.
+
+    Raises:
+        ValueError: Neither the model's data preprocessor nor ``crop_size`` says it.
+    """
+    preprocessor = cfg.model.get('data_preprocessor') or {}
+    size = preprocessor.get('size') or cfg.get('crop_size')
+    if size is None:
+        raise ValueError(f'{cfg.filename} does not say its crop size, neither in model.data_preprocessor.size nor in '
+                         'crop_size; give it with --size.')
+    return tuple(size)

@@ -1,0 +1,79 @@
+"""What the command-line tools do to a config before a runner takes it."""
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import print_log
+
+from s5_mm.engine import Bf16OptimWrapper
+
+
+def load_config(path: str, work_dir: str | None = None, cfg_options: dict | None = None, launcher: str = 'none') -> Config:
+    """Read a config and apply the command line to it.
+
+    Args:
+        path: Config file.
+        work_dir: Where the run writes; default ``work_dirs/NAME_OF_CONFIG`` unless the config says it.
+        cfg_options: ``key.key=value`` settings that override the config.
+        launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
+
+    Raises:
+        FileNotFoundError: There is no such config.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'Config {path} is not a file; those of this package lie under configs/.')
+    cfg = Config.fromfile(path)
+    cfg.launcher = launcher
+    if cfg_options:
+        cfg.merge_from_dict(cfg_options)
+    cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(path).stem)
+    return cfg
+
+
+def enable_amp(cfg: Config) -> None:
+    """Train in bfloat16, on a GPU or a CPU; a config that chose an AMP wrapper itself stays as it is.
+
+    Args:
+        cfg: Changed in place.
+
+    Raises:
+        ValueError: The config's optimizer wrapper is of a kind that this cannot replace.
+    """
+    kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    amp = f's5_mm.{Bf16OptimWrapper.__name__}'
+    if kind in (amp, 'AmpOptimWrapper'):
+        return
+    if kind != 'OptimWrapper':
+        raise ValueError(f'--amp cannot replace optim_wrapper.type={kind!r}; it takes OptimWrapper.')
+    cfg.optim_wrapper.type = amp
+
+
+def prepare_for_cpu(cfg: Config) -> None:
+    """Let a config made for GPUs run on several CPU processes; does nothing where a GPU is found or for one process.
+
+    The processes talk through gloo, and SyncBN, which refuses CPU tensors, becomes BN.
+
+    Args:
+        cfg: Changed in place.
+    """
+    if torch.cuda.is_available() or cfg.launcher == 'none':
+        return
+    if cfg.launcher != 'pytorch':
+        raise ValueError(f'--launcher {cfg.launcher} needs GPUs and none is found; on CPUs use --launcher pytorch.')
+    print_log('No GPU is found: gloo instead of NCCL, BN instead of SyncBN.', 'current')
+    _replace_sync_bn(cfg.model)
+    cfg.model_wrapper_cfg = dict(
+        type='MMDistributedDataParallel',
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False))
+    # MMEngine would choose a GPU for each process first.
+    torch.distributed.init_process_group('gloo')
+
+
+def _replace_sync_bn(node: Any) -> None:
+    children = list(node.values()) if isinstance(node, dict) else node if isinstance(node, list | tuple) else []
+    if isinstance(node, dict) and node.get('type') == 'SyncBN':
+        node['type'] = 'BN'
+    for child in children:
+        _replace_sync_bn(child)

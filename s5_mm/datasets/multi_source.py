@@ -1,0 +1,68 @@
+"""Several data sets behind one loader, each sample marked with the one it comes from."""
+from typing import Any, NamedTuple
+
+from torch.utils.data import Dataset
+
+from s5_mm.randomness import seeded
+from s5_mm.registry import DATASETS
+
+
+class Draw(NamedTuple):
+    """One draw from a source: the key that a sampler hands to :class:`MultiSourceDataset`.
+
+    Attributes:
+        source: Name of the source.
+        index: Position in that source, 0-based.
+        seed: Seed of this sample's augmentation, in [0, 2**32).
+    """
+
+    source: str
+    index: int
+    seed: int
+
+
+@DATASETS.register_module()
+class MultiSourceDataset(Dataset):
+    """Named data sets, drawn from by :class:`s5_mm.datasets.MultiSourceSampler`.
+
+    Every sample gets its source's name as ``dataset_name`` in its metainfo, which is what the route
+    (:mod:`s5_mm.routing`) is made from.
+
+    Args:
+        sources: Name -> data set or its config, e.g. ``dict(labeled=dict(...), unlabeled=dict(...))``.
+
+    Raises:
+        ValueError: No source is given, or one has no samples.
+    """
+
+    def __init__(self, sources: dict[str, Dataset | dict]) -> None:
+        if not sources:
+            raise ValueError('MultiSourceDataset: sources is empty; name at least one, e.g. dict(labeled=dict(...)).')
+        self.sources = {
+            name: DATASETS.build(source) if isinstance(source, dict) else source
+            for name, source in sources.items()
+        }
+        for name, source in self.sources.items():
+            if len(source) == 0:
+                raise ValueError(f'MultiSourceDataset: source {name!r} ({type(source).__name__}) has no samples.')
+
+    @property
+    def metainfo(self) -> dict:
+        """Meta information of the first source that knows its classes, for the visualizer."""
+        infos = [getattr(source, 'metainfo', {}) for source in self.sources.values()]
+        return next((info for info in infos if info.get('classes') is not None), {})
+
+    def full_init(self) -> None:
+        """Initialise the sources; called by MMEngine's runner."""
+        for source in self.sources.values():
+            if hasattr(source, 'full_init'):
+                source.full_init()
+
+    def __len__(self) -> int:
+        return sum(len(source) for source in self.sources.values())
+
+    def __getitem__(self, draw: Draw) -> dict[str, Any]:
+        with seeded(draw.seed):
+            sample = self.sources[draw.source][draw.index]
+        sample['data_samples'].set_metainfo(dict(dataset_name=draw.source))
+        return sample

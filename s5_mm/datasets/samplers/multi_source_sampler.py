@@ -1,0 +1,114 @@
+"""A fixed number of samples from each source in every batch, with a position that can be set."""
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+from mmengine.dist import get_dist_info, sync_random_seed
+from torch.utils.data import Sampler
+
+from s5_mm.datasets.multi_source import Draw, MultiSourceDataset
+from s5_mm.randomness import derive_seed
+from s5_mm.registry import DATA_SAMPLERS
+
+
+@DATA_SAMPLERS.register_module()
+class MultiSourceSampler(Sampler):
+    """Endless draws from the sources of a :class:`MultiSourceDataset`, balanced by number.
+
+    Batches are ordered by source. Each source is gone through in epochs of its own, reshuffled each time, divided among
+    the ranks. Draw number, index and augmentation seed are functions of (seed, source, draw number): after a restart the
+    stream continues at any position at once, nothing is replayed.
+
+    Args:
+        dataset: The data set.
+        per_batch: Samples of each source in a batch of one process, in this order, e.g. ``dict(labeled=12,
+            unlabeled=12)``. The loader's ``batch_size`` is their sum.
+        same_order: Source -> source whose order it takes over; both then draw the same index at the same time, with
+            different augmentations.
+        shuffle: Whether to shuffle each epoch.
+        seed: Seed, at least 0, equal on all ranks. ``None``: drawn and shared.
+
+    Raises:
+        ValueError: A source is unknown or a number is below 1.
+    """
+
+    def __init__(self,
+                 dataset: MultiSourceDataset,
+                 per_batch: dict[str, int],
+                 same_order: dict[str, str] | None = None,
+                 shuffle: bool = True,
+                 seed: int | None = None) -> None:
+        self.rank, self.world_size = get_dist_info()
+        self.seed = sync_random_seed() if seed is None else seed
+        self.sizes = {name: len(source) for name, source in dataset.sources.items()}
+        self.per_batch = dict(per_batch)
+        self.same_order = dict(same_order or {})
+        self.shuffle = shuffle
+        self._first_step = 0
+        self._check()
+
+    def _check(self) -> None:
+        named = {*self.per_batch, *self.same_order, *self.same_order.values()}
+        unknown = sorted(named - set(self.sizes))
+        if unknown or not self.per_batch:
+            raise ValueError(f'MultiSourceSampler: {unknown or "no source"} named, the data set has '
+                             f'{sorted(self.sizes)}; name those in per_batch and same_order.')
+        for name, number in self.per_batch.items():
+            if not (isinstance(number, int) and number >= 1):
+                raise ValueError(f'MultiSourceSampler: per_batch[{name!r}] is {number!r}, it must be an integer of at '
+                                 'least 1; leave a source out to draw nothing from it.')
+        for name, other in self.same_order.items():
+            if self.sizes[name] != self.sizes[other]:
+                raise ValueError(f'MultiSourceSampler: {name!r} ({self.sizes[name]} samples) cannot take the order of '
+                                 f'{other!r} ({self.sizes[other]} samples); both must be the same data set.')
+
+    @property
+    def batch_size(self) -> int:
+        """Samples in a batch of one process."""
+        return sum(self.per_batch.values())
+
+    def skip(self, num_samples: int) -> None:
+        """Set the position, as MMEngine's train loop asks on resume.
+
+        Args:
+            num_samples: Samples of this process already used, counted from the start of training; a multiple of
+                :attr:`batch_size`.
+
+        Raises:
+            ValueError: ``num_samples`` is negative or no whole number of batches.
+        """
+        step, rest = divmod(num_samples, self.batch_size)
+        if step < 0 or rest:
+            raise ValueError(f'MultiSourceSampler: cannot skip {num_samples} samples, a batch has {self.batch_size}; '
+                             "the loader's batch_size must be the sum of per_batch.")
+        self._first_step = step
+
+    def __len__(self) -> int:
+        return sum(self.sizes.values())
+
+    def __iter__(self) -> Iterator[Draw]:
+        orders = {name: _Order(self.sizes[name], self.shuffle) for name in self.per_batch}
+        for step in itertools.count(self._first_step):
+            for name, number in self.per_batch.items():
+                first = (step * self.world_size + self.rank) * number
+                for draw in range(first, first + number):
+                    index = orders[name].index(draw, self.seed, self.same_order.get(name, name))
+                    yield Draw(name, index, derive_seed(self.seed, 'augmentation', name, draw))
+
+
+class _Order:
+    """The order in which one source is gone through; keeps the current epoch's permutation."""
+
+    def __init__(self, size: int, shuffle: bool) -> None:
+        self.size = size
+        self.shuffle = shuffle
+        self._epoch = -1
+        self._permutation = np.arange(size)
+
+    def index(self, draw: int, seed: int, name: str) -> int:
+        """Position in the source of draw number ``draw`` (0-based, all ranks counted)."""
+        epoch, position = divmod(draw, self.size)
+        if self.shuffle and epoch != self._epoch:
+            self._epoch = epoch
+            self._permutation = np.random.default_rng(derive_seed(seed, 'order', name, epoch)).permutation(self.size)
+        return int(self._permutation[position])

@@ -1,0 +1,141 @@
+"""Labeled data sets that are a matter of configuration alone, checked before training starts."""
+import os
+import os.path as osp
+
+import numpy as np
+from mmengine.fileio import LocalBackend, get_file_backend
+from mmseg.datasets import BaseSegDataset
+from PIL import Image, ImageOps
+
+from s5_mm.registry import DATASETS
+
+from .transforms.loading import read_label_ids, read_size, size_error, train_ids
+
+MASKS_CHECKED = 16
+"""How many of the checked pairs have the ids of their mask looked at as well (it must be decoded for that)."""
+
+
+@DATASETS.register_module()
+class SegDataset(BaseSegDataset):
+    """Image and mask folders of any data set: classes, palette, folders and suffixes come from the config.
+
+    Adds to mmseg's data set the checks whose absence costs a day of training. At start: directories and files exist,
+    every image has a mask, and of a spread-out sample the sizes agree and the ids are possible. With
+    :class:`~s5_mm.datasets.transforms.LoadLabels` in the pipeline every pair is checked exactly when it is loaded.
+    Files behind a remote ``backend_args`` are checked at loading alone.
+
+    Args:
+        num_checked (int): How many pairs, spread evenly over the data set, have their sizes compared at start; the ids
+            of up to 16 of their masks are checked as well. 0 leaves both out.
+        **kwargs: Of mmseg's ``BaseSegDataset``. ``metainfo=dict(classes=..., palette=...)`` unless a subclass has it,
+            ``data_prefix=dict(img_path=..., seg_map_path=...)`` (the latter left out for a test set without labels),
+            ``ignore_index``: the id on disk (0-255) of pixels without a class, 255 in memory whatever it is on disk.
+
+    Raises:
+        ValueError: No classes, an impossible ``ignore_index``, no image found, images without a mask, different sizes,
+            ids outside the classes.
+        FileNotFoundError: A directory, a list file or listed images do not exist.
+    """
+
+    def __init__(self, num_checked: int = 256, **kwargs) -> None:
+        self.num_checked = num_checked
+        super().__init__(**kwargs)
+
+    def full_init(self) -> None:
+        """Load and check the list of pairs, see the class."""
+        if not self._fully_initialized:
+            self._check_settings()
+        super().full_init()
+
+    def load_data_list(self) -> list[dict]:
+        """List the pairs, sorted by path or in the order of ``ann_file``.
+
+        Returns:
+            list[dict]: mmseg's keys, and ``num_classes`` and ``ignore_index`` of the ids on disk.
+        """
+        local = isinstance(get_file_backend(self.data_prefix['img_path'], backend_args=self.backend_args), LocalBackend)
+        if local:
+            self._check_paths()
+        data_list = super().load_data_list()
+        if not data_list:
+            where = f'list file {self.ann_file}' if self.ann_file else \
+                f'image directory {self.data_prefix["img_path"]} (img_suffix={self.img_suffix!r})'
+            raise ValueError(f'{type(self).__name__} found no image: looked in {where}')
+        num_classes = len(self.METAINFO.get('classes') or self._metainfo['classes'])
+        for info in data_list:
+            info.update(num_classes=num_classes, ignore_index=self.ignore_index)
+        if local:
+            self._check_files(data_list)
+            self._check_sample(data_list)
+        return data_list
+
+    def _check_settings(self) -> None:
+        if not self._metainfo.get('classes'):
+            raise ValueError(f'{type(self).__name__} needs `metainfo=dict(classes=(...), palette=[...])` in its config')
+        if not 0 <= self.ignore_index <= 255:
+            raise ValueError(f'`ignore_index` is {self.ignore_index}; it must be an id that a mask can hold, 0..255')
+        if 'img_path' not in self.data_prefix:
+            raise ValueError('`data_prefix` needs `img_path`, the image directory below `data_root`; it has '
+                             f'{sorted(self.data_prefix)}')
+        if not self.test_mode and 'seg_map_path' not in self.data_prefix:
+            raise ValueError('`data_prefix` has no `seg_map_path`, the directory of the label masks; only '
+                             '`test_mode=True` works without labels')
+
+    def _check_paths(self) -> None:
+        for key, what in (('img_path', 'image'), ('seg_map_path', 'label')):
+            path = self.data_prefix.get(key)
+            if path is not None and not osp.isdir(path):
+                raise FileNotFoundError(f'{what} directory {path or "."} does not exist (data_root={self.data_root!r}, '
+                                        f'data_prefix[{key!r}]); correct the config or prepare the data')
+        if self.ann_file and not osp.isfile(self.ann_file):
+            raise FileNotFoundError(f'list file {self.ann_file} does not exist (`ann_file`, data_root='
+                                    f'{self.data_root!r})')
+
+    def _check_files(self, data_list: list[dict]) -> None:
+        """Compare with listings of the directories: a listing is far cheaper than a look at every file."""
+        if self.ann_file:
+            images = _files_below(self.data_prefix['img_path'])
+            lost = [info['img_path'] for info in data_list if osp.normpath(info['img_path']) not in images]
+            if lost:
+                raise FileNotFoundError(f'{len(lost)} of {len(data_list)} images listed in {self.ann_file} do not '
+                                        f'exist: {_first(lost)}; names are listed without img_suffix='
+                                        f'{self.img_suffix!r}')
+        if 'seg_map_path' in self.data_prefix:
+            masks = _files_below(self.data_prefix['seg_map_path'])
+            lost = [info['img_path'] for info in data_list if osp.normpath(info['seg_map_path']) not in masks]
+            if lost:
+                raise ValueError(f'{len(lost)} of {len(data_list)} images have no label mask in '
+                                 f'{self.data_prefix["seg_map_path"]} (seg_map_suffix={self.seg_map_suffix!r}): '
+                                 f'{_first(lost)}')
+
+    def _check_sample(self, data_list: list[dict]) -> None:
+        if 'seg_map_path' not in self.data_prefix:
+            return
+        pairs = _spread(data_list, self.num_checked)
+        for info in pairs:
+            image, mask = info['img_path'], info['seg_map_path']
+            if read_size(image) != read_size(mask) and _oriented_size(image) != read_size(mask):
+                raise size_error(image, read_size(image), mask, read_size(mask))
+        for info in _spread(pairs, MASKS_CHECKED):
+            train_ids(info['seg_map_path'], read_label_ids(info['seg_map_path']), info)
+
+
+def _files_below(root: str) -> set[str]:
+    return {osp.normpath(osp.join(folder, name)) for folder, _, names in os.walk(root, followlinks=True)
+            for name in names}
+
+
+def _spread(items: list, count: int) -> list:
+    """At most ``count`` items, evenly spread, first and last among them."""
+    return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, min(count, len(items))).astype(int))]
+
+
+def _first(paths: list[str], count: int = 3) -> str:
+    return ', '.join(paths[:count]) + (', ...' if len(paths) > count else '')
+
+
+def _oriented_size(path: str) -> tuple[int, int]:
+    """Size after the EXIF orientation; reads the whole image, so only asked for when the header's size does not fit."""
+    with Image.open(path) as image:
+        width, height = ImageOps.exif_transpose(image).size
+    return height, width

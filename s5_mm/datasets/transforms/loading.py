@@ -1,0 +1,260 @@
+"""Loading of images and label masks that refuses what would silently give wrong pixels."""
+import io
+from functools import lru_cache
+
+import numpy as np
+from mmcv.transforms import BaseTransform, LoadImageFromFile
+from mmengine import fileio
+from mmseg.datasets.transforms import LoadAnnotations
+from PIL import Image, ImageOps
+
+from s5_mm.registry import TRANSFORMS
+
+IGNORED = 255
+"""Label of a pixel without class in memory, as all of mmseg has it."""
+
+_EIGHT_BIT_MODES = ('1', 'L', 'LA', 'P', 'PA', 'RGB', 'RGBA', 'RGBX', 'CMYK', 'YCbCr')
+_MASK_MODES = ('1', 'L', 'P', 'I', 'I;16', 'I;16B', 'I;16L', 'I;16N')
+
+
+class ImageReadError(OSError):
+    """An image that cannot be read or decoded to 8-bit colour.
+
+    Args:
+        path (str): The image file.
+        reason (str): What is wrong with it.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f'cannot read image {self.path}: {self.reason}'
+
+
+def read_image(path: str, backend_args: dict | None = None) -> np.ndarray:
+    """Decode an image file completely, in colour.
+
+    Grey, palette, bilevel and transparent images become plain colour (transparency is dropped), and an EXIF orientation
+    is applied, as ``mmcv.imread`` does.
+
+    Args:
+        path (str): Any format that Pillow reads with 8 bits a channel (JPEG, PNG, plain TIFF, BMP, WebP ...).
+        backend_args (dict, optional): File backend of MMEngine.
+
+    Returns:
+        np.ndarray: (H, W, 3), uint8, channels in the order **blue, green, red**.
+
+    Raises:
+        ImageReadError: The file is missing, truncated, no image, or has other than 8 bits a channel.
+    """
+    try:
+        with Image.open(io.BytesIO(fileio.get(path, backend_args=backend_args))) as image:
+            _require_eight_bits(path, image)
+            rgb = np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
+    except (ImageReadError, MemoryError):
+        raise
+    except Exception as error:
+        # Pillow's decoders raise a dozen unrelated types on damaged files (OSError, SyntaxError, struct.error, ...).
+        raise ImageReadError(path, f'{type(error).__name__}: {error}') from error
+    return np.ascontiguousarray(rgb[..., ::-1])
+
+
+def _require_eight_bits(path: str, image: Image.Image) -> None:
+    # Pillow opens 16-bit colour files as mode RGB and keeps the high byte alone; only the raw mode of the tiles tells.
+    if image.mode not in _EIGHT_BIT_MODES or ';16' in str(image.tile):
+        depth = '16 bits a channel' if image.mode in _EIGHT_BIT_MODES else f'mode {image.mode!r}'
+        raise ImageReadError(path, f'it has {depth}; only 8 bits a channel are supported (modes '
+                             f'{", ".join(_EIGHT_BIT_MODES)}). Convert it, with a stretch that suits the sensor')
+
+
+def read_size(path: str) -> tuple[int, int]:
+    """Size of an image file as it will be loaded, from its header alone.
+
+    Args:
+        path (str): A local image file.
+
+    Returns:
+        tuple[int, int]: (height, width) in pixels, as in the header (an EXIF orientation is not applied).
+
+    Raises:
+        ImageReadError: The file is missing or is no image.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+    except OSError as error:
+        raise ImageReadError(path, f'{type(error).__name__}: {error}') from error
+    return height, width
+
+
+def read_label_ids(path: str, backend_args: dict | None = None) -> np.ndarray:
+    """Decode a mask of class ids exactly as stored.
+
+    Args:
+        path (str): Single-channel image of ids; of a palette image the indices count.
+        backend_args (dict, optional): File backend of MMEngine.
+
+    Returns:
+        np.ndarray: (H, W), unsigned or signed integers of up to 32 bits, not clipped.
+
+    Raises:
+        ImageReadError: The file is missing, damaged, or has more than one channel.
+    """
+    try:
+        with Image.open(io.BytesIO(fileio.get(path, backend_args=backend_args))) as mask:
+            if mask.mode not in _MASK_MODES:
+                raise ImageReadError(path, f'a label mask has one integer channel, this one has mode {mask.mode!r}; '
+                                     'convert colours to class ids first')
+            ids = np.asarray(mask)
+    except (ImageReadError, MemoryError):
+        raise
+    except Exception as error:
+        raise ImageReadError(path, f'{type(error).__name__}: {error}') from error
+    return ids.astype(np.uint8) if ids.dtype == bool else ids
+
+
+@lru_cache(maxsize=64)
+def _label_table(num_classes: int | None, ignore_index: int, reduce_zero_label: bool,
+                 label_map: tuple[tuple[int, int], ...]) -> np.ndarray:
+    """Training id of each of the 256 ids on disk; -1 where an id is not allowed."""
+    table = np.arange(256)
+    if reduce_zero_label:
+        table = np.where((table == 0) | (table == 255), IGNORED, table - 1)
+    known = table < (num_classes if num_classes is not None else 256)
+    known |= (table == IGNORED) & reduce_zero_label & (np.arange(256) == 0)
+    mapped = table.copy()
+    for old, new in label_map:
+        mapped[table == old] = new
+    mapped[~known] = -1
+    mapped[ignore_index] = IGNORED
+    return mapped.astype(np.int16)
+
+
+def train_ids(path: str, ids: np.ndarray, info: dict) -> np.ndarray:
+    """Translate the ids of a mask file to training ids and refuse the impossible ones.
+
+    Args:
+        path (str): The mask file, for the message.
+        ids (np.ndarray): (H, W) integers, as on disk.
+        info (dict): ``num_classes`` (ids on disk 0 ... K-1, or 1 ... K with ``reduce_zero_label``; without it ids are
+            not checked), ``ignore_index`` (id on disk of pixels without class, default 255), ``reduce_zero_label``
+            and ``label_map`` with mmseg's meaning.
+
+    Returns:
+        np.ndarray: (H, W), uint8, class ids, 255 = ignored.
+
+    Raises:
+        ValueError: An id that is neither a class nor the ignore index.
+    """
+    num_classes, ignore_index = info.get('num_classes'), info.get('ignore_index', IGNORED)
+    reduce_zero_label = bool(info.get('reduce_zero_label'))
+    table = _label_table(num_classes, ignore_index, reduce_zero_label, tuple((info.get('label_map') or {}).items()))
+    if ids.dtype == np.uint8:
+        mapped = table[ids]
+    else:
+        mapped = np.where((ids >= 0) & (ids < 256), table[np.clip(ids, 0, 255)], np.int16(-1))
+    wrong = mapped < 0
+    if wrong.any():
+        first = int(reduce_zero_label)
+        top = 255 if num_classes is None else num_classes - 1 + first
+        zero = ', 0 (ignored, reduce_zero_label)' if reduce_zero_label else ''
+        raise ValueError(f'label mask {path} holds the ids {_head(np.unique(ids[wrong]))}; allowed are {first}..{top}'
+                         f'{zero} and {ignore_index} (ignore_index). Check the number of classes, `ignore_index` and '
+                         '`reduce_zero_label` of the dataset, or convert the mask')
+    return mapped.astype(np.uint8)
+
+
+def _head(values: np.ndarray, count: int = 10) -> str:
+    shown = ', '.join(str(int(value)) for value in values[:count])
+    return f'[{shown}{", ..." if len(values) > count else ""}]'
+
+
+@TRANSFORMS.register_module()
+class LoadImage(LoadImageFromFile):
+    """Load an 8-bit image in colour, raising where other loaders return grey pixels or clipped values.
+
+    Pillow decodes, because OpenCV fills the missing part of a truncated JPEG with grey and says nothing. Channels come
+    out as blue, green, red like mmseg's own loader, so data preprocessors keep ``bgr_to_rgb=True``.
+
+    Required keys: ``img_path``. Added keys: ``img`` (H, W, 3), ``img_shape`` and ``ori_shape`` (H, W).
+
+    Args:
+        to_float32 (bool): Give float32 instead of uint8 (0-255 both).
+        backend_args (dict, optional): File backend of MMEngine.
+
+    Raises:
+        ImageReadError: See :func:`read_image`.
+    """
+
+    def __init__(self, to_float32: bool = False, backend_args: dict | None = None) -> None:
+        super().__init__(to_float32=to_float32, imdecode_backend='pillow', backend_args=backend_args)
+
+    def transform(self, results: dict) -> dict:
+        """Add image and sizes, see the class."""
+        img = read_image(results['img_path'], self.backend_args)
+        results['img'] = img.astype(np.float32) if self.to_float32 else img
+        results['img_shape'] = results['ori_shape'] = img.shape[:2]
+        return results
+
+
+@TRANSFORMS.register_module()
+class LoadLabels(LoadAnnotations):
+    """Load a label mask and check it exactly: its size against the image, its ids against the classes.
+
+    ``reduce_zero_label`` and ``label_map`` work as in mmseg. Pixels of the dataset's ``ignore_index`` become 255, the
+    value that mmseg's losses, metrics and paddings ignore.
+
+    Required keys: ``seg_map_path``; used when present: ``ori_shape``, ``num_classes`` and ``ignore_index``
+    (:class:`~s5_mm.datasets.SegDataset` gives both), ``reduce_zero_label``, ``label_map``.
+    Added keys: ``gt_seg_map`` (H, W) uint8, and its name in ``seg_fields``.
+
+    Args:
+        backend_args (dict, optional): File backend of MMEngine.
+
+    Raises:
+        ImageReadError: See :func:`read_label_ids`.
+        ValueError: Size differs from the image's, or ids outside the classes; the message names the file.
+    """
+
+    def __init__(self, backend_args: dict | None = None) -> None:
+        super().__init__(backend_args=backend_args)
+
+    def _load_seg_map(self, results: dict) -> None:
+        path = results['seg_map_path']
+        ids = read_label_ids(path, self.backend_args)
+        # Not the shape of `img`: test pipelines resize the image before they load the mask.
+        if 'ori_shape' in results and tuple(results['ori_shape'][:2]) != ids.shape:
+            raise size_error(results['img_path'], results['ori_shape'], path, ids.shape)
+        results['gt_seg_map'] = train_ids(path, ids, results)
+        results.setdefault('seg_fields', []).append('gt_seg_map')
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(backend_args={self.backend_args})'
+
+
+def size_error(image: str, image_size: tuple[int, int], mask: str, mask_size: tuple[int, int]) -> ValueError:
+    """The one wording for an image and a mask of different size; sizes are (height, width)."""
+    return ValueError(f'image and label mask differ in size: {image} is {image_size[1]} x {image_size[0]} pixels, '
+                      f'{mask} is {mask_size[1]} x {mask_size[0]} (width x height); they must be equal')
+
+
+@TRANSFORMS.register_module()
+class UnlabeledMask(BaseTransform):
+    """Give an unlabeled image a mask that says which pixels are valid: 0 everywhere.
+
+    What geometric transforms and batches pad later gets 255, so the mask tells image from padding in the loss.
+
+    Required keys: ``img``. Added keys: ``gt_seg_map`` (H, W) uint8, and its name in ``seg_fields``.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Add the mask, see the class."""
+        results['gt_seg_map'] = np.zeros(results['img'].shape[:2], np.uint8)
+        results.setdefault('seg_fields', []).append('gt_seg_map')
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}()'

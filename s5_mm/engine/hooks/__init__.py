@@ -1,0 +1,5 @@
+from .fixmatch_panel_hook import FixMatchPanelHook
+from .iteration_seed_hook import IterationSeedHook
+from .unreadable_images_hook import UnreadableImagesHook
+
+__all__ = ['FixMatchPanelHook', 'IterationSeedHook', 'UnreadableImagesHook']

@@ -1,0 +1,6 @@
+from .backbones import ViT
+from .decode_heads import UPerHead
+from .segmentors import FixMatchSegmentor
+from .semi import ConsistencyLoss, CutMix, PseudoLabel, StrongView
+
+__all__ = ['ConsistencyLoss', 'CutMix', 'FixMatchSegmentor', 'PseudoLabel', 'StrongView', 'UPerHead', 'ViT']

@@ -1,0 +1,133 @@
+"""Plain ViT encoder with a feature pyramid, as S5 pre-trains it."""
+import math
+
+import torch
+from mmpretrain.models import VisionTransformer
+from mmpretrain.models.utils import resize_pos_embed
+from mmseg.models.necks import Feature2Pyramid
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from s5_mm.checkpoints import load_encoder
+from s5_mm.registry import MODELS
+
+# out_indices: the four blocks whose outputs become the pyramid's levels.
+ARCHS = {
+    'tiny': dict(embed_dims=96, num_layers=4, num_heads=4, feedforward_channels=384, out_indices=(0, 1, 2, 3)),
+    'base': dict(embed_dims=768, num_layers=12, num_heads=12, feedforward_channels=3072, out_indices=(3, 5, 7, 11)),
+    'large': dict(embed_dims=1024, num_layers=24, num_heads=16, feedforward_channels=4096, out_indices=(7, 11, 15, 23)),
+    'huge': dict(embed_dims=1280, num_layers=32, num_heads=16, feedforward_channels=5120, out_indices=(15, 23, 27, 31)),
+}
+
+
+@MODELS.register_module()
+class ViT(VisionTransformer):
+    """ViT encoder of S5 (arXiv 2508.12409) with a pyramid of strides 1/4, 1/2, 1 and 2 patches.
+
+    mmpretrain's ViT, which attends through ``scaled_dot_product_attention``, with these differences: LayerNorm eps 1e-5,
+    no class token, no final norm, drop path on the FFN alone, activation checkpointing, and the pyramid as a part of the
+    encoder and of its checkpoints. ``init_cfg=dict(type='Pretrained', checkpoint=...)`` takes every format of
+    :mod:`s5_mm.checkpoints.formats` and is an error if the file does not fit.
+
+    Args:
+        arch: A name in :data:`ARCHS` or a dict with its keys.
+        img_size: Side of the training images in pixels; sets the size of the position table. Other sizes work too.
+        patch_size: Side of a patch in pixels.
+        out_indices: Blocks whose outputs feed the pyramid, four of them, 0-based; default the architecture's.
+        drop_path_rate: Of the last block, rising linearly from 0 at the first.
+        drop_path_on_attention: Whether attention is dropped too (S5: the FFN alone).
+        with_cp: Whether to recompute blocks in the backward pass to save memory.
+        init_cfg: MMEngine's initialisation; ``prefix`` chooses among several encoders in a file.
+
+    Raises:
+        ValueError: The architecture is unknown or has not four outputs.
+    """
+
+    def __init__(self,
+                 arch: str | dict = 'base',
+                 img_size: int | tuple[int, int] = 512,
+                 patch_size: int = 16,
+                 out_indices: tuple[int, ...] | None = None,
+                 drop_path_rate: float = 0.1,
+                 drop_path_on_attention: bool = False,
+                 with_cp: bool = False,
+                 init_cfg: dict | None = None) -> None:
+        if isinstance(arch, str) and arch not in ARCHS:
+            raise ValueError(f'ViT: arch {arch!r} is unknown; choose from {list(ARCHS)} or give a dict.')
+        settings = dict(ARCHS[arch] if isinstance(arch, str) else arch)
+        out_indices = settings.pop('out_indices', None) if out_indices is None else out_indices
+        if out_indices is None or len(out_indices) != 4:
+            raise ValueError(f'ViT: out_indices is {out_indices}, four are needed, one for each pyramid level.')
+        super().__init__(
+            arch=settings,
+            img_size=img_size,
+            patch_size=patch_size,
+            out_indices=list(out_indices),
+            drop_path_rate=drop_path_rate,
+            norm_cfg=dict(type='LN', eps=1e-5),
+            final_norm=False,
+            out_type='featmap',
+            with_cls_token=False,
+            init_cfg=init_cfg)
+        self.patch_size = patch_size
+        self.with_cp = with_cp
+        if not drop_path_on_attention:
+            for layer in self.layers:
+                layer.attn.out_drop = nn.Identity()
+        self.pyramid = Feature2Pyramid(self.embed_dims, norm_cfg=dict(type='mmpretrain.LN2d', eps=1e-6))
+
+    def init_weights(self) -> None:
+        """Initialise, or load ``init_cfg``'s file."""
+        if not (isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained'):
+            super().init_weights()
+            return
+        pretrained, self.init_cfg = self.init_cfg, None
+        super().init_weights()
+        self.init_cfg = pretrained
+        load_encoder(self, pretrained['checkpoint'], prefix=pretrained.get('prefix'))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Encode images.
+
+        Args:
+            x: Normalised images, (B, 3, H, W); H and W divisible by the patch size and at least two patches.
+
+        Returns:
+            Four maps (B, embed_dims, h, w) with h = 4, 2, 1 and 1/2 times H / patch_size.
+
+        Raises:
+            ValueError: The image size does not fit.
+        """
+        height, width = x.shape[-2:]
+        patch = self.patch_size
+        if height % patch or width % patch or min(height, width) < 2 * patch:
+            raise ValueError(f'ViT: images of {width}x{height} px do not fit, both sides must be multiples of {patch} and '
+                             f'at least {2 * patch}; set the crop size or the data preprocessor\'s size_divisor.')
+        x, hw = self.patch_embed(x)
+        x = x + resize_pos_embed(self.pos_embed, self.patch_resolution, hw, self.interpolate_mode, num_extra_tokens=0)
+        maps = []
+        for i, layer in enumerate(self.layers):
+            x = checkpoint(layer, x, use_reentrant=False) if self.with_cp and torch.is_grad_enabled() else layer(x)
+            if i in self.out_indices:
+                maps.append(self._format_output(x, hw))
+        return self.pyramid(maps)
+
+    def _prepare_pos_embed(self, state_dict: dict, prefix: str, *args, **kwargs) -> None:
+        """Load hook: drop a class entry, recognised by the number of entries, and resize the rest."""
+        name = prefix + 'pos_embed'
+        if name not in state_dict:
+            return
+        table = state_dict[name]
+        own = self.pos_embed.shape[1]
+        entries = table.shape[1]
+        if entries == own:
+            return
+        if entries == own + 1 or (math.isqrt(entries)**2 != entries and math.isqrt(entries - 1)**2 == entries - 1):
+            table = table[:, 1:]
+        side = math.isqrt(table.shape[1])
+        if table.shape[1] != own and side**2 != table.shape[1]:
+            raise ValueError(f'ViT: {name} has {entries} entries, neither a square number nor one more; a table of another '
+                             'shape can only be resized from a square one.')
+        if table.shape[1] != own:
+            table = resize_pos_embed(table, (side, side), self.patch_resolution, self.interpolate_mode, 0)
+        state_dict[name] = table

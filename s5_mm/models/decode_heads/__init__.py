@@ -1,0 +1,3 @@
+from .uper_head import UPerHead
+
+__all__ = ['UPerHead']

@@ -1,0 +1,3 @@
+from .fixmatch import FixMatchSegmentor
+
+__all__ = ['FixMatchSegmentor']

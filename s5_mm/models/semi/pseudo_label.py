@@ -1,0 +1,34 @@
+"""Pseudo-labels of unlabeled images."""
+from collections.abc import Callable
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class PseudoLabel(NamedTuple):
+    """What the weak view says about each pixel.
+
+    Attributes:
+        label: Most probable class, (N, H, W), int64.
+        confidence: Its probability, (N, H, W), in [0, 1].
+        valid: True where there is image, False where there is padding, (N, H, W).
+    """
+
+    label: Tensor
+    confidence: Tensor
+    valid: Tensor
+
+    @classmethod
+    def from_logits(cls, logits: Tensor, valid: Tensor) -> 'PseudoLabel':
+        """Take the most probable class of every pixel.
+
+        Args:
+            logits: Of the weak view, (N, K, H, W), K at least 2.
+            valid: As the attribute.
+        """
+        confidence, label = logits.float().softmax(dim=1).max(dim=1)
+        return cls(label, confidence, valid)
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> 'PseudoLabel':
+        """Apply a function to each of the three maps."""
+        return PseudoLabel(*map(function, self))

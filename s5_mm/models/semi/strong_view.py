@@ -1,0 +1,48 @@
+"""Photometric strong view, batched on the device of the images."""
+import torch
+from kornia.augmentation import ColorJitter, RandomGaussianBlur, RandomGrayscale
+from torch import Tensor, nn
+
+from s5_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class StrongView(nn.Module):
+    """Colour jitter, grayscale and blur, drawn for each image; defaults as in S5 (arXiv 2508.12409).
+
+    Factors come from torch's global CPU generator. Geometry stays, so that pseudo-labels of the weak view fit.
+
+    Args:
+        jitter: Brightness, contrast, saturation and hue; factors are drawn from 1 +- the first three, hue is turned by
+            up to +- the last, as a share of the colour circle.
+        jitter_prob: Share of the images that are jittered.
+        gray_prob: Share made gray.
+        blur_prob: Share blurred.
+        blur_sigma: Smallest and largest standard deviation of the Gaussian blur, in pixels.
+    """
+
+    def __init__(self,
+                 jitter: tuple[float, float, float, float] = (0.5, 0.5, 0.5, 0.25),
+                 jitter_prob: float = 0.8,
+                 gray_prob: float = 0.2,
+                 blur_prob: float = 0.5,
+                 blur_sigma: tuple[float, float] = (0.1, 2.0)) -> None:
+        super().__init__()
+        kernel = 2 * round(3 * blur_sigma[1]) + 1
+        self.steps = nn.Sequential(
+            ColorJitter(*jitter, p=jitter_prob),
+            RandomGrayscale(p=gray_prob),
+            RandomGaussianBlur((kernel, kernel), tuple(blur_sigma), p=blur_prob),
+        )
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        """Distort the colours of each image.
+
+        Args:
+            images: RGB, (N, 3, H, W), fp32, in [0, 1].
+
+        Returns:
+            Of the same shape and range.
+        """
+        return self.steps(images)

@@ -1,0 +1,57 @@
+"""The route: which samples of a batch belong to which data set."""
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
+
+from mmengine.structures import BaseDataElement
+from torch import Tensor
+
+Batch = TypeVar('Batch', Tensor, list)
+
+
+class Route(NamedTuple):
+    """Contiguous groups of a batch, one for each data set in it.
+
+    Attributes:
+        names: Data set names in order of first appearance.
+        sizes: Samples of each.
+        order: Positions in the batch, group after group; ``None`` if the batch is grouped already.
+    """
+
+    names: tuple[str, ...]
+    sizes: tuple[int, ...]
+    order: tuple[int, ...] | None
+
+    @classmethod
+    def from_samples(cls, data_samples: Sequence[BaseDataElement]) -> 'Route':
+        """Read the route off the samples' metainfo.
+
+        Args:
+            data_samples: One for each image of the batch, with ``dataset_name`` in its metainfo.
+
+        Raises:
+            ValueError: A sample does not say where it comes from.
+        """
+        labels = [sample.metainfo.get('dataset_name') for sample in data_samples]
+        if None in labels:
+            raise ValueError('A sample has no dataset_name in its metainfo; let s5_mm.MultiSourceDataset draw it, or add '
+                             "'dataset_name' to meta_keys of PackSegInputs.")
+        names = tuple(dict.fromkeys(labels))
+        order = tuple(sorted(range(len(labels)), key=lambda i: names.index(labels[i])))
+        grouped = order == tuple(range(len(labels)))
+        return cls(names, tuple(labels.count(name) for name in names), None if grouped else order)
+
+    def split(self, batch: Batch) -> dict[str, Batch]:
+        """Divide a batch by data set.
+
+        Args:
+            batch: Tensor (B, ...) or list of length B in batch order.
+
+        Returns:
+            Name -> its part; views of the tensor if it is grouped already.
+        """
+        if isinstance(batch, Tensor):
+            grouped = batch if self.order is None else batch[list(self.order)]
+            return dict(zip(self.names, grouped.split(self.sizes), strict=True))
+        grouped = batch if self.order is None else [batch[i] for i in self.order]
+        ends = [sum(self.sizes[:i + 1]) for i in range(len(self.sizes))]
+        return {name: list(grouped[end - size:end]) for name, size, end in zip(self.names, self.sizes, ends, strict=True)}

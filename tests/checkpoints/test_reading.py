@@ -1,0 +1,133 @@
+"""Opening weight files: what is read, and what is refused without running anything."""
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
+from mmengine.runner.checkpoint import _load_checkpoint
+from safetensors.torch import save_file
+
+from s5_mm.checkpoints import read_checkpoint
+
+WEIGHTS = {'a.weight': torch.arange(6.0).reshape(2, 3), 'a.bias': torch.tensor([1.0])}
+
+
+class Payload:
+    """Unpickling this creates a file: harmless, but whoever can do that can do anything."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return open, (self.path, 'w')
+
+
+def same(weights):
+    return weights.keys() == WEIGHTS.keys() and all(torch.equal(weights[name], WEIGHTS[name]) for name in WEIGHTS)
+
+
+@pytest.mark.parametrize('key', ['model', 'state_dict'])
+def test_pth(tmp_path, key):
+    torch.save({key: WEIGHTS, 'epoch': 3}, tmp_path / 'x.pth')
+    content = read_checkpoint(str(tmp_path / 'x.pth'))
+    assert same(content['state_dict'])
+    assert content['epoch'] == 3
+
+
+def test_state_dict_is_preferred_to_model(tmp_path):
+    torch.save({'state_dict': WEIGHTS, 'model': {}}, tmp_path / 'x.pth')
+    assert same(read_checkpoint(str(tmp_path / 'x.pth'))['state_dict'])
+
+
+def test_bare_weights(tmp_path):
+    torch.save(WEIGHTS, tmp_path / 'x.pt')
+    assert same(read_checkpoint(str(tmp_path / 'x.pt')))
+
+
+def test_safetensors(tmp_path):
+    save_file(WEIGHTS, tmp_path / 'x.safetensors')
+    assert same(read_checkpoint(str(tmp_path / 'x.safetensors'))['state_dict'])
+
+
+def test_map_location(tmp_path):
+    torch.save({'state_dict': WEIGHTS}, tmp_path / 'x.pth')
+    content = read_checkpoint(str(tmp_path / 'x.pth'), map_location='meta')
+    assert content['state_dict']['a.weight'].is_meta
+
+
+def test_what_runners_save_beside_weights(tmp_path):
+    history = HistoryBuffer([0.5, 0.25], [1, 1])
+    state = {'state_dict': WEIGHTS, 'message_hub': {'log_scalars': {'train/loss': history}},
+             'meta': {'seed': np.int64(3), 'iter': 4}, 'numpy': np.arange(3, dtype=np.float32)}
+    torch.save(state, tmp_path / 'iter_4.pth')
+    content = read_checkpoint(str(tmp_path / 'iter_4.pth'))
+    assert content['message_hub']['log_scalars']['train/loss'].current() == 0.25
+    assert content['meta']['seed'] == 3
+    assert content['numpy'].tolist() == [0, 1, 2]
+
+
+class TestRefusal:
+
+    @pytest.mark.parametrize('save', [torch.save, lambda x, path: path.write_bytes(pickle.dumps(x))],
+                             ids=['zip', 'bare pickle'])
+    @pytest.mark.parametrize('load', [read_checkpoint, CheckpointLoader.load_checkpoint, _load_checkpoint])
+    def test_nothing_runs(self, tmp_path, save, load):
+        """Neither by our reader nor by what MMEngine uses for load_from, resume and init_cfg."""
+        save({'state_dict': WEIGHTS, 'x': Payload(tmp_path / 'created')}, tmp_path / 'x.pth')
+        with pytest.raises(ValueError, match='x.pth is refused: it holds more than weights'):
+            load(str(tmp_path / 'x.pth'))
+        assert not (tmp_path / 'created').exists()
+
+    def test_payload_would_have_worked(self, tmp_path):
+        pickle.loads(pickle.dumps(Payload(tmp_path / 'created'))).close()  # noqa: S301  the test above rests on it
+        assert (tmp_path / 'created').exists()
+
+    def test_getattr_is_not_allowed(self, tmp_path):
+        class Reach:
+            def __reduce__(self):
+                return getattr, ('text', 'upper')
+        torch.save({'x': Reach()}, tmp_path / 'x.pth')
+        with pytest.raises(ValueError, match='is refused'):
+            read_checkpoint(str(tmp_path / 'x.pth'))
+
+    def test_allowance_ends_with_the_call(self, tmp_path):
+        torch.save({'x': HistoryBuffer()}, tmp_path / 'x.pth')
+        read_checkpoint(str(tmp_path / 'x.pth'))
+        with pytest.raises(pickle.UnpicklingError):
+            torch.load(tmp_path / 'x.pth', weights_only=True)
+
+
+class TestErrors:
+
+    @pytest.mark.parametrize('name', ['none.pth', 'none.safetensors', '.'])
+    def test_missing(self, tmp_path, name):
+        with pytest.raises(FileNotFoundError, match='is not a file; check the path'):
+            read_checkpoint(str(tmp_path / name))
+
+    @pytest.mark.parametrize('keep', [0, 20, 700])
+    def test_truncated(self, tmp_path, keep):
+        torch.save({'state_dict': {'w': torch.zeros(1000)}}, tmp_path / 'x.pth')
+        whole = (tmp_path / 'x.pth').read_bytes()
+        assert len(whole) > 1000
+        (tmp_path / 'x.pth').write_bytes(whole[:keep])
+        with pytest.raises(ValueError, match=r'x\.pth is (damaged|refused)'):
+            read_checkpoint(str(tmp_path / 'x.pth'))
+
+    def test_truncated_safetensors(self, tmp_path):
+        save_file(WEIGHTS, tmp_path / 'x.safetensors')
+        (tmp_path / 'x.safetensors').write_bytes((tmp_path / 'x.safetensors').read_bytes()[:-4])
+        with pytest.raises(ValueError, match=r'x\.safetensors is damaged or no safetensors file'):
+            read_checkpoint(str(tmp_path / 'x.safetensors'))
+
+    @pytest.mark.parametrize('text', ['<html>not found</html>', 'version https://git-lfs.github.com/spec/v1\noid sha256:0'])
+    def test_text_in_disguise(self, tmp_path, text):
+        (tmp_path / 'x.pth').write_text(text)
+        with pytest.raises(ValueError, match=r'x\.pth is (damaged|refused)'):
+            read_checkpoint(str(tmp_path / 'x.pth'))
+
+    def test_no_dict(self, tmp_path):
+        torch.save([torch.zeros(1)], tmp_path / 'x.pth')
+        with pytest.raises(ValueError, match='holds a list, expected a dict of tensors'):
+            read_checkpoint(str(tmp_path / 'x.pth'))

@@ -1,0 +1,97 @@
+"""Fixtures that several test files share: the published values, tiny networks, hand-made batches."""
+import json
+import zlib
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+
+import s5_mm  # noqa: F401  registers our classes
+
+GOLDEN = Path(__file__).parent / 'golden'
+TINY = dict(embed_dims=16, num_layers=4, num_heads=2, feedforward_channels=32, out_indices=(0, 1, 2, 3))
+
+
+@pytest.fixture(autouse=True)
+def _mmseg_scope():
+    init_default_scope('mmseg')
+
+
+def fill(name, shape, seed):
+    """Values of the published parameter ``name``, which depend on its name, shape and the seed alone."""
+    x = np.random.RandomState(zlib.crc32(f'{seed}:{name}'.encode()) & 0x7fffffff).standard_normal(shape)
+    x = x.astype(np.float32)
+    if name.endswith('num_batches_tracked'):
+        return torch.tensor(0)
+    if name.endswith('running_var'):
+        x = 1 + 0.5 * np.abs(x)
+    elif name.endswith('weight') and x.ndim == 1:
+        x = 1 + 0.1 * x
+    elif x.ndim == 1:
+        x = 0.1 * x
+    else:
+        x = x / np.sqrt(np.prod(shape[1:]))
+    return torch.tensor(x, dtype=torch.float32)
+
+
+@pytest.fixture(scope='session')
+def golden():
+    """Published values (``arrays``) with the ``weights`` and ``images`` that they were computed from."""
+    told = json.loads((GOLDEN / 's4p_tiny.json').read_text())
+    arch = {**told['arch'], 'feedforward_channels': 4 * told['arch']['embed_dims']}
+    side = told['img_size']
+    images = np.random.RandomState(told['image_seed']).standard_normal((2, 3, side, side)).astype(np.float32)
+    return SimpleNamespace(
+        arch=arch,
+        img_size=side,
+        arrays=dict(np.load(GOLDEN / 's4p_tiny.npz')),
+        weights={name: fill(name, shape, told['seed']) for name, shape in told['keys'].items()},
+        images=torch.tensor(images))
+
+
+@pytest.fixture(scope='session')
+def published_encoder(golden, tmp_path_factory):
+    """File in the layout of the published ``*_s4p.pth``: the encoder alone under ``model``."""
+    path = tmp_path_factory.mktemp('published') / 'tiny_s4p.pth'
+    encoder = {name.removeprefix('encoder.'): value for name, value in golden.weights.items()
+               if name.startswith('encoder.')}
+    torch.save({'model': encoder}, path)
+    return str(path)
+
+
+@pytest.fixture(scope='session')
+def tiny_vit():
+    """Config of a very small encoder for 32 px images."""
+    return lambda **kwargs: dict(type='s5_mm.ViT', arch=dict(TINY), img_size=32, patch_size=8, drop_path_rate=0.0) | kwargs
+
+
+@pytest.fixture(scope='session')
+def tiny_segmentor(tiny_vit):
+    """Config of a segmentor on it, with 3 classes."""
+    def build(backbone=None, **kwargs):
+        return dict(
+            type='EncoderDecoder',
+            backbone=backbone or tiny_vit(),
+            decode_head=dict(
+                type='s5_mm.UPerHead', in_channels=[16] * 4, in_index=[0, 1, 2, 3], channels=8, num_classes=3,
+                dropout_ratio=0.0, norm_cfg=dict(type='BN')),
+            train_cfg=dict(),
+            test_cfg=dict(mode='whole')) | kwargs
+    return build
+
+
+@pytest.fixture(scope='session')
+def make_sample():
+    """A data sample of a source; ``mask`` is an (H, W) array of ids, ``None`` for none."""
+    def make(source, mask):
+        metainfo = dict(img_shape=(32, 32), pad_shape=(32, 32), ori_shape=(32, 32))
+        sample = SegDataSample(metainfo=metainfo if source is None else dict(metainfo, dataset_name=source))
+        if mask is not None:
+            sample.gt_sem_seg = PixelData(data=torch.as_tensor(mask, dtype=torch.int64)[None])
+        return sample
+    return make

@@ -1,0 +1,271 @@
+"""Procedural scenes: reproducible, in the genuine layout, with every class, and honest about what a pool holds."""
+import csv
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from data_prep import synthetic
+from data_prep.scenes import degrade, layout, off_domain
+from data_prep.scenes.classes import CLASS_ID, OBJECTS, SCENE_CLASSES
+from data_prep.scenes.geometry import Rect, box, place
+from data_prep.scenes.render import render
+from data_prep.scenes.sampling import Source
+from data_prep.scenes.scene import Scene, Shape
+from data_prep.scenes.styles import STYLES, Style, parse_colours
+from data_prep.scenes.view import View
+from data_prep.scenes.writers.isaid import ISAID_COLOURS, instance_colours
+
+SCRIPT = Path(synthetic.__file__)
+ISAID = ['isaid', '--train', '3', '--val', '2', '--size', '64']
+POOL = ['unlabeled', '--num', '12', '--size', '64', '--degraded', '0.25', '--off-domain', '0.5']
+
+
+def run(out, command, *more):
+    """Runs the command in this process and returns {relative path: bytes} of what is there afterwards."""
+    assert synthetic.main([command[0], str(out), *command[1:], *more]) == 0
+    return contents(out)
+
+
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob('*')) if path.is_file()}
+
+
+def fails(capsys, *argv):
+    with pytest.raises(SystemExit) as stop:
+        synthetic.main([str(word) for word in argv])
+    assert stop.value.code == 2
+    return capsys.readouterr().err
+
+
+def read(path):
+    return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+
+
+@pytest.fixture(scope='module')
+def pictures():
+    """Forty small pictures of all styles and themes."""
+    source = Source(0, 'train', 160, tuple(STYLES))
+    return [source.picture(number) for number in range(40)]
+
+
+def test_isaid_layout_and_colours(tmp_path):
+    files = run(tmp_path / 'd', ISAID)
+    expected = {f'{split}/images/P{number:04d}{suffix}.png' for split, count in (('train', 3), ('val', 2))
+                for number in range(count) for suffix in ('', '_instance_color_RGB', '_instance_id_RGB')}
+    assert set(files) == expected | {'synthetic.json'}
+    allowed = {(0, 0, 0), *ISAID_COLOURS.values()}
+    for image in (tmp_path / 'd').rglob('P????.png'):
+        semantic = read(image.with_name(f'{image.stem}_instance_color_RGB.png'))
+        instance = read(image.with_name(f'{image.stem}_instance_id_RGB.png'))
+        assert read(image).shape == semantic.shape == instance.shape == (64, 64, 3)
+        assert {tuple(colour) for colour in semantic.reshape(-1, 3).tolist()} <= allowed
+        assert ((semantic > 0).any(2) == (instance > 0).any(2)).all()
+        for colour in np.unique(instance.reshape(-1, 3), axis=0):
+            assert len(np.unique(semantic[(instance == colour).all(2)], axis=0)) == 1
+
+
+def test_palette_is_that_of_the_benchmark():
+    dataset = pytest.importorskip('mmseg.datasets').iSAIDDataset
+    published = dict(zip((name.lower() for name in dataset.METAINFO['classes']),
+                         map(tuple, dataset.METAINFO['palette']), strict=True))
+    other_names = {'storage_tank': 'store_tank', 'soccer_field': 'soccer_ball_field'}
+    assert published.pop('background') == (0, 0, 0)
+    assert {other_names.get(name, name): colour for name, colour in ISAID_COLOURS.items()} == published
+    assert set(ISAID_COLOURS) == set(OBJECTS)
+
+
+def test_instance_colours_are_distinct():
+    colours = instance_colours(3000)
+    assert colours[0].tolist() == [0, 0, 0]
+    assert len(np.unique(colours, axis=0)) == 3001
+    with pytest.raises(ValueError, match='132651 objects in one image; instance masks have room for 132650'):
+        instance_colours(51**3)
+
+
+@pytest.mark.parametrize('command', [ISAID, POOL])
+def test_same_seed_same_bytes_whatever_the_workers(tmp_path, command):
+    alone = run(tmp_path / 'a', command, '--seed', '5')
+    assert run(tmp_path / 'b', command, '--seed', '5', '--workers', '2') == alone
+    other = run(tmp_path / 'c', command, '--seed', '6')
+    assert all(other[name] != alone[name] for name in alone if name.endswith(('P0000.png', '.jpg')) and name in other)
+
+
+def test_train_and_val_differ(tmp_path):
+    files = run(tmp_path / 'd', ISAID)
+    assert files['train/images/P0000.png'] != files['val/images/P0000.png']
+
+
+def test_every_class_turns_up_often_enough(pictures):
+    """Of 40 pictures of 160 px, below the usual 256 px, at least 4 show a given class."""
+    shown = np.zeros(len(SCENE_CLASSES), int)
+    for picture in pictures:
+        shown[np.unique(picture.classes)] += 1
+    assert {name: int(shown[CLASS_ID[name]]) for name in SCENE_CLASSES if shown[CLASS_ID[name]] < 4} == {}
+
+
+def test_boxes_enclose_their_pixels(pictures):
+    """Pixels of an object, in the axes of its box, stay within it but for a pixel and a half of drawing."""
+    seen = 0
+    for picture in pictures:
+        for found in picture.boxes:
+            rows, columns = np.nonzero(picture.instances == found.instance)
+            along, across = found.corners[1] - found.corners[0], found.corners[3] - found.corners[0]
+            offset = np.stack([columns + 0.5, rows + 0.5], 1) - found.corners[0]
+            for axis in (along, across):
+                length = np.linalg.norm(axis)
+                reach = offset @ axis / length
+                assert reach.min() > -1.5
+                assert reach.max() < length + 1.5
+            assert (picture.classes[rows, columns] == CLASS_ID[found.name]).all()
+            seen += 1
+    assert seen > 500
+
+
+def test_boxes_are_right_angled(pictures):
+    for found in pictures[0].boxes:
+        first, second = found.corners[1] - found.corners[0], found.corners[2] - found.corners[1]
+        assert first @ second == pytest.approx(0, abs=1e-6 * (first @ first + second @ second))
+        assert first[0] * second[1] - first[1] * second[0] > 0  # clockwise in image coordinates
+
+
+def test_render_puts_a_square_where_it_is():
+    """A roof of 9.5 x 9.5 m in the middle of 40 m at 1 m a pixel touches 10 x 10 pixels, from 15 to 24."""
+    plain = Style('plain', palette={'grass': '000000', 'roof': 'ffffff'}, haze=(0, 0), noise=(0, 0), stripes=(0, 0),
+                  texture=0.0)
+    ground = Shape(box(60, 60), 'grass', label=CLASS_ID['low_vegetation'])
+    roof = Shape(box(9.5, 9.5), 'roof', label=CLASS_ID['building'])
+    picture = render(np.random.default_rng(0), Scene([ground, roof]), plain, View(40, 1.0, 0.0))
+    rows, columns = np.nonzero(picture.classes == CLASS_ID['building'])
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (15, 24, 15, 24)
+    assert picture.image[20, 20].min() > 200
+    assert picture.image[5, 5].max() < 30
+
+
+def test_only_wanted_classes_are_placed(tmp_path):
+    run(tmp_path / 'd', ISAID, '--classes', 'ship,small_vehicle')
+    allowed = {(0, 0, 0), ISAID_COLOURS['ship'], ISAID_COLOURS['small_vehicle']}
+    for path in (tmp_path / 'd').rglob('*_color_RGB.png'):
+        assert {tuple(colour) for colour in read(path).reshape(-1, 3).tolist()} <= allowed
+
+
+def test_styles_change_the_look_but_not_the_scene():
+    """The same scene, seen from the same place: equal truth, different pictures."""
+    scene = layout.build_scene(np.random.default_rng(3), 64.0, 'suburb')
+    styles, view = (STYLES['temperate'], STYLES['winter']), View(128, 0.5, 0.3)
+    summer, winter = (render(np.random.default_rng(1), scene, style, view) for style in styles)
+    assert (summer.classes == winter.classes).all()
+    assert np.abs(summer.image.astype(int) - winter.image).mean() > 20
+
+
+@pytest.mark.parametrize('name', list(STYLES))
+def test_every_style_has_every_material(name):
+    assert STYLES[name].palette.keys() == STYLES['temperate'].palette.keys()
+    assert all(len(parse_colours(colours)) >= 2 for colours in STYLES[name].palette.values())
+
+
+@pytest.mark.parametrize('theme', list(layout.THEMES))
+def test_themes_name_known_parcels(theme):
+    plan = layout.THEMES[theme]
+    assert set(f'{plan.features} {plan.filler}'.split()) <= set(layout.PARCELS)
+
+
+def test_second_run_makes_only_what_is_missing(tmp_path, capsys):
+    out = tmp_path / 'd'
+    first = run(out, ISAID)
+    kept, lost = out / 'train/images/P0001.png', out / 'val/images/P0001.png'
+    before = kept.stat().st_mtime_ns
+    lost.unlink()
+    capsys.readouterr()
+    assert run(out, ISAID, '--workers', '2') == first
+    assert kept.stat().st_mtime_ns == before
+    assert f'{out}: 1 new images' in capsys.readouterr().out
+
+
+def test_other_settings_are_refused(tmp_path, capsys):
+    out = tmp_path / 'd'
+    first = run(out, ISAID)
+    error = fails(capsys, 'isaid', out, *ISAID[1:], '--seed', 7)
+    assert re.search(r'was made with other settings \(seed: 0 there, 7 now\); repeat these .* another folder', error)
+    assert 'format' in fails(capsys, 'unlabeled', out, '--num', 3)
+    assert contents(out) == first
+    assert json.loads(first['synthetic.json'])['size'] == 64
+
+
+def test_foreign_folder_is_refused(tmp_path, capsys):
+    (tmp_path / 'thesis.txt').write_text('mine')
+    error = fails(capsys, 'isaid', tmp_path, *ISAID[1:])
+    assert 'has no synthetic.json, so it was not made by this command; choose another folder' in error
+    assert contents(tmp_path) == {'thesis.txt': b'mine'}
+
+
+@pytest.mark.parametrize(('option', 'message'), [
+    (('--styles', 'temperate,martian'), "unknown style 'martian'; known: temperate, arid, "),
+    (('--classes', 'ship,zeppelin'), "unknown class 'zeppelin'; known: ship, storage_tank, "),
+    (('--styles', 'arid,arid'), "give each style once and at least one; got ['arid', 'arid'], known: temperate, "),
+    (('--size', '8'), '--size 8 is too small; it starts at 32'),
+    (('--workers', '0'), '--workers 0 is too small; it starts at 1'),
+])
+def test_wrong_options(tmp_path, capsys, option, message):
+    assert message in fails(capsys, 'isaid', tmp_path / 'd', *option)
+    assert not (tmp_path / 'd').exists()
+
+
+def test_pool_shares_are_exact(tmp_path):
+    files = run(tmp_path / 'd', POOL, '--styles', 'arid,dusk')
+    rows = list(csv.DictReader(files['pool.csv'].decode().splitlines()))
+    kinds = [row['kind'] for row in rows]
+    assert (kinds.count('clean'), kinds.count('degraded'), kinds.count('off_domain')) == (3, 3, 6)
+    assert {row['path'] for row in rows} == {name for name in files if name.endswith('.jpg')}
+    assert len({row['path'].split('/')[0] for row in rows}) == 4
+    assert {row['style'] for row in rows if row['kind'] != 'off_domain'} <= {'arid', 'dusk'}
+    assert {row['style'] for row in rows if row['kind'] == 'off_domain'} == {''}
+    assert {row['detail'] for row in rows if row['kind'] == 'off_domain'} == set(off_domain.OFF_DOMAIN)
+    assert {row['detail'] for row in rows if row['kind'] == 'degraded'} <= set(degrade.DEGRADATIONS)
+    assert read(tmp_path / 'd' / rows[0]['path']).shape == (64, 64, 3)
+
+
+def test_pool_shares_beyond_one(tmp_path, capsys):
+    error = fails(capsys, 'unlabeled', tmp_path / 'd', '--degraded', 0.7, '--off-domain', 0.6)
+    assert 'the shares degraded=0.7 and off-domain=0.6 must lie in [0, 1] and add up to at most 1' in error
+
+
+@pytest.mark.parametrize('name', list(degrade.DEGRADATIONS))
+def test_degradations_spoil_the_picture(name, pictures):
+    image = pictures[0].image
+    spoilt = degrade.DEGRADATIONS[name](np.random.default_rng(0), image)
+    assert (spoilt.shape, spoilt.dtype) == (image.shape, np.uint8)
+    assert np.abs(spoilt.astype(int) - image).mean() > 8
+
+
+@pytest.mark.parametrize('name', list(off_domain.OFF_DOMAIN))
+def test_off_domain_pictures_vary(name):
+    first, second = (off_domain.OFF_DOMAIN[name](np.random.default_rng(seed), 64) for seed in (0, 1))
+    assert (first.shape, first.dtype) == ((64, 64, 3), np.uint8)
+    assert np.abs(first.astype(int) - second).mean() > 5
+
+
+def test_geometry():
+    left, right = Rect(0, 0, 10, 4).split(True, 6, 2)
+    assert (left, right) == (Rect(0, 0, 5, 4), Rect(7, 0, 10, 4))
+    assert len(Rect(0, 0, 10, 4).cells(5, 2)) == 4
+    assert place(np.array([(1.0, 0.0)]), 5, 6, np.pi / 2) == pytest.approx(np.array([(5.0, 7.0)]))
+
+
+def test_unknown_theme():
+    with pytest.raises(ValueError, match="unknown theme 'moon'; known: port, marina"):
+        layout.build_scene(np.random.default_rng(0), 64.0, 'moon')
+
+
+def test_runs_as_a_script_from_anywhere(tmp_path):
+    command = [sys.executable, str(SCRIPT), 'isaid', 'd', '--train', '1', '--val', '0', '--size', '32']
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / 'd/train/images/P0000.png').is_file()
+    text = subprocess.run([*command[:2], 'isaid', '--help'], capture_output=True, text=True, check=True).stdout
+    assert all(word in text for word in ('--styles', '--classes', '--seed', '--workers', '--train', 'temperate'))

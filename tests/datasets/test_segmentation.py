@@ -1,0 +1,184 @@
+"""Labeled data sets from a config, and what is said about wrong data before training starts."""
+import re
+
+import numpy as np
+import pytest
+from mmengine.registry import init_default_scope
+from PIL import Image
+
+from s5_mm.datasets import ISAIDDataset, SegDataset
+from s5_mm.registry import DATASETS
+
+CLASSES = {'classes': ('a', 'b', 'c'), 'palette': [[0, 0, 0], [1, 1, 1], [2, 2, 2]]}
+PIPELINE = [
+    {'type': 's5_mm.LoadImage'}, {'type': 's5_mm.LoadLabels'}, {'type': 's5_mm.RandomRescale'},
+    {'type': 'RandomCrop', 'crop_size': (16, 16)}, {'type': 'RandomFlip', 'prob': 0.5, 'direction': 'horizontal'},
+    {'type': 'RandomFlip', 'prob': 0.5, 'direction': 'vertical'}, {'type': 'PackSegInputs'}]
+
+
+@pytest.fixture(autouse=True)
+def _scope():
+    init_default_scope('mmseg')
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Five pairs of 12 rows x 20 columns; image i is grey i, its mask holds id i % 3."""
+    for i in range(5):
+        write(tmp_path, f'{i}', np.full((12, 20, 3), i, np.uint8), np.full((12, 20), i % 3, np.uint8))
+    return tmp_path
+
+
+def write(root, name, image, mask):
+    for folder, array in (('img', image), ('ann', mask)):
+        (root / folder).mkdir(exist_ok=True)
+        if array is not None:
+            Image.fromarray(array).save(root / folder / f'{name}.png')
+
+
+def build(root, **kwargs):
+    config = {'type': 's5_mm.SegDataset', 'data_root': str(root), 'img_suffix': '.png', 'metainfo': CLASSES,
+              'data_prefix': {'img_path': 'img', 'seg_map_path': 'ann'}, **kwargs}
+    return DATASETS.build(config)
+
+
+class TestWorking:
+
+    def test_pairs_and_metainfo(self, root):
+        dataset = build(root)
+        assert len(dataset) == 5
+        info = dataset.get_data_info(4)
+        assert info['img_path'] == f'{root}/img/4.png'
+        assert info['seg_map_path'] == f'{root}/ann/4.png'
+        assert (info['num_classes'], info['ignore_index']) == (3, 255)
+        assert dataset.metainfo['classes'] == CLASSES['classes']
+
+    def test_training_pipeline(self, root):
+        np.random.seed(0)
+        dataset = build(root, pipeline=PIPELINE)
+        for i, sample in enumerate(dataset[i] for i in range(5)):
+            labels = sample['data_samples'].gt_sem_seg.data
+            assert labels.shape[1:] == sample['inputs'].shape[1:]
+            assert labels.unique().tolist() == [i % 3]
+            assert sample['inputs'].unique().tolist() == [i]
+
+    def test_list_file_and_indices(self, root):
+        (root / 'list.txt').write_text('3\n1\n')
+        dataset = build(root, ann_file='list.txt')
+        assert [dataset.get_data_info(i)['img_path'][-5:] for i in range(2)] == ['3.png', '1.png']
+        assert len(build(root, indices=2)) == 2
+
+    def test_without_labels_in_test_mode(self, root):
+        pipeline = [{'type': 's5_mm.LoadImage'}, {'type': 'PackSegInputs'}]
+        dataset = build(root, data_prefix={'img_path': 'img'}, test_mode=True, pipeline=pipeline)
+        assert len(dataset) == 5
+        assert 'gt_sem_seg' not in dataset[0]['data_samples']
+
+    def test_isaid_crops(self, root):
+        dataset = ISAIDDataset(data_root=str(root), data_prefix={'img_path': 'img', 'seg_map_path': 'ann'})
+        assert len(dataset) == 5
+        assert dataset.metainfo['classes'][15] == 'Harbor'
+        assert dataset.get_data_info(0)['num_classes'] == 16
+
+    def test_subset_of_the_classes_checks_the_ids_on_disk(self, root):
+        write(root, '5', np.zeros((4, 4, 3), np.uint8), np.full((4, 4), 15, np.uint8))
+        dataset = ISAIDDataset(data_root=str(root), data_prefix={'img_path': 'img', 'seg_map_path': 'ann'},
+                               metainfo={'classes': ('background', 'Harbor')}, pipeline=[{'type': 's5_mm.LoadLabels'}])
+        assert dataset[5]['gt_seg_map'].max() == 1
+        assert dataset[2]['gt_seg_map'].min() == 255
+
+    def test_turned_image_is_no_error(self, root):
+        exif = Image.Exif()
+        exif[274] = 6
+        Image.fromarray(np.zeros((20, 12, 3), np.uint8)).save(root / 'img' / '0.png', exif=exif)
+        assert len(build(root)) == 5
+
+
+class TestErrorsAtStart:
+
+    @pytest.mark.parametrize(('prefix', 'message'), [
+        ({'img_path': 'none', 'seg_map_path': 'ann'}, 'image directory {}/none does not exist'),
+        ({'img_path': 'img', 'seg_map_path': 'none'}, 'label directory {}/none does not exist')])
+    def test_missing_directory(self, root, prefix, message):
+        with pytest.raises(FileNotFoundError, match=re.escape(message.format(root))):
+            build(root, data_prefix=prefix)
+
+    def test_missing_root(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match="data_root='nowhere'"):
+            build('nowhere')
+
+    def test_empty_folder(self, root):
+        with pytest.raises(ValueError, match=re.escape(f"no image: looked in image directory {root}/img "
+                                                       "(img_suffix='.jpg')")):
+            build(root, img_suffix='.jpg')
+
+    def test_images_without_mask(self, root):
+        for i in range(4):
+            (root / 'ann' / f'{i}.png').unlink()
+        with pytest.raises(ValueError, match=r'4 of 5 images have no label mask in .*0.png, .*1.png, .*2.png, \.'):
+            build(root)
+
+    def test_list_file(self, root):
+        with pytest.raises(FileNotFoundError, match='list file .*none.txt does not exist'):
+            build(root, ann_file='none.txt')
+        (root / 'list.txt').write_text('0\nabsent\n')
+        with pytest.raises(FileNotFoundError, match=r'1 of 2 images listed in .*list.txt do not exist: .*absent.png'):
+            build(root, ann_file='list.txt')
+        (root / 'list.txt').write_text('')
+        with pytest.raises(ValueError, match='no image: looked in list file .*list.txt'):
+            build(root, ann_file='list.txt')
+
+    def test_sizes_differ(self, root):
+        write(root, '3', None, np.zeros((12, 19), np.uint8))
+        with pytest.raises(ValueError, match=r'3.png is 20 x 12 pixels, .*3.png is 19 x 12 \(width x height\)'):
+            build(root)
+
+    def test_damaged_header(self, root):
+        (root / 'img' / '2.png').write_bytes(b'x')
+        with pytest.raises(OSError, match='cannot read image .*img/2.png'):
+            build(root)
+
+    def test_impossible_ids(self, root):
+        write(root, '1', None, np.full((12, 20), 3, np.uint8))
+        with pytest.raises(ValueError, match=r'ann/1.png holds the ids \[3\]; allowed are 0..2 and 255'):
+            build(root)
+
+    def test_no_classes(self, root):
+        with pytest.raises(ValueError, match=r'SegDataset needs `metainfo=dict\(classes='):
+            build(root, metainfo=None)
+
+    def test_no_labels_in_training(self, root):
+        with pytest.raises(ValueError, match='no `seg_map_path`.*only `test_mode=True`'):
+            build(root, data_prefix={'img_path': 'img'})
+
+    def test_ignore_index(self, root):
+        with pytest.raises(ValueError, match='`ignore_index` is -1; it must be'):
+            build(root, ignore_index=-1)
+
+    def test_lazy_init_waits(self, root):
+        dataset = build(root, data_prefix={'img_path': 'none', 'seg_map_path': 'ann'}, lazy_init=True)
+        with pytest.raises(FileNotFoundError, match='image directory'):
+            dataset.full_init()
+
+
+class TestErrorsAtLoad:
+
+    def test_unchecked_pairs_are_checked_when_loaded(self, root):
+        write(root, '1', None, np.full((12, 20), 9, np.uint8))
+        write(root, '3', None, np.zeros((12, 19), np.uint8))
+        dataset = build(root, num_checked=2, pipeline=PIPELINE)  # looks at the first and the last
+        with pytest.raises(ValueError, match=r'ann/1.png holds the ids \[9\]'):
+            dataset[1]
+        with pytest.raises(ValueError, match=r'ann/3.png is 19 x 12'):
+            dataset[3]
+
+    def test_truncated_image_names_the_file(self, root):
+        path = root / 'img' / '2.png'
+        path.write_bytes(path.read_bytes()[:-30])
+        with pytest.raises(OSError, match='cannot read image .*img/2.png'):
+            build(root, pipeline=PIPELINE)[2]
+
+
+def test_is_a_base_seg_dataset():
+    from mmseg.datasets import BaseSegDataset
+    assert issubclass(SegDataset, BaseSegDataset)

@@ -1,0 +1,80 @@
+"""Photometric distortion on the device."""
+import pytest
+import torch
+
+from s5_mm.models import StrongView
+
+
+@pytest.fixture
+def images():
+    torch.manual_seed(0)
+    return torch.nn.functional.interpolate(torch.rand(1, 3, 8, 8), size=(32, 32), mode='bilinear').repeat(16, 1, 1, 1)
+
+
+def strong(images, seed=1, **options):
+    torch.manual_seed(seed)
+    return StrongView(**options)(images)
+
+
+def test_shape_and_range(images):
+    for values in (images, torch.zeros_like(images), torch.ones_like(images)):
+        result = strong(values)
+        assert result.shape == values.shape
+        assert result.dtype == torch.float32
+        assert result.min() >= 0
+        assert result.max() <= 1
+
+
+def test_follows_the_seed_and_leaves_its_input(images):
+    before = images.clone()
+    assert torch.equal(strong(images), strong(images))
+    assert not torch.equal(strong(images), strong(images, seed=2))
+    assert torch.equal(images, before)
+
+
+def test_each_image_of_a_batch_has_its_own_factors(images):
+    result = strong(images, jitter_prob=1.0)
+    assert len({image.mean().item() for image in result}) == len(images)
+
+
+def test_everything_off_is_identity(images):
+    assert torch.equal(strong(images, jitter_prob=0, gray_prob=0, blur_prob=0), images)
+
+
+def test_gray(images):
+    result = strong(images, jitter_prob=0, gray_prob=1, blur_prob=0)
+    assert torch.allclose(result[:, 0], result[:, 1])
+    assert torch.allclose(result[:, 0], result[:, 2])
+    assert result.std(dim=(2, 3)).min() > 0.01
+
+
+def test_shares(images):
+    many = images.repeat(32, 1, 1, 1)
+    changed = (strong(many, gray_prob=0, blur_prob=0) != many).flatten(1).any(dim=1)
+    assert abs(changed.float().mean() - 0.8) < 0.06
+    blurred = (strong(many, jitter_prob=0, gray_prob=0) != many).flatten(1).any(dim=1)
+    assert abs(blurred.float().mean() - 0.5) < 0.07
+
+
+def test_blur_spreads_a_point_within_the_sigmas():
+    point = torch.zeros(64, 3, 33, 33)
+    point[:, :, 16, 16] = 1
+    result = strong(point, jitter_prob=0, gray_prob=0, blur_prob=1)
+    grid = torch.arange(33.0) - 16
+    sigma = (result[:, 0].sum(dim=1) * grid**2).sum(dim=1).sqrt()
+    assert torch.allclose(result.sum(dim=(2, 3)), torch.ones(64, 3), atol=1e-4)
+    assert sigma.max() <= 2.0
+    assert sigma.max() > 1.7
+    assert sigma.min() < 0.5
+
+
+def test_geometry_stays(images):
+    """Brightness moves, the pattern does not: distorted and original stay correlated pixel by pixel."""
+    gray = images.mean(dim=1).flatten(1)
+    result = strong(images, jitter=(0.5, 0.5, 0.0, 0.0), gray_prob=0).mean(dim=1).flatten(1)
+    for a, b in zip(gray, result, strict=True):
+        assert torch.corrcoef(torch.stack([a, b]))[0, 1] > 0.8
+
+
+def test_no_gradient(images):
+    assert not strong(images.requires_grad_()).requires_grad
