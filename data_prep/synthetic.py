@@ -37,14 +37,14 @@ def build_parser() -> argparse.ArgumentParser:
         type=_names,
         default=tuple(STYLES),
         metavar='A,B',
-        help=f'comma-separated; each gets an equal part of the images (default: all: {",".join(STYLES)})',
+        help=f'comma-separated; each gets an equal part of the images (default: all: {", ".join(STYLES)})',
     )
     common.add_argument(
         '--classes',
         type=_names,
         default=OBJECTS,
         metavar='A,B',
-        help=f'object classes that may appear (default: all: {",".join(OBJECTS)})',
+        help=f'object classes that may appear (default: all: {", ".join(OBJECTS)})',
     )
     common.add_argument('--seed', type=int, default=0, help='same seed, same pictures (default: %(default)s)')
     common.add_argument(

@@ -33,8 +33,8 @@ class Route(NamedTuple):
         """
         labels = [sample.metainfo.get('dataset_name') for sample in data_samples]
         if None in labels:
-            raise ValueError('A sample has no dataset_name in its metainfo; let s5_mm.MultiSourceDataset draw it, or add '
-                             "'dataset_name' to meta_keys of PackSegInputs.")
+            raise ValueError('A sample has no dataset_name in its metainfo; let s5_mm.MultiSourceDataset draw it, or '
+                             "add 'dataset_name' to meta_keys of PackSegInputs.")
         names = tuple(dict.fromkeys(labels))
         order = tuple(sorted(range(len(labels)), key=lambda i: names.index(labels[i])))
         grouped = order == tuple(range(len(labels)))
@@ -54,4 +54,5 @@ class Route(NamedTuple):
             return dict(zip(self.names, grouped.split(self.sizes), strict=True))
         grouped = batch if self.order is None else [batch[i] for i in self.order]
         ends = [sum(self.sizes[:i + 1]) for i in range(len(self.sizes))]
-        return {name: list(grouped[end - size:end]) for name, size, end in zip(self.names, self.sizes, ends, strict=True)}
+        parts = zip(self.names, self.sizes, ends, strict=True)
+        return {name: list(grouped[end - size:end]) for name, size, end in parts}

@@ -1,4 +1,6 @@
 """Fixtures that several test files share: the published values, tiny networks, hand-made batches."""
+import copy
+import importlib.util
 import json
 import zlib
 from pathlib import Path
@@ -13,7 +15,8 @@ from mmseg.structures import SegDataSample
 
 import s5_mm  # noqa: F401  registers our classes
 
-GOLDEN = Path(__file__).parent / 'golden'
+ROOT = Path(__file__).parent.parent
+GOLDEN = ROOT / 'tests' / 'golden'
 TINY = dict(embed_dims=16, num_layers=4, num_heads=2, feedforward_channels=32, out_indices=(0, 1, 2, 3))
 
 
@@ -67,7 +70,8 @@ def published_encoder(golden, tmp_path_factory):
 @pytest.fixture(scope='session')
 def tiny_vit():
     """Config of a very small encoder for 32 px images."""
-    return lambda **kwargs: dict(type='s5_mm.ViT', arch=dict(TINY), img_size=32, patch_size=8, drop_path_rate=0.0) | kwargs
+    plain = dict(type='s5_mm.ViT', arch=TINY, img_size=32, patch_size=8, drop_path_rate=0.0)
+    return lambda **kwargs: copy.deepcopy(plain) | kwargs
 
 
 @pytest.fixture(scope='session')
@@ -95,3 +99,14 @@ def make_sample():
             sample.gt_sem_seg = PixelData(data=torch.as_tensor(mask, dtype=torch.int64)[None])
         return sample
     return make
+
+
+@pytest.fixture(scope='session')
+def load_tool():
+    """The module of a command-line tool, given its path in the repository."""
+    def load(path):
+        spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+    return load

@@ -9,7 +9,10 @@ from mmengine.logging import print_log
 from s5_mm.engine import Bf16OptimWrapper
 
 
-def load_config(path: str, work_dir: str | None = None, cfg_options: dict | None = None, launcher: str = 'none') -> Config:
+def load_config(path: str,
+                work_dir: str | None = None,
+                cfg_options: dict | None = None,
+                launcher: str = 'none') -> Config:
     """Read a config and apply the command line to it.
 
     Args:

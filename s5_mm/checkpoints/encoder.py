@@ -40,8 +40,8 @@ def load_encoder(encoder: nn.Module, filename: str, prefix: str | None = None, m
     table = _report(own, loaded, weights, unfit)
     if share < min_share:
         raise ValueError(
-            f'{filename} ({style.name} format) fits {share:.1%} of the encoder parameters that it should hold, at least '
-            f'{min_share:.0%} must fit. {_mismatch(own, weights, unfit)}\n{table}')
+            f'{filename} ({style.name} format) fits {share:.1%} of the encoder parameters that it should hold, at '
+            f'least {min_share:.0%} must fit. {_mismatch(own, weights, unfit)}\n{table}')
     encoder.load_state_dict(loaded, strict=False)
     MMLogger.get_current_instance().info('Encoder weights from %s (%s format):\n%s', filename, style.name, table)
 
@@ -51,8 +51,8 @@ def _find_encoder(weights: dict, filename: str, prefix: str | None) -> tuple[For
     if len(found) == 1:
         return found[0]
     if found:
-        raise ValueError(f'{filename} holds {len(found)} encoders, at {sorted(start for _, start in found)}; choose one '
-                         "with prefix='...', or extract it with tools/model_converters/publish_s4p.py.")
+        raise ValueError(f'{filename} holds {len(found)} encoders, at {sorted(start for _, start in found)}; choose '
+                         "one with prefix='...', or extract it with tools/model_converters/publish_s4p.py.")
     known = ', '.join(style.name for style in FORMATS)
     raise ValueError(f'{filename} holds no ViT encoder in a known format ({known})'
                      f'{"" if prefix is None else f" at {prefix!r}"}; its names begin with {sorted(weights)[:3]}.')

@@ -15,7 +15,10 @@ PREFIXES = {'teacher': ('teacher.module.backbone.', ), 'student': ('segmentor.ba
 SUFFIXES = ('.pth', '.safetensors')
 
 
-def publish_encoder(checkpoint: str, out: str, part: str = 'auto', force: bool = False) -> tuple[str, dict[str, Tensor]]:
+def publish_encoder(checkpoint: str,
+                    out: str,
+                    part: str = 'auto',
+                    force: bool = False) -> tuple[str, dict[str, Tensor]]:
     """Write the encoder's weights (fp32, no prefix) to a file that ``init_cfg=dict(type='Pretrained', ...)`` takes.
 
     Args:
@@ -39,8 +42,8 @@ def publish_encoder(checkpoint: str, out: str, part: str = 'auto', force: bool =
         raise FileExistsError(f'{out} exists; choose another name or allow to replace it with --force.')
     content = read_checkpoint(checkpoint)
     part, weights = select_encoder(content.get('state_dict', content), checkpoint, part)
-    origin = dict(source=Path(checkpoint).name, part=part, iter=content.get('meta', {}).get('iter', 0), s5_mm=__version__)
-    _write(target, weights, origin)
+    iteration = content.get('meta', {}).get('iter', 0)
+    _write(target, weights, dict(source=Path(checkpoint).name, part=part, iter=iteration, s5_mm=__version__))
     return part, weights
 
 
@@ -68,8 +71,8 @@ def select_encoder(weights: dict[str, Tensor], filename: str, part: str = 'auto'
     found = [prefix for prefix in PREFIXES[wanted] if any(name.startswith(prefix) for name in weights)]
     if not found:
         raise ValueError(f'{filename} holds no {wanted} encoder: none of its names begins with '
-                         f'{" or ".join(PREFIXES[wanted])}, they begin with {sorted(weights)[:3]}. Give a checkpoint of a '
-                         'FixMatchSegmentor or EncoderDecoder.')
+                         f'{" or ".join(PREFIXES[wanted])}, they begin with {sorted(weights)[:3]}. Give a checkpoint '
+                         'of a FixMatchSegmentor or EncoderDecoder.')
     encoder = {name.removeprefix(found[0]): value for name, value in weights.items() if name.startswith(found[0])}
     return wanted, {name: _plain(value) for name, value in encoder.items()}
 

@@ -3,6 +3,8 @@
 MMEngine's local-file loader falls back to full unpickling when a weights-only load fails. Importing this package puts
 :func:`read_checkpoint` in its place, so that ``load_from``, ``resume`` and ``init_cfg`` never do that.
 """
+import re
+from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -14,10 +16,19 @@ from mmengine.runner import CheckpointLoader
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+
+def _statistic(owner: type, name: str) -> Callable:
+    """What history buffers mean where they are pickled with ``getattr``: one of their own methods and nothing else."""
+    if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
+        raise UnpicklingError(f'Unsupported global: GLOBAL getattr({owner!r}, {name!r}) was not an allowed global')
+    return getattr(owner, name)
+
+
 # What the runner's own checkpoints hold beside tensors: the log's history buffers, which are NumPy arrays.
-# Unlike MMEngine's list it leaves out `getattr`, with which a file could reach anything.
+# MMEngine's list has `getattr` itself, with which a file could reach anything.
 SAFE_GLOBALS = [
-    HistoryBuffer, slice, np.ndarray, np.dtype, np._core.multiarray._reconstruct, np._core.multiarray.scalar,
+    (_statistic, 'builtins.getattr'),
+    HistoryBuffer, bytes, slice, np.ndarray, np.dtype, np._core.multiarray._reconstruct, np._core.multiarray.scalar,
     *(type(np.dtype(kind)) for kind in ('float64', 'float32', 'int64', 'int32', 'uint32', 'uint8', 'bool')),
 ]
 
@@ -31,8 +42,8 @@ def read_checkpoint(filename: str, map_location: Any = 'cpu') -> dict:
         map_location: As :func:`torch.load` takes it; default the CPU.
 
     Returns:
-        The file's content. A mapping of tensors found under ``model`` (MAE and others) is offered as ``state_dict``, the
-        key that MMEngine looks for.
+        The file's content. A mapping of tensors found under ``model`` (MAE and others) is offered as ``state_dict``,
+        the key that MMEngine looks for.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -46,12 +57,9 @@ def read_checkpoint(filename: str, map_location: Any = 'cpu') -> dict:
     try:
         with torch.serialization.safe_globals(SAFE_GLOBALS):
             content = torch.load(path, map_location=map_location, weights_only=True)
-    except UnpicklingError as error:
-        reason = str(error).split('\n')[0]
-        raise ValueError(f'Checkpoint {filename} is refused: it holds more than weights, and loading it could run code '
-                         f'({reason}). Ask its author for a file of tensors, e.g. .safetensors.') from error
-    except (RuntimeError, EOFError, OSError) as error:
-        raise ValueError(f'Checkpoint {filename} is damaged or no PyTorch file ({error}); download it again.') from error
+    except Exception as error:
+        # The reader raises a dozen unrelated types on damaged files (IndexError, struct.error, AssertionError, ...).
+        raise _unreadable(filename, error) from error
     if not isinstance(content, dict):
         raise ValueError(f'Checkpoint {filename} holds a {type(content).__name__}, expected a dict of tensors.')
     if 'state_dict' not in content and isinstance(content.get('model'), dict):
@@ -64,3 +72,13 @@ def _read_safetensors(path: Path, map_location: Any) -> dict[str, torch.Tensor]:
         return load_file(path, device=str(map_location or 'cpu'))
     except SafetensorError as error:
         raise ValueError(f'Checkpoint {path} is damaged or no safetensors file ({error}).') from error
+
+
+def _unreadable(filename: str, error: Exception) -> ValueError:
+    forbidden = re.search(r'GLOBAL (.+?) (?:was not an allowed global|whose module)', str(error))
+    if isinstance(error, UnpicklingError) and forbidden:
+        return ValueError(f'Checkpoint {filename} is refused: it holds more than weights ({forbidden[1]}), and loading '
+                          'it could run code. Ask its author for a file of tensors, e.g. .safetensors.')
+    reason = str(error).split('WeightsUnpickler error:')[-1].strip().split('\n')[0]
+    return ValueError(f'Checkpoint {filename} is damaged or no PyTorch file ({type(error).__name__}: {reason}); '
+                      'get it anew.')

@@ -81,8 +81,8 @@ class TestForward:
 
     @pytest.mark.parametrize(('size', 'told'), [((36, 32), '32x36'), ((32, 41), '41x32'), ((8, 32), '32x8')])
     def test_unfit_size(self, encoder, size, told):
-        with pytest.raises(ValueError, match=f'images of {told} px do not fit, both sides must be multiples of 8 and at '
-                           'least 16; set the crop size'):
+        with pytest.raises(ValueError, match=f'images of {told} px do not fit, both sides must be multiples of 8 and '
+                           'at least 16; set the crop size'):
             encoder(torch.zeros(1, 3, *size))
 
     def test_checkpointing_changes_nothing(self, tiny_vit):

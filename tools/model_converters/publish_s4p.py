@@ -10,7 +10,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('checkpoint', help='checkpoint of a FixMatchSegmentor or EncoderDecoder')
     parser.add_argument('out', help='file to write, .pth or .safetensors')
     parser.add_argument('--part', choices=['auto', *PREFIXES], default='auto',
-                        help='which network of FixMatch; default the one that is evaluated: the teacher if there is one')
+                        help='which network of FixMatch; default the evaluated one: the teacher if there is one')
     parser.add_argument('--force', action='store_true', help='replace the file if it exists')
     return parser.parse_args(argv)
 

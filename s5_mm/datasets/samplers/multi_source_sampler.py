@@ -16,8 +16,8 @@ class MultiSourceSampler(Sampler):
     """Endless draws from the sources of a :class:`MultiSourceDataset`, balanced by number.
 
     Batches are ordered by source. Each source is gone through in epochs of its own, reshuffled each time, divided among
-    the ranks. Draw number, index and augmentation seed are functions of (seed, source, draw number): after a restart the
-    stream continues at any position at once, nothing is replayed.
+    the ranks. Draw number, index and augmentation seed are functions of (seed, source, draw number): after a restart
+    the stream continues at any position at once, nothing is replayed.
 
     Args:
         dataset: The data set.

@@ -21,9 +21,14 @@ class FixMatchPanelHook(Hook):
 
     Args:
         interval: Iterations between two panels, at least 1.
+
+    Raises:
+        ValueError: ``interval`` below 1.
     """
 
     def __init__(self, interval: int = 500) -> None:
+        if interval < 1:
+            raise ValueError(f'FixMatchPanelHook: interval is {interval}, it must be at least 1.')
         self.interval = interval
 
     def before_train(self, runner: Runner) -> None:

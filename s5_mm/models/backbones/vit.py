@@ -24,9 +24,9 @@ ARCHS = {
 class ViT(VisionTransformer):
     """ViT encoder of S5 (arXiv 2508.12409) with a pyramid of strides 1/4, 1/2, 1 and 2 patches.
 
-    mmpretrain's ViT, which attends through ``scaled_dot_product_attention``, with these differences: LayerNorm eps 1e-5,
-    no class token, no final norm, drop path on the FFN alone, activation checkpointing, and the pyramid as a part of the
-    encoder and of its checkpoints. ``init_cfg=dict(type='Pretrained', checkpoint=...)`` takes every format of
+    mmpretrain's ViT, which attends through ``scaled_dot_product_attention``, with these differences: LayerNorm eps
+    1e-5, no class token, no final norm, drop path on the FFN alone, activation checkpointing, and the pyramid as a part
+    of the encoder and of its checkpoints. ``init_cfg=dict(type='Pretrained', checkpoint=...)`` takes every format of
     :mod:`s5_mm.checkpoints.formats` and is an error if the file does not fit.
 
     Args:
@@ -101,8 +101,8 @@ class ViT(VisionTransformer):
         height, width = x.shape[-2:]
         patch = self.patch_size
         if height % patch or width % patch or min(height, width) < 2 * patch:
-            raise ValueError(f'ViT: images of {width}x{height} px do not fit, both sides must be multiples of {patch} and '
-                             f'at least {2 * patch}; set the crop size or the data preprocessor\'s size_divisor.')
+            raise ValueError(f'ViT: images of {width}x{height} px do not fit, both sides must be multiples of {patch} '
+                             f'and at least {2 * patch}; set the crop size or the data preprocessor\'s size_divisor.')
         x, hw = self.patch_embed(x)
         x = x + resize_pos_embed(self.pos_embed, self.patch_resolution, hw, self.interpolate_mode, num_extra_tokens=0)
         maps = []
@@ -126,8 +126,8 @@ class ViT(VisionTransformer):
             table = table[:, 1:]
         side = math.isqrt(table.shape[1])
         if table.shape[1] != own and side**2 != table.shape[1]:
-            raise ValueError(f'ViT: {name} has {entries} entries, neither a square number nor one more; a table of another '
-                             'shape can only be resized from a square one.')
+            raise ValueError(f'ViT: {name} has {entries} entries, neither a square number nor one more; a table of '
+                             'another shape can only be resized from a square one.')
         if table.shape[1] != own:
             table = resize_pos_embed(table, (side, side), self.patch_resolution, self.interpolate_mode, 0)
         state_dict[name] = table

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import torch
 from mmseg.models import BaseSegmentor
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.registry import MODELS as MMSEG_MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
-from s5_mm.models.semi import CutMix, PseudoLabel
+from s5_mm.models.semi import PseudoLabel
 from s5_mm.registry import MODELS
 from s5_mm.routing import Route
 
@@ -21,16 +22,16 @@ class FixMatchSegmentor(BaseSegmentor):
 
     The network labels the weak view of each unlabeled image, in eval mode; the strong view (photometric distortion and
     CutMix) must agree where that label is confident. The loss is ``(loss_x + unlabeled_weight * loss_u) / 2``. Batches
-    hold samples of the sources ``labeled`` and ``unlabeled`` (see :class:`s5_mm.MultiSourceDataset`). The labeled and the
-    strong views go through the network together.
+    hold samples of the sources ``labeled`` and ``unlabeled`` (see :class:`s5_mm.MultiSourceDataset`). The labeled and
+    the strong views go through the network together.
 
     Args:
         segmentor: The network; not a binary head with one output channel.
         data_preprocessor: mmseg's; normalises to what the network expects.
         strong_view: Photometric distortion of images in [0, 1].
         cutmix: ``None`` switches it off.
-        cutmix_partner: ``'batch'``: the next image of the batch. ``'loader'``: the sample at the same place of a third
-            source named ``partner``, as the published code draws it.
+        cutmix_partner: ``'batch'``: the image before in the batch. ``'loader'``: the sample at the same place of a
+            third source named ``partner``, as the published code draws it.
         consistency: The unlabeled loss; ``dict(tau=0.8)`` changes the threshold.
         unlabeled_weight: Weight of the unlabeled loss, at least 0.
         teacher: Averages the network's weights; the average then labels the weak views and is what gets evaluated and
@@ -59,7 +60,7 @@ class FixMatchSegmentor(BaseSegmentor):
             raise ValueError(f"FixMatchSegmentor: cutmix_partner is {cutmix_partner!r}; choose 'batch' or 'loader'.")
         if unlabeled_weight < 0:
             raise ValueError(f'FixMatchSegmentor: unlabeled_weight is {unlabeled_weight}, it must be at least 0.')
-        self.segmentor = MODELS.build(segmentor)
+        self.segmentor = MMSEG_MODELS.build(segmentor)
         if self.segmentor.out_channels < 2:
             raise ValueError('FixMatchSegmentor: the decode head has one output channel; give it two (background and '
                              'object), since confidence is taken from a softmax.')
@@ -163,8 +164,10 @@ class FixMatchSegmentor(BaseSegmentor):
             The network's own losses and reports, and logits (N, K, H, W).
         """
         head = self.segmentor.decode_head
-        if not _is_per_pixel(head):
-            return self.segmentor.loss(labeled, data_samples), self.segmentor.encode_decode(strong, _metas(strong))
+        if not _works_in_two_steps(head):
+            losses = self.segmentor.loss(labeled, data_samples)
+            with _predicting_alone(self.segmentor):
+                return losses, self.segmentor.encode_decode(strong, _metas(strong))
         features = self.segmentor.extract_feat(torch.cat([labeled, strong]))
         logits = head(features)
         losses = {f'decode.{name}': value
@@ -196,15 +199,15 @@ class FixMatchSegmentor(BaseSegmentor):
     def _check_sources(self, samples: dict[str, list]) -> None:
         wanted = {LABELED, UNLABELED} | ({PARTNER} if self.cutmix and self.cutmix_partner == 'loader' else set())
         if set(samples) != wanted:
-            raise ValueError(f'FixMatchSegmentor: the batch holds sources {sorted(samples)}, expected {sorted(wanted)}; '
-                             'name them so in MultiSourceDataset.sources and MultiSourceSampler.per_batch.')
+            raise ValueError(f'FixMatchSegmentor: the batch holds sources {sorted(samples)}, expected {sorted(wanted)}'
+                             '; name them so in MultiSourceDataset.sources and MultiSourceSampler.per_batch.')
         if PARTNER in wanted and len(samples[PARTNER]) != len(samples[UNLABELED]):
-            raise ValueError(f'FixMatchSegmentor: {len(samples[PARTNER])} partners for {len(samples[UNLABELED])} unlabeled '
-                             'images; give both the same number in MultiSourceSampler.per_batch.')
+            raise ValueError(f'FixMatchSegmentor: {len(samples[PARTNER])} partners for {len(samples[UNLABELED])} '
+                             'unlabeled images; give both the same number in MultiSourceSampler.per_batch.')
         if self.cutmix and self.cutmix_partner == 'batch' and len(samples[UNLABELED]) < 2:
             raise ValueError('FixMatchSegmentor: CutMix takes its partner from the batch, which has 1 unlabeled image; '
                              'draw at least 2 or switch it off with cutmix=None.')
-        if not all('gt_sem_seg' in sample for sample in samples[UNLABELED]):
+        if not all('gt_sem_seg' in sample for name in wanted - {LABELED} for sample in samples[name]):
             raise ValueError('FixMatchSegmentor: unlabeled samples do not mark their padding; put s5_mm.UnlabeledMask '
                              'behind the loading step of their pipeline.')
 
@@ -259,8 +262,26 @@ def _metas(images: Tensor) -> list[dict]:
     return [dict(img_shape=size, pad_shape=size, ori_shape=size)] * len(images)
 
 
-def _is_per_pixel(head: nn.Module) -> bool:
-    """Whether a head works in the usual two steps, features -> logits -> loss, so that views can share the first."""
-    usual = ('loss', 'predict')
+@contextlib.contextmanager
+def _predicting_alone(network: nn.Module) -> Iterator[None]:
+    """Let a backbone and heads that give several outputs in training give their prediction alone.
+
+    Only their own flag changes: norms and dropout inside them go on training.
+    """
+    heads = network.decode_head
+    parts = [network.backbone, *(heads if isinstance(heads, nn.ModuleList) else [heads])]
+    modes = [part.training for part in parts]
+    for part in parts:
+        part.training = False
+    try:
+        yield
+    finally:
+        for part, mode in zip(parts, modes, strict=True):
+            part.training = mode
+
+
+def _works_in_two_steps(head: nn.Module) -> bool:
+    """Whether a head makes one map of logits and its loss from it, as usual, so that views can share the first step."""
+    usual = ('loss', 'loss_by_feat', 'predict', 'predict_by_feat')
     return isinstance(head, BaseDecodeHead) and all(getattr(type(head), name) is getattr(BaseDecodeHead, name)
                                                     for name in usual)

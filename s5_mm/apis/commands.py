@@ -1,0 +1,37 @@
+"""Run the repository's commands one after another, as a user would type them."""
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def run_command(script: str, *arguments: str | Path, log: Path | None = None) -> float:
+    """Run a Python script of the repository in its root and wait for it.
+
+    Args:
+        script: Path below the root, e.g. ``'tools/train.py'``.
+        arguments: Its arguments.
+        log: File that gets the output; ``None`` lets it through to the terminal.
+
+    Returns:
+        Seconds that it took.
+
+    Raises:
+        RuntimeError: The command failed; shows the end of its output.
+    """
+    command = [sys.executable, '-W', 'ignore', script, *map(str, arguments)]
+    start = time.perf_counter()
+    if log is None:
+        code = subprocess.run(command, cwd=ROOT, check=False).returncode
+    else:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open('w') as output:
+            code = subprocess.run(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, check=False,
+                                  env=dict(os.environ, PYTHONUNBUFFERED='1')).returncode
+    if code:
+        tail = '' if log is None else '\n'.join(log.read_text(errors='replace').splitlines()[-15:])
+        raise RuntimeError(f'{script} ended with code {code}; its output is in {log or "the terminal"}.\n{tail}')
+    return time.perf_counter() - start

@@ -1,0 +1,99 @@
+"""What the command line does to a config."""
+import pytest
+import torch
+from mmengine.config import Config
+
+from s5_mm.apis import enable_amp, launch, load_config, prepare_for_cpu
+
+
+@pytest.fixture
+def path(tmp_path):
+    file = tmp_path / 'small.py'
+    file.write_text("model = dict(depth=3)\noptim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1))\n")
+    return str(file)
+
+
+class TestLoadConfig:
+
+    def test_options_and_launcher(self, path):
+        cfg = load_config(path, cfg_options={'model.depth': 4, 'optim_wrapper.optimizer.lr': 1.0}, launcher='pytorch')
+        assert (cfg.model.depth, cfg.optim_wrapper.optimizer.lr, cfg.launcher) == (4, 1.0, 'pytorch')
+
+    def test_work_dir(self, path, tmp_path):
+        assert load_config(path).work_dir == 'work_dirs/small'
+        assert load_config(path, work_dir='here').work_dir == 'here'
+        own = tmp_path / 'own.py'
+        own.write_text("work_dir = 'mine'")
+        assert load_config(str(own)).work_dir == 'mine'
+        assert load_config(str(own), work_dir='here').work_dir == 'here'
+
+    def test_missing_config(self):
+        with pytest.raises(FileNotFoundError, match='Config no/such.py is not a file; those of this package lie'):
+            load_config('no/such.py')
+
+
+class TestEnableAmp:
+
+    @pytest.mark.parametrize('wrapper', [dict(), dict(type='OptimWrapper')])
+    def test_plain_wrapper_is_replaced(self, wrapper):
+        settings = dict(optimizer=dict(type='SGD', lr=0.1), clip_grad=dict(max_norm=1))
+        cfg = Config(dict(optim_wrapper=wrapper | settings))
+        enable_amp(cfg)
+        assert cfg.optim_wrapper.to_dict() == dict(type='s5_mm.Bf16OptimWrapper', **settings)
+
+    @pytest.mark.parametrize('kind', ['AmpOptimWrapper', 's5_mm.Bf16OptimWrapper'])
+    def test_choice_of_the_config_stays(self, kind):
+        cfg = Config(dict(optim_wrapper=dict(type=kind, dtype='float16')))
+        enable_amp(cfg)
+        assert cfg.optim_wrapper.to_dict() == dict(type=kind, dtype='float16')
+
+    def test_unknown_wrapper(self):
+        with pytest.raises(ValueError, match="cannot replace optim_wrapper.type='ApexOptimWrapper'; it takes Opt"):
+            enable_amp(Config(dict(optim_wrapper=dict(type='ApexOptimWrapper'))))
+
+
+class TestPrepareForCpu:
+
+    @pytest.fixture
+    def started(self, monkeypatch):
+        backends = []
+        monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+        monkeypatch.setattr(launch.torch.distributed, 'init_process_group', backends.append)
+        return backends
+
+    @staticmethod
+    def config(launcher):
+        norm = dict(type='SyncBN', requires_grad=True)
+        return Config(dict(
+            launcher=launcher,
+            model=dict(segmentor=dict(
+                backbone=dict(norm_cfg=dict(type='LN')),
+                decode_head=[dict(norm_cfg=norm), dict(norm_cfg=norm)], auxiliary_head=dict(norm_cfg=norm)))))
+
+    def test_several_processes(self, started):
+        cfg = self.config('pytorch')
+        prepare_for_cpu(cfg)
+        network = cfg.model.segmentor
+        assert started == ['gloo']
+        assert [head.norm_cfg.type for head in (*network.decode_head, network.auxiliary_head)] == ['BN'] * 3
+        assert network.backbone.norm_cfg.type == 'LN'
+        assert network.auxiliary_head.norm_cfg.requires_grad is True
+        assert cfg.model_wrapper_cfg.type == 'MMDistributedDataParallel'
+
+    def test_one_process_is_left_alone(self, started):
+        cfg = self.config('none')
+        prepare_for_cpu(cfg)
+        assert started == []
+        assert cfg.to_dict() == self.config('none').to_dict()
+
+    def test_gpus_are_left_alone(self, started, monkeypatch):
+        monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+        cfg = self.config('pytorch')
+        prepare_for_cpu(cfg)
+        assert started == []
+        assert cfg.to_dict() == self.config('pytorch').to_dict()
+
+    @pytest.mark.parametrize('launcher', ['slurm', 'mpi'])
+    def test_launchers_that_need_gpus(self, started, launcher):
+        with pytest.raises(ValueError, match=f'--launcher {launcher} needs GPUs and none is found; on CPUs use'):
+            prepare_for_cpu(self.config(launcher))

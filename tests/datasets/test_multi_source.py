@@ -1,0 +1,210 @@
+"""Drawing from several sources: order, balance, resumption, randomness."""
+import itertools
+import random
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from mmseg.structures import SegDataSample
+from torch.utils.data import DataLoader, Dataset
+
+from s5_mm.datasets import MultiSourceDataset, MultiSourceSampler
+from s5_mm.datasets.multi_source import Draw
+from s5_mm.datasets.samplers import multi_source_sampler
+from s5_mm.registry import DATASETS
+
+
+@DATASETS.register_module(force=True)
+class CountingSource(Dataset):
+    """Samples that tell their index and random numbers of all three kinds."""
+
+    def __init__(self, length, classes=None):
+        self.length = length
+        self.metainfo = dict(classes=classes)
+        self.initialised = 0
+
+    def full_init(self):
+        self.initialised += 1
+
+    def __len__(self):
+        return self.length
+
+    def __getitem__(self, index):
+        numbers = [random.random(), np.random.rand(), torch.rand(()).item()]
+        return dict(inputs=torch.tensor([index, *numbers], dtype=torch.float64), data_samples=SegDataSample())
+
+
+@pytest.fixture
+def dataset():
+    return MultiSourceDataset(dict(labeled=CountingSource(5), unlabeled=CountingSource(11), partner=CountingSource(11)))
+
+
+PER_BATCH = dict(labeled=2, unlabeled=3)
+
+
+def sampler(dataset, monkeypatch=None, rank=0, world_size=1, **options):
+    if monkeypatch is not None:
+        monkeypatch.setattr(multi_source_sampler, 'get_dist_info', lambda: (rank, world_size))
+    return MultiSourceSampler(dataset, **{'per_batch': PER_BATCH, 'seed': 7, **options})
+
+
+def take(draws, number):
+    return list(itertools.islice(draws, number))
+
+
+class TestSampler:
+
+    def test_batches_hold_the_numbers_in_order(self, dataset):
+        drawn = take(sampler(dataset), 50)
+        assert [draw.source for draw in drawn] == (['labeled'] * 2 + ['unlabeled'] * 3) * 10
+        assert sampler(dataset).batch_size == 5
+        assert len(sampler(dataset)) == 27
+
+    def test_every_index_once_an_epoch_over_two_ranks(self, dataset, monkeypatch):
+        """The ranks' draws of a step, put side by side, go through each source in epochs of its length."""
+        streams = [take(sampler(dataset, monkeypatch, rank, 2), 5 * 110) for rank in range(2)]
+        for name, number in PER_BATCH.items():
+            parts = [[draw for draw in stream if draw.source == name] for stream in streams]
+            joint = []
+            for start in range(0, len(parts[0]), number):
+                joint += parts[0][start:start + number] + parts[1][start:start + number]
+            length = len(dataset.sources[name])
+            epochs = [[draw.index for draw in joint[start:start + length]]
+                      for start in range(0, len(joint) - length + 1, length)]
+            assert len(epochs) >= 40
+            assert all(sorted(epoch) == list(range(length)) for epoch in epochs)
+            assert len({tuple(epoch) for epoch in epochs}) > len(epochs) // 2
+            assert len({draw.seed for draw in joint}) == len(joint)
+
+    def test_two_ranks_draw_what_one_would(self, dataset, monkeypatch):
+        ranks = [take(sampler(dataset, monkeypatch, rank, 2, per_batch=dict(unlabeled=1)), 20) for rank in range(2)]
+        alone = take(sampler(dataset, monkeypatch, per_batch=dict(unlabeled=2)), 40)
+        assert [draw for pair in zip(*ranks, strict=True) for draw in pair] == alone
+
+    @pytest.mark.parametrize('steps', [0, 1, 3, 17])
+    def test_skip_equals_the_straight_stream(self, dataset, monkeypatch, steps):
+        straight = take(sampler(dataset, monkeypatch, 1, 2), 5 * 40)
+        resumed = sampler(dataset, monkeypatch, 1, 2)
+        resumed.skip(5 * steps)
+        assert take(resumed, 5 * (40 - steps)) == straight[5 * steps:]
+
+    def test_far_position_is_reached_at_once(self, dataset):
+        resumed = sampler(dataset)
+        resumed.skip(5 * 10**12)
+        assert len(take(resumed, 5)) == 5
+
+    def test_iterating_again_starts_at_the_set_position(self, dataset):
+        one = sampler(dataset)
+        one.skip(10)
+        assert take(one, 20) == take(one, 20) != take(sampler(dataset), 20)
+
+    def test_seeds(self, dataset):
+        assert take(sampler(dataset), 60) == take(sampler(dataset), 60)
+        assert take(sampler(dataset), 60) != take(sampler(dataset, seed=8), 60)
+        changed = sampler(dataset, seed=8)
+        changed.seed = 7
+        assert take(changed, 60) == take(sampler(dataset), 60)
+
+    def test_sources_are_shuffled_independently(self):
+        twins = MultiSourceDataset(dict(a=CountingSource(50), b=CountingSource(50)))
+        drawn = take(sampler(twins, per_batch=dict(a=1, b=1)), 100)
+        assert [draw.index for draw in drawn[::2]] != [draw.index for draw in drawn[1::2]]
+
+    def test_same_order(self, dataset):
+        drawn = take(sampler(dataset, per_batch=dict(unlabeled=2, partner=2), same_order=dict(partner='unlabeled')), 80)
+        own = [draw for draw in drawn if draw.source == 'unlabeled']
+        partners = [draw for draw in drawn if draw.source == 'partner']
+        assert [draw.index for draw in own] == [draw.index for draw in partners]
+        assert not {draw.seed for draw in own} & {draw.seed for draw in partners}
+
+    def test_without_shuffling(self, dataset):
+        drawn = take(sampler(dataset, per_batch=dict(labeled=2), shuffle=False), 12)
+        assert [draw.index for draw in drawn] == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]
+
+    @pytest.mark.parametrize(('options', 'message'), [
+        (dict(per_batch=dict(labelled=2)), r"\['labelled'\] named, the data set has \['labeled', 'partner', 'un"),
+        (dict(per_batch={}), 'no source named'),
+        (dict(per_batch=dict(labeled=0)), r"per_batch\['labeled'\] is 0, it must be an integer of at least 1"),
+        (dict(per_batch=dict(labeled=1.5)), 'is 1.5, it must be an integer'),
+        (dict(same_order=dict(partner='pool')), r"\['pool'\] named"),
+        (dict(same_order=dict(unlabeled='labeled')),
+         r"'unlabeled' \(11 samples\) cannot take the order of 'labeled' \(5 samples\)"),
+    ])
+    def test_options(self, dataset, options, message):
+        with pytest.raises(ValueError, match=message):
+            sampler(dataset, **options)
+
+    @pytest.mark.parametrize('number', [-5, 7])
+    def test_skip_of_no_whole_batches(self, dataset, number):
+        with pytest.raises(ValueError, match=f'cannot skip {number} samples, a batch has 5'):
+            sampler(dataset).skip(number)
+
+
+class TestDataset:
+
+    def test_sample_depends_on_the_draw_alone(self, dataset):
+        first = dataset[Draw('unlabeled', 3, 17)]['inputs']
+        torch.rand(5)
+        np.random.rand(3)
+        assert torch.equal(dataset[Draw('unlabeled', 3, 17)]['inputs'], first)
+        other = dataset[Draw('unlabeled', 3, 18)]['inputs']
+        assert other[0] == 3
+        assert not (other[1:] == first[1:]).any()
+
+    def test_random_state_outside_is_left_alone(self, dataset):
+        def numbers():
+            return random.random(), np.random.rand(), torch.rand(()).item()
+        random.seed(1)
+        np.random.seed(1)
+        torch.manual_seed(1)
+        expected = [numbers(), numbers()]
+        random.seed(1)
+        np.random.seed(1)
+        torch.manual_seed(1)
+        seen = [numbers()]
+        dataset[Draw('labeled', 0, 5)]
+        assert [*seen, numbers()] == expected
+
+    def test_samples_name_their_source(self, dataset):
+        assert dataset[Draw('labeled', 0, 1)]['data_samples'].dataset_name == 'labeled'
+        assert dataset[Draw('partner', 0, 1)]['data_samples'].metainfo['dataset_name'] == 'partner'
+
+    def test_length_and_initialisation(self, dataset):
+        dataset.full_init()
+        assert len(dataset) == 27
+        assert [source.initialised for source in dataset.sources.values()] == [1, 1, 1]
+
+    def test_meta_information_is_of_the_source_with_classes(self):
+        sources = dict(unlabeled=CountingSource(1), labeled=CountingSource(1, classes=('a', 'b')))
+        assert MultiSourceDataset(sources).metainfo == dict(classes=('a', 'b'))
+        assert MultiSourceDataset(dict(unlabeled=CountingSource(1))).metainfo == {}
+
+    def test_sources_from_configs(self):
+        built = DATASETS.build(dict(
+            type='s5_mm.MultiSourceDataset', sources=dict(a=dict(type='s5_mm.CountingSource', length=2))))
+        assert len(built) == 2
+
+    def test_no_source(self):
+        with pytest.raises(ValueError, match='sources is empty; name at least one'):
+            MultiSourceDataset({})
+
+    def test_empty_source(self):
+        with pytest.raises(ValueError, match=r"source 'pool' \(CountingSource\) has no samples"):
+            MultiSourceDataset(dict(labeled=CountingSource(1), pool=CountingSource(0)))
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_loader_resumes_with_equal_batches(dataset, workers):
+    """Samples, order and augmentation, with any number of workers."""
+    def batches(start, number):
+        drawing = sampler(dataset)
+        drawing.skip(start * 5)
+        loader = DataLoader(dataset, batch_size=5, sampler=drawing, num_workers=workers,
+                            collate_fn=lambda samples: torch.stack([sample['inputs'] for sample in samples]))
+        return take(iter(loader), number)
+    straight, resumed = batches(0, 6), batches(4, 2)
+    assert all(torch.equal(a, b) for a, b in zip(straight[4:], resumed, strict=True))
+    assert len(Counter(value for batch in straight for value in batch[:, 1].tolist())) == 30
+    alone = [dataset[draw]['inputs'] for draw in take(sampler(dataset), 5)]
+    assert torch.equal(straight[0], torch.stack(alone))

@@ -1,0 +1,194 @@
+"""What users do, through the commands they use: prepare data, train, resume, test, on generated data in genuine formats."""
+import gc
+import importlib.util
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.visualization import Visualizer
+from mmseg.visualization import SegLocalVisualizer
+
+ROOT = Path(__file__).parents[1]
+SUPERVISED = 'configs/quickstart/supervised_vit-t_upernet_synthetic-128x128.py'
+FIXMATCH = 'configs/quickstart/fixmatch_vit-t_upernet_synthetic-128x128.py'
+
+
+def command(path):
+    """The ``main`` function of a script."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    """Labeled crops and an unlabeled pool with one truncated image."""
+    root = tmp_path_factory.mktemp('data')
+    synthetic = command('data_prep/synthetic.py')
+    synthetic(['isaid', str(root / 'raw'), '--train', '8', '--val', '2', '--size', '128'])
+    synthetic(['unlabeled', str(root / 'unlabeled'), '--num', '8', '--size', '128'])
+    command('data_prep/isaid.py')([str(root / 'raw'), str(root / 'isaid'), '--patch', '128', '--gap', '0', '--crop', '128',
+                                   '--workers', '1'])
+    image = sorted((root / 'unlabeled').rglob('*.jpg'))[0]
+    image.write_bytes(image.read_bytes()[:200])
+    return root
+
+
+def forget_instances():
+    """MMEngine keeps visualizers, loggers and message hubs by name in a process; each command starts without."""
+    # Loaders of an earlier run that are collected while a config is parsed upset CPython 3.11's parser.
+    gc.collect()
+    for kind in (Visualizer, SegLocalVisualizer, MMLogger, MessageHub):
+        kind._instance_dict.clear()
+
+
+@pytest.fixture
+def train(data, tmp_path):
+    """Run tools/train.py on a config; gives the work dir."""
+
+    def run(config, *arguments, work_dir='run', iters=2, workers=0, **options):
+        config = write_config(tmp_path / f'{work_dir}.py', config, data, iters, workers, options)
+        forget_instances()
+        command('tools/train.py')([str(config), '--work-dir', str(tmp_path / work_dir), *arguments])
+        return tmp_path / work_dir
+
+    return run
+
+
+def write_config(path, base, data, iters, workers, options):
+    """A config that inherits from one of ours, on the small data, with 2 images of each source in a batch."""
+    base = Path(base)
+    cfg = Config.fromfile(ROOT / base)
+    sources = cfg.train_dataloader.dataset.sources
+    loader = dict(num_workers=workers, persistent_workers=workers > 0)
+    settings = dict(
+        train_cfg=dict(max_iters=iters, val_interval=iters),
+        train_dataloader=dict(
+            batch_size=2 * len(sources),
+            sampler=dict(per_batch={name: 2 for name in sources}),
+            dataset=dict(sources=dict(labeled=dict(data_root=str(data / 'isaid')))),
+            **loader),
+        val_dataloader=dict(batch_size=2, dataset=dict(data_root=str(data / 'isaid')), **loader),
+        test_dataloader=dict(batch_size=2, dataset=dict(data_root=str(data / 'isaid')), **loader),
+        default_hooks=dict(logger=dict(interval=1), checkpoint=dict(interval=iters)),
+        randomness=dict(seed=3))
+    if 'unlabeled' in sources:
+        settings['train_dataloader']['dataset']['sources']['unlabeled'] = dict(source=str(data / 'unlabeled'))
+    lines = [f'_base_ = [{str(ROOT / base)!r}]', *(f'{name} = {value!r}' for name, value in settings.items())]
+    path.write_text('\n'.join(lines))
+    cfg = Config.fromfile(path)
+    cfg.merge_from_dict(options)
+    cfg.dump(path)
+    return path
+
+
+def scalars(work_dir):
+    """What was logged, by iteration; the newest run of the work dir last."""
+    lines = [json.loads(line) for path in sorted(work_dir.glob('*/vis_data/scalars.json'))
+             for line in path.read_text().splitlines()]
+    return {line['step']: line for line in lines if 'loss' in line}
+
+
+def losses(work_dir):
+    return {step: line['loss'] for step, line in scalars(work_dir).items()}
+
+
+def test_supervised_training_then_test_gives_the_validated_score(train, data, tmp_path):
+    work_dir = train(SUPERVISED, iters=2)
+    logged = [json.loads(line) for line in next(work_dir.glob('*/vis_data/scalars.json')).read_text().splitlines()]
+    validated = next(line for line in logged if 'mIoU' in line)
+    forget_instances()
+    command('tools/test.py')([str(tmp_path / 'run.py'), str(work_dir / 'iter_2.pth'), '--work-dir', str(tmp_path / 'test'),
+                              '--json', str(tmp_path / 'metrics.json'), '--out', str(tmp_path / 'ids')])
+    metrics = json.loads((tmp_path / 'metrics.json').read_text())
+    assert metrics['mIoU'] == validated['mIoU']
+    assert len(list((tmp_path / 'ids').glob('*.png'))) == 2
+
+
+def test_fixmatch_logs_its_terms_counts_bad_images_and_draws_panels(train):
+    work_dir = train(FIXMATCH, iters=8, **{'custom_hooks.2.interval': 4})
+    log = scalars(work_dir)
+    assert set(log) == set(range(1, 9))
+    for line in log.values():
+        assert line['loss'] == pytest.approx((line['loss_x'] + line['loss_u']) / 2, rel=1e-3)
+        assert 0 <= line['mask_ratio'] <= 1
+        assert {'time', 'data_time', 'lr'} <= set(line)
+    assert log[8]['unreadable'] == 1
+    assert len(list(work_dir.glob('*/vis_data/vis_image/fixmatch_*.png'))) == 2
+
+
+@pytest.mark.parametrize('config', [SUPERVISED, FIXMATCH])
+def test_resume_continues_as_if_never_stopped(train, config):
+    teacher = {'model.teacher': dict()} if config == FIXMATCH else {}
+    options = dict(workers=2, **teacher)
+    straight = losses(train(config, work_dir='straight', iters=6, **options))
+    # Validation in between uses random numbers of its own; it must not matter.
+    half = {'train_cfg.val_interval': 3, 'default_hooks.checkpoint.interval': 3}
+    train(config, work_dir='stopped', iters=6, **options, **half, **{'train_cfg.max_iters': 3})
+    resumed = losses(train(config, '--resume', work_dir='stopped', iters=6, **options, **half))
+    assert set(resumed) == {1, 2, 3, 4, 5, 6}
+    assert resumed == straight
+    assert len(set(straight.values())) == 6
+
+
+def test_resume_takes_over_the_seed_of_a_run_without_a_fixed_one(train):
+    free = {'randomness.seed': None, 'default_hooks.checkpoint.interval': 2, 'default_hooks.checkpoint.max_keep_ckpts': -1}
+    straight = train(SUPERVISED, work_dir='straight', iters=4, **free)
+    resumed = losses(train(SUPERVISED, '--resume', str(straight / 'iter_2.pth'), work_dir='resumed', iters=4, **free))
+    assert resumed == {step: loss for step, loss in losses(straight).items() if step > 2}
+
+
+def test_amp_trains_on_a_cpu(train):
+    line = scalars(train(FIXMATCH, '--amp', iters=1))[1]
+    assert np.isfinite(line['loss'])
+
+
+def test_auto_scale_lr(train):
+    line = scalars(train(SUPERVISED, '--auto-scale-lr', iters=1, **{
+        'auto_scale_lr': dict(base_batch_size=8), 'param_scheduler': []}))[1]
+    assert line['lr'] == pytest.approx(1e-3 * 2 / 8)
+
+
+def test_auto_scale_lr_without_a_base_is_an_error(train):
+    with pytest.raises(ValueError, match='--auto-scale-lr needs auto_scale_lr=dict'):
+        train(SUPERVISED, '--auto-scale-lr', iters=1)
+
+
+def test_batch_size_and_sampler_must_agree(train):
+    with pytest.raises(ValueError, match=r"batch_size is 3, but its sampler puts 4 samples into a batch, .*'labeled': 2"):
+        train(FIXMATCH, iters=1, **{'train_dataloader.batch_size': 3})
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
+
+
+def test_two_processes(data, tmp_path):
+    config = write_config(tmp_path / 'two.py', FIXMATCH, data, 2, 0, {'model.segmentor.decode_head.norm_cfg.type': 'SyncBN'})
+    environment = dict(os.environ, PYTHON=sys.executable, PORT=str(free_port()), OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
+    run = subprocess.run(['bash', str(ROOT / 'tools/dist_train.sh'), str(config), '2', '--work-dir', str(tmp_path / 'two')],
+                         env=environment, capture_output=True, text=True, timeout=240, check=False)
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert len(losses(tmp_path / 'two')) == 2
+    assert torch.load(tmp_path / 'two' / 'iter_2.pth', weights_only=False)['meta']['iter'] == 2
+
+
+@pytest.mark.parametrize('config', sorted(str(path.relative_to(ROOT)) for path in (ROOT / 'configs/s4p').glob('*.py')))
+def test_the_paper_configs_train_with_a_small_network(train, config):
+    tiny = dict(_delete_=True, embed_dims=32, num_layers=4, num_heads=2, feedforward_channels=64, out_indices=(0, 1, 2, 3))
+    at = 'model.segmentor' if 'fixmatch' in config else 'model'
+    options = {f'{at}.backbone.arch': tiny, f'{at}.backbone.init_cfg': None, f'{at}.decode_head.in_channels': [32] * 4,
+               f'{at}.decode_head.channels': 16}
+    line = scalars(train(config, iters=1, **options))[1]
+    assert np.isfinite(line['loss'])

@@ -1,0 +1,121 @@
+"""Parameters and multiply-adds from configs alone."""
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from s5_mm.analysis import count_model, input_size
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / 'configs' / 's4p'
+# A 1x1 convolution on the encoder's level of stride 1.
+CLASSIFIER = dict(
+    type='FCNHead', in_channels=16, in_index=2, channels=16, num_convs=0, concat_input=False, num_classes=3)
+
+
+@pytest.fixture(scope='module')
+def main(load_tool):
+    return load_tool('tools/analysis/model_stats.py').main
+
+
+def told(main, capsys, *argv):
+    main([*map(str, argv), '--json'])
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(('letter', 'parameters', 'multiply_adds'), [
+    ('b', 103.2, 178.1), ('l', 327.4, None), ('h', 663.4, None)])
+@pytest.mark.parametrize('method', ['supervised', 'fixmatch'])
+def test_published_figures(main, capsys, method, letter, parameters, multiply_adds):
+    config, = CONFIGS.glob(f'{method}_vit-{letter}-*.py')
+    stats = told(main, capsys, config)
+    assert stats['parameters_m'] == parameters
+    assert stats['size'] == [512, 512]
+    assert stats['encoder'] + stats['decoder'] == stats['parameters']
+    if multiply_adds:
+        assert stats['multiply_adds_g'] == multiply_adds
+
+
+@pytest.fixture
+def small(tmp_path, tiny_segmentor):
+    cfg = Config(dict(model=tiny_segmentor(data_preprocessor=dict(type='SegDataPreProcessor', size=(32, 48)))))
+    cfg.dump(str(tmp_path / 'small.py'))
+    return str(tmp_path / 'small.py')
+
+
+def test_parts_and_attention_by_hand(tiny_vit):
+    """The encoder alone, 4 layers of width 16 with a hidden width of 32, at 4 x 4 patches of 8 px."""
+    network = dict(type='EncoderDecoder', backbone=tiny_vit(), decode_head=CLASSIFIER)
+    stats = count_model(Config(dict(model=network)), (32, 32))
+    n, c, hidden = 16, 16, 32
+    attention = 2 * n * n * c
+    layer = 4 * n * c * c + attention + 2 * n * c * hidden
+    patches = n * 3 * 8 * 8 * c
+    pyramid = (4 * n * c * c + 16 * n * c * c) + 4 * n * c * c  # x4: two transposed convolutions, x2: one
+    head = n * c * 3
+    assert stats.multiply_adds == 4 * layer + patches + pyramid + head
+    assert stats.decoder == 16 * 3 + 3
+    assert stats.parameters == stats.encoder + stats.decoder
+
+
+def test_auxiliary_heads_are_counted_apart(tiny_segmentor):
+    plain, more = (count_model(Config(dict(model=tiny_segmentor(**extra))), (32, 32)) for extra in
+                   ({}, dict(auxiliary_head=CLASSIFIER)))
+    assert more.decoder == plain.decoder
+    assert more.parameters == plain.parameters + 51
+    assert more.multiply_adds == plain.multiply_adds
+
+
+def test_size(main, capsys, small):
+    assert told(main, capsys, small)['size'] == [32, 48]
+    square, wide = told(main, capsys, small, '--size', 64), told(main, capsys, small, '--size', 64, 128)
+    assert (square['size'], wide['size']) == ([64, 64], [64, 128])
+    assert wide['multiply_adds'] > 1.9 * square['multiply_adds']
+    assert wide['parameters'] == square['parameters']
+
+
+def test_options(main, capsys, small):
+    wide = told(main, capsys, small, '--cfg-options', 'model.decode_head.channels=16')
+    assert wide['decoder'] > told(main, capsys, small)['decoder']
+
+
+def test_table(main, capsys, small):
+    main([small])
+    printed = capsys.readouterr().out
+    assert [row.split('|')[1].strip() for row in printed.splitlines() if row.startswith('|')] == [
+        'part', 'encoder', 'decoder', 'model']
+    assert 'G multiply-adds for one image of 48x32 px' in printed
+
+
+def test_unfit_size(main, small):
+    with pytest.raises(ValueError, match='images of 36x36 px do not fit, both sides must be multiples of 8'):
+        main([small, '--size', '36'])
+
+
+@pytest.mark.parametrize('size', [['0'], ['1', '2', '3']])
+def test_size_that_is_none(main, capsys, small, size):
+    with pytest.raises(SystemExit):
+        main([small, '--size', *size])
+    assert f'--size {" ".join(size)}: give one side, or height and width' in capsys.readouterr().err
+
+
+def test_config_without_size(tiny_segmentor):
+    with pytest.raises(ValueError, match=r'does not say its crop size, neither in .* give it with --size'):
+        input_size(Config(dict(model=tiny_segmentor())))
+    assert input_size(Config(dict(model=tiny_segmentor(), crop_size=(64, 32)))) == (64, 32)
+
+
+def test_config_without_model(main, tmp_path):
+    (tmp_path / 'data.py').write_text('crop_size = (32, 32)')
+    with pytest.raises(ValueError, match='data.py has no model; give the config of a training run'):
+        main([str(tmp_path / 'data.py'), '--size', '32'])
+
+
+def test_standard_output_is_json_alone(small):
+    """Also while the packages are imported."""
+    command = [sys.executable, 'tools/analysis/model_stats.py', small, '--json']
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)['size'] == [32, 48]
