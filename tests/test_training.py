@@ -3,6 +3,7 @@ import gc
 import importlib.util
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -15,9 +16,11 @@ from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.visualization import Visualizer
 from mmseg.visualization import SegLocalVisualizer
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 SUPERVISED = 'configs/quickstart/supervised_vit-t_upernet_synthetic-128x128.py'
+TINY = dict(embed_dims=32, num_layers=4, num_heads=2, feedforward_channels=64, out_indices=(0, 1, 2, 3))
 FIXMATCH = 'configs/quickstart/fixmatch_vit-t_upernet_synthetic-128x128.py'
 
 
@@ -64,7 +67,7 @@ def train(data, tmp_path):
     return run
 
 
-def write_config(path, base, data, iters, workers, options):
+def write_config(path, base, data, iters, workers, options, keep_data=False):
     """A config that inherits from one of ours, on the small data, with 2 images of each source in a batch."""
     base = Path(base)
     cfg = Config.fromfile(ROOT / base)
@@ -73,16 +76,16 @@ def write_config(path, base, data, iters, workers, options):
     settings = dict(
         train_cfg=dict(max_iters=iters, val_interval=iters),
         train_dataloader=dict(
-            batch_size=2 * len(sources),
-            sampler=dict(per_batch={name: 2 for name in sources}),
-            dataset=dict(sources=dict(labeled=dict(data_root=str(data / 'isaid')))),
-            **loader),
-        val_dataloader=dict(batch_size=2, dataset=dict(data_root=str(data / 'isaid')), **loader),
-        test_dataloader=dict(batch_size=2, dataset=dict(data_root=str(data / 'isaid')), **loader),
+            batch_size=2 * len(sources), sampler=dict(per_batch={name: 2 for name in sources}), **loader),
+        val_dataloader=dict(batch_size=2, **loader),
+        test_dataloader=dict(batch_size=2, **loader),
         default_hooks=dict(logger=dict(interval=1), checkpoint=dict(interval=iters)),
         randomness=dict(seed=3))
-    if 'unlabeled' in sources:
-        settings['train_dataloader']['dataset']['sources']['unlabeled'] = dict(source=str(data / 'unlabeled'))
+    if not keep_data:
+        where = dict(labeled=dict(data_root=str(data / 'isaid')), unlabeled=dict(source=str(data / 'unlabeled')))
+        settings['train_dataloader']['dataset'] = dict(sources={name: where[name] for name in sources})
+        for loader in ('val_dataloader', 'test_dataloader'):
+            settings[loader]['dataset'] = dict(data_root=str(data / 'isaid'))
     lines = [f'_base_ = [{str(ROOT / base)!r}]', *(f'{name} = {value!r}' for name, value in settings.items())]
     path.write_text('\n'.join(lines))
     cfg = Config.fromfile(path)
@@ -186,9 +189,33 @@ def test_two_processes(data, tmp_path):
 
 @pytest.mark.parametrize('config', sorted(str(path.relative_to(ROOT)) for path in (ROOT / 'configs/s4p').glob('*.py')))
 def test_the_paper_configs_train_with_a_small_network(train, config):
-    tiny = dict(_delete_=True, embed_dims=32, num_layers=4, num_heads=2, feedforward_channels=64, out_indices=(0, 1, 2, 3))
     at = 'model.segmentor' if 'fixmatch' in config else 'model'
-    options = {f'{at}.backbone.arch': tiny, f'{at}.backbone.init_cfg': None, f'{at}.decode_head.in_channels': [32] * 4,
+    options = {f'{at}.backbone.arch': dict(_delete_=True, **TINY), f'{at}.backbone.init_cfg': None, f'{at}.decode_head.in_channels': [32] * 4,
                f'{at}.decode_head.channels': 16}
     line = scalars(train(config, iters=1, **options))[1]
     assert np.isfinite(line['loss'])
+
+
+def test_the_documented_config_for_own_data_trains(data, tmp_path):
+    text = re.search(r'```python\n(.+?)```', (ROOT / 'docs/new_benchmark.md').read_text(), re.S).group(1)
+    assert len(text.splitlines()) == 15
+    make_fields(tmp_path / 'fields')
+    config = tmp_path / 'fixmatch_fields.py'
+    config.write_text(text.replace("'./fixmatch", f"'{ROOT}/configs/s4p/fixmatch").replace('data/fields', str(tmp_path / 'fields')))
+    tiny = write_config(tmp_path / 'tiny.py', config, data, 1, 0, {
+        'model.segmentor.backbone.arch': dict(_delete_=True, **TINY), 'model.segmentor.backbone.init_cfg': None,
+        'model.segmentor.decode_head.in_channels': [32] * 4, 'model.segmentor.decode_head.channels': 16}, keep_data=True)
+    forget_instances()
+    command('tools/train.py')([str(tiny), '--work-dir', str(tmp_path / 'run')])
+    assert np.isfinite(losses(tmp_path / 'run')[1])
+
+
+def make_fields(root):
+    """Images and masks of three classes in folders, and a pool."""
+    rng = np.random.default_rng(0)
+    for kind in ('images/train', 'images/val', 'masks/train', 'masks/val', 'pool'):
+        (root / kind).mkdir(parents=True)
+        for i in range(2):
+            values = rng.integers(0, 3, (64, 64)) if 'masks' in kind else rng.integers(0, 256, (64, 64, 3))
+            name = f'{i}_mask.png' if 'masks' in kind else f'{i}.png'
+            Image.fromarray(values.astype(np.uint8)).save(root / kind / name)

@@ -55,10 +55,8 @@ def count_model(cfg: Config, size: tuple[int, int]) -> ModelStats:
     Raises:
         ValueError: The config has no model, or the model does not take images of that size.
     """
-    if 'model' not in cfg:
-        raise ValueError(f'{cfg.filename} has no model; give the config of a training run.')
+    network = _network_of(_model_of(cfg))
     init_default_scope(cfg.get('default_scope', 'mmseg'))
-    network = cfg.model.get('segmentor', cfg.model)
     with torch.device('meta'):
         model = MODELS.build(network).eval()
         image = torch.empty(1, 3, *size)
@@ -77,11 +75,23 @@ def input_size(cfg: Config) -> tuple[int, int]:
         cfg: A whole config.
 
     Raises:
-        ValueError: Neither the model's data preprocessor nor ``crop_size`` says it.
+        ValueError: Neither the data preprocessor's ``size`` nor ``crop_size`` nor the backbone's ``img_size`` says it.
     """
-    preprocessor = cfg.model.get('data_preprocessor') or {}
-    size = preprocessor.get('size') or cfg.get('crop_size')
+    model = _model_of(cfg)
+    preprocessor, backbone = model.get('data_preprocessor') or {}, _network_of(model).get('backbone', {})
+    size = preprocessor.get('size') or cfg.get('crop_size') or backbone.get('img_size')
     if size is None:
-        raise ValueError(f'{cfg.filename} does not say its crop size, neither in model.data_preprocessor.size nor in '
-                         'crop_size; give it with --size.')
-    return tuple(size)
+        raise ValueError(f'{cfg.filename} does not say its crop size in model.data_preprocessor.size, crop_size or the '
+                         "backbone's img_size; give it with --size.")
+    return (size, size) if isinstance(size, int) else tuple(size)
+
+
+def _model_of(cfg: Config) -> dict:
+    if 'model' not in cfg:
+        raise ValueError(f'{cfg.filename} has no model; give the config of a training run.')
+    return cfg.model
+
+
+def _network_of(model: dict) -> dict:
+    """The network inside a training wrapper."""
+    return model.get('segmentor', model)

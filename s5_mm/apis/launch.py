@@ -66,11 +66,12 @@ def prepare_for_cpu(cfg: Config) -> None:
         raise ValueError(f'--launcher {cfg.launcher} needs GPUs and none is found; on CPUs use --launcher pytorch.')
     print_log('No GPU is found: gloo instead of NCCL, BN instead of SyncBN.', 'current')
     _replace_sync_bn(cfg.model)
+    # MMEngine would put each process's model and tensors on a GPU of its own.
     cfg.model_wrapper_cfg = dict(
         type='MMDistributedDataParallel',
+        device_ids=None,
         broadcast_buffers=False,
         find_unused_parameters=cfg.get('find_unused_parameters', False))
-    # MMEngine would choose a GPU for each process first.
     torch.distributed.init_process_group('gloo')
 
 

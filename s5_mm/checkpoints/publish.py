@@ -3,7 +3,7 @@ import os
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from s5_mm.version import __version__
@@ -86,7 +86,8 @@ def _write(target: Path, weights: dict[str, Tensor], origin: dict[str, str | int
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f'{target.name}.part')
     if target.suffix == '.safetensors':
-        save_file(weights, unfinished, metadata={name: str(value) for name, value in origin.items()})
+        # safetensors' own writer makes files that only their owner may read.
+        unfinished.write_bytes(save(weights, {name: str(value) for name, value in origin.items()}))
     else:
         torch.save(dict(state_dict=weights, meta=origin), unfinished)
     os.replace(unfinished, target)

@@ -122,8 +122,8 @@ class TestMisfits:
         arch = dict(embed_dims=24, num_layers=4, num_heads=2, feedforward_channels=32, out_indices=(0, 1, 2, 3))
         wide = build(tiny_vit, 1, arch=arch)
         before = wide.layers[0].ffn.layers[1].bias.clone()
-        with pytest.raises(ValueError, match=r'fits [\d.]+% of the encoder parameters that it should hold, at least '
-                           '95% must fit. The file has width 16 and patch 8, this encoder width 24 and patch 8; choose'):
+        with pytest.raises(ValueError, match=r'fits [\d.]+% of the encoder parameters that it should hold, at '
+                           'least 95% must fit. The file has width 16 and patch 8, this encoder width 24 and patch 8;'):
             load_encoder(wide, saved(tmp_path, source.state_dict()))
         assert torch.equal(wide.layers[0].ffn.layers[1].bias, before)
 

@@ -105,6 +105,13 @@ def test_weights_do_not_drag_their_storage_along(tmp_path):
     assert (tmp_path / 'out.pth').stat().st_size < 10**4
 
 
+def test_both_files_can_be_read_by_the_same_people(tmp_path, fixmatch, saved):
+    for suffix in ('.pth', '.safetensors'):
+        publish_encoder(saved(fixmatch()), str(tmp_path / f'encoder{suffix}'))
+    modes = {(tmp_path / name).stat().st_mode for name in ('iter_40.pth', 'encoder.pth', 'encoder.safetensors')}
+    assert len(modes) == 1
+
+
 class TestErrors:
 
     def test_suffix(self, tmp_path, fixmatch, saved):

@@ -1,4 +1,6 @@
 """bfloat16 training on the CPU."""
+import contextlib
+
 import pytest
 import torch
 from mmengine.registry import OPTIM_WRAPPERS as ROOT_OPTIM_WRAPPERS
@@ -49,3 +51,20 @@ def test_accumulation_still_works(layer):
 
 def test_configs_find_it():
     assert ROOT_OPTIM_WRAPPERS.get('s5_mm.Bf16OptimWrapper').__name__ == 'Bf16OptimWrapper'
+
+
+def test_processes_do_not_synchronise_while_accumulating(layer):
+    entered = []
+
+    @contextlib.contextmanager
+    def no_sync():
+        entered.append(True)
+        yield
+    layer.no_sync = no_sync
+    wrapper = build(layer, accumulative_counts=2)
+    wrapper.initialize_count_status(layer, 0, 4)
+    for _ in range(2):
+        with wrapper.optim_context(layer):
+            loss = layer(torch.ones(2, 4)).float().square().mean()
+        wrapper.update_params(loss)
+    assert entered == [True]

@@ -102,16 +102,22 @@ def test_size_that_is_none(main, capsys, small, size):
     assert f'--size {" ".join(size)}: give one side, or height and width' in capsys.readouterr().err
 
 
-def test_config_without_size(tiny_segmentor):
-    with pytest.raises(ValueError, match=r'does not say its crop size, neither in .* give it with --size'):
-        input_size(Config(dict(model=tiny_segmentor())))
-    assert input_size(Config(dict(model=tiny_segmentor(), crop_size=(64, 32)))) == (64, 32)
+def test_where_the_size_is_told(tiny_segmentor):
+    def size(backbone=None, preprocessor=None, **settings):
+        model = tiny_segmentor(backbone, data_preprocessor=preprocessor and dict(size=preprocessor))
+        return input_size(Config(dict(model=model, **settings)))
+    resnet = dict(type='ResNetV1c', depth=18)
+    assert size(resnet, preprocessor=(32, 48), crop_size=(64, 32)) == (32, 48)
+    assert size(crop_size=(64, 32)) == (64, 32)
+    assert size() == (32, 32)
+    with pytest.raises(ValueError, match='does not say its crop size in .* give it with --size'):
+        size(resnet)
 
 
 def test_config_without_model(main, tmp_path):
     (tmp_path / 'data.py').write_text('crop_size = (32, 32)')
     with pytest.raises(ValueError, match='data.py has no model; give the config of a training run'):
-        main([str(tmp_path / 'data.py'), '--size', '32'])
+        main([str(tmp_path / 'data.py')])
 
 
 def test_standard_output_is_json_alone(small):
