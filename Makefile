@@ -6,7 +6,7 @@ setup:
 	@bash tools/dev/setup_env.sh
 
 quickstart: setup
-	@$(PY) -W ignore tools/quickstart.py
+	@$(PY) -W ignore benchmarks/quickstart.py
 
 test: setup
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -n $${TEST_WORKERS:-2} $(ARGS)

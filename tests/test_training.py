@@ -19,9 +19,9 @@ from mmseg.visualization import SegLocalVisualizer
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
-SUPERVISED = 'configs/quickstart/supervised_vit-t_upernet_synthetic-128x128.py'
+SUPERVISED = 'configs/quickstart/supervised_vit-t_upernet_synthetic-96x96.py'
 TINY = dict(embed_dims=32, num_layers=4, num_heads=2, feedforward_channels=64, out_indices=(0, 1, 2, 3))
-FIXMATCH = 'configs/quickstart/fixmatch_vit-t_upernet_synthetic-128x128.py'
+FIXMATCH = 'configs/quickstart/fixmatch_vit-t_upernet_synthetic-96x96.py'
 
 
 def command(path):

@@ -1,9 +1,9 @@
-# Synthetic scenes in the format of iSAID, in 128 px crops, with an unlabeled pool; made by tools/quickstart.py.
+# Synthetic scenes in the format of iSAID, in 96 px crops, with an unlabeled pool; made by benchmarks/quickstart.py.
 _base_ = ['./isaid.py']
 data_root = 'data/quickstart'
-crop_size = (128, 128)
+crop_size = (96, 96)
 weak_view = [
-    dict(type='s5_mm.RandomRescale', ratio_range=(0.5, 2.0)),
+    dict(type='s5_mm.RandomRescale', ratio_range=(0.75, 1.5)),
     dict(type='RandomCrop', crop_size=crop_size),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='RandomFlip', prob=0.5, direction='vertical'),

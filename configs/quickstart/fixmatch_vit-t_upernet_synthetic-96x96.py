@@ -1,5 +1,5 @@
 # S4P with the same network, labels and schedule as its supervised twin, and an unlabeled pool.
-_base_ = ['./supervised_vit-t_upernet_synthetic-128x128.py']
+_base_ = ['./supervised_vit-t_upernet_synthetic-96x96.py']
 segmentor = _base_.model
 segmentor.pop('data_preprocessor')
 model = dict(
