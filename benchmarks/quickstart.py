@@ -1,14 +1,15 @@
 """S4P in minutes on a CPU: make synthetic data, train supervised and semi-supervised, test both, compare.
 
-Both runs start from the same network (configs/quickstart/start.safetensors), use the same labels and see the same number
-of labeled samples. Logs, checkpoints and results go to work_dirs/quickstart.
+Both runs start from the same network (configs/quickstart/start.safetensors), use the same labels and see the same
+number of labeled samples. Logs, checkpoints and results go to work_dirs/quickstart.
 """
+
 import argparse
 import time
 from pathlib import Path
 
 from prettytable import PrettyTable
-from synthetic_task import CONFIGS, DATA, make_data, test, train, write_json
+from synthetic_task import CONFIGS, DATA, POOL, make_data, test, train, write_json
 
 from s5_mm.apis import draw_comparison
 from s5_mm.datasets import ISAIDDataset
@@ -46,7 +47,9 @@ def say(start: float, message: str) -> None:
 def draw(out: Path) -> None:
     """Images that show most objects, their truth and both predictions."""
     truth = DATA / 'isaid/ann_dir/val'
-    names = sorted((path.stem for path in truth.glob('*.png')), key=lambda name: -(truth / f'{name}.png').stat().st_size)
+    names = sorted(
+        (path.stem for path in truth.glob('*.png')), key=lambda name: -(truth / f'{name}.png').stat().st_size
+    )
     labels = {'truth': truth, **{name: WORK_DIR / f'{name}_test/ids' for name in CONFIGS}}
     draw_comparison(DATA / 'isaid/img_dir/val', labels, ISAIDDataset.METAINFO['palette'], out, names[:SHOWN])
 
@@ -55,7 +58,7 @@ def show(results: dict) -> None:
     """Print the table."""
     table = PrettyTable(['training', 'unlabeled images', 'mIoU'])
     table.add_row(['supervised', 'none', f'{results["supervised"]["mIoU"]:.2f}'])
-    table.add_row(['S4P', '1200', f'{results["s4p"]["mIoU"]:.2f}'])
+    table.add_row(['S4P', POOL, f'{results["s4p"]["mIoU"]:.2f}'])
     table.add_row(['gain', '', f'{results["gain"]:+.2f}'])
     print(f'{table}\n{results["minutes"]} minutes')
 

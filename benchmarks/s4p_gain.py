@@ -1,9 +1,10 @@
 """What S4P gains over supervised training on the synthetic task, and what its encoder is worth on another style.
 
 Every run starts from the same network, uses the same labels and takes the same number of optimizer steps. Supervised
-training is run in two ways, with the weak augmentation of S4P's labeled images and with colour jitter added; the better one
-counts. Transfer: each encoder, with a new decoder, is fine-tuned on a few labeled scenes of a style that none of them saw.
+training is run in two ways, with the weak augmentation of S4P's labeled images and with colour jitter added; the better
+one counts. Transfer: each encoder, with a new decoder, is fine-tuned on a few labeled scenes of a style that none saw.
 """
+
 import argparse
 import platform
 import statistics
@@ -34,8 +35,8 @@ def main(argv: list[str] | None = None) -> None:
     """Run all seeds; finished runs are kept, interrupted ones go on."""
     args = parse_args(argv)
     make_data(args.work_dir / 'logs')
-    make_isaid('transfer', TRANSFER_STYLE, train=12, val=0, seed=3, logs=args.work_dir / 'logs')
-    make_isaid('transfer', TRANSFER_STYLE, train=0, val=48, seed=4, logs=args.work_dir / 'logs')
+    make_isaid('transfer', 'train', 24, TRANSFER_STYLE, seed=3, logs=args.work_dir / 'logs')
+    make_isaid('transfer', 'val', 100, TRANSFER_STYLE, seed=4, logs=args.work_dir / 'logs')
     seeds = []
     for seed in range(args.seeds):
         scores = {name: score(name, seed, args.work_dir / f'seed{seed}') for name in RUNS}
@@ -54,12 +55,16 @@ def score(name: str, seed: int, work_dir: Path) -> dict[str, float]:
     start = dict(model__backbone__init_cfg__checkpoint=encoder)
     tuned = train(TRANSFER, work_dir / f'{name}_transfer', randomness__seed=seed, **start)
     transfer = test(TRANSFER, tuned, work_dir / f'{name}_transfer_test', **start)
-    return {'mIoU': metrics['mIoU'], 'transfer_mIoU': transfer['mIoU'],
-            'IoU': {key[4:]: value for key, value in metrics.items() if key.startswith('IoU.') and value == value}}
+    return {
+        'mIoU': metrics['mIoU'],
+        'transfer_mIoU': transfer['mIoU'],
+        'IoU': {key[4:]: value for key, value in metrics.items() if key.startswith('IoU.') and value == value},
+    }
 
 
 def summary(seeds: list[dict]) -> dict:
     """The result file: every score, and the gain over the better supervised run of each seed."""
+
     def gains(key: str) -> list[float]:
         return [round(s['s4p'][key] - max(s[name][key] for name in RUNS if name != 's4p'), 2) for s in seeds]
 
@@ -67,8 +72,10 @@ def summary(seeds: list[dict]) -> dict:
     commit = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], capture_output=True, text=True, check=False)
     return {
         'command': f'python benchmarks/s4p_gain.py --seeds {len(seeds)}',
-        'machine': f'{platform.machine()} {platform.system()}', 'date': str(date.today()), 'commit': commit.stdout.strip(),
-        'labeled_scenes': len(list((DATA / 'isaid_raw_0/train/images').glob('P????.png'))),
+        'machine': f'{platform.machine()} {platform.system()}',
+        'date': str(date.today()),
+        'commit': commit.stdout.strip(),
+        'labeled_scenes': len(list((DATA / 'isaid_raw_train/train/images').glob('P????.png'))),
         'seeds': seeds,
         'gain': {'each': gain, 'mean': round(statistics.mean(gain), 2)},
         'transfer_gain': {'each': transfer, 'mean': round(statistics.mean(transfer), 2)},
@@ -77,13 +84,21 @@ def summary(seeds: list[dict]) -> dict:
 
 def show(result: dict) -> None:
     """Print the table."""
-    table = PrettyTable(['training', *(f'mIoU, seed {i}' for i in range(len(result['seeds']))), 'mean', 'transfer, mean'])
+    table = PrettyTable(
+        ['training', *(f'mIoU, seed {i}' for i in range(len(result['seeds']))), 'mean', 'transfer, mean']
+    )
     for name in RUNS:
         scores = [seed[name]['mIoU'] for seed in result['seeds']]
         transfer = [seed[name]['transfer_mIoU'] for seed in result['seeds']]
         table.add_row([name, *scores, round(statistics.mean(scores), 2), round(statistics.mean(transfer), 2)])
-    table.add_row(['gain over the better supervised', *result['gain']['each'], result['gain']['mean'],
-                   result['transfer_gain']['mean']])
+    table.add_row(
+        [
+            'gain over the better supervised',
+            *result['gain']['each'],
+            result['gain']['mean'],
+            result['transfer_gain']['mean'],
+        ]
+    )
     print(table)
 
 

@@ -3,6 +3,7 @@
 Few styles are labeled, the pool and the validation set hold many, one style is kept for transfer alone. Every step is a
 command of the repository, run as a user would run it.
 """
+
 import json
 import os
 from pathlib import Path
@@ -14,41 +15,41 @@ CONFIGS = {
     's4p': 'configs/quickstart/fixmatch_vit-t_upernet_synthetic-96x96.py',
 }
 DATA = Path('data/quickstart')
-CLASSES = 'storage_tank,plane,roundabout,ground_track_field,soccer_field,tennis_court,ship,large_vehicle'
+CLASSES = 'storage_tank,plane,roundabout,ground_track_field,soccer_field,tennis_court,baseball_diamond,harbor'
 LABELED_STYLES = 'temperate,arid'
 POOL_STYLES = 'temperate,arid,tropical,winter,autumn,coastal_haze,old_sensor,dusk'
 TRANSFER_STYLE = 'infrared'
-SIZE = 192
-CROP = 96
+POOL = 2000
+SIZE = 96
+WORKERS = os.cpu_count()
+SCENES = dict(classes=CLASSES, size=SIZE, coarser=2, workers=WORKERS)
 
 
-def make_isaid(name: str, styles: str, train: int, val: int, seed: int, logs: Path) -> None:
-    """Scenes in the format of iSAID, and crops of them in ``DATA / name``; what exists is kept.
+def make_isaid(name: str, split: str, num: int, styles: str, seed: int, logs: Path) -> None:
+    """Make scenes in the format of iSAID, and crops of them in ``DATA / name``; what exists is kept.
 
     Args:
-        name: Folder below the data; several calls may fill different splits of one.
+        name: Folder below the data.
+        split: ``'train'`` or ``'val'``.
+        num: Number of scenes.
         styles: Comma-separated.
-        train: Number of training scenes.
-        val: Number of validation scenes.
         seed: Of the scenes.
         logs: Folder for the commands' output.
     """
-    raw = DATA / f'{name}_raw_{seed}'
-    split = 'train' if train else 'val'
-    run_command('data_prep/synthetic.py', 'isaid', raw, '--train', train, '--val', val, '--styles', styles, '--classes',
-                CLASSES, '--size', SIZE, '--seed', seed, '--workers', os.cpu_count(), log=logs / f'{raw.name}.log')
-    splits = ['train', 'val'] if train and val else [split]
-    run_command('data_prep/isaid.py', raw, DATA / name, '--splits', *splits, '--patch', SIZE, '--gap', 0, '--crop', CROP,
-                '--workers', os.cpu_count(), log=logs / f'{raw.name}_crops.log')
+    raw = DATA / f'{name}_raw_{split}'
+    number = dict(train=0, val=0) | {split: num}
+    run_command('data_prep/synthetic.py', 'isaid', raw, styles=styles, seed=seed, **number, **SCENES,
+                log=logs / f'{raw.name}.log')
+    run_command('data_prep/isaid.py', raw, DATA / name, splits=split, patch=SIZE, gap=0, crop=SIZE, workers=WORKERS,
+                log=logs / f'{raw.name}_crops.log')
 
 
 def make_data(logs: Path) -> None:
     """Labeled scenes of two styles, validation scenes and an unlabeled pool of eight."""
-    make_isaid('isaid', LABELED_STYLES, train=200, val=0, seed=0, logs=logs)
-    make_isaid('isaid', POOL_STYLES, train=0, val=96, seed=1, logs=logs)
-    run_command('data_prep/synthetic.py', 'unlabeled', DATA / 'unlabeled', '--num', 1200, '--styles', POOL_STYLES,
-                '--classes', CLASSES, '--size', SIZE, '--seed', 2, '--degraded', 0.05, '--off-domain', 0.05, '--workers',
-                os.cpu_count(), log=logs / 'unlabeled.log')
+    make_isaid('isaid', 'train', 300, LABELED_STYLES, seed=0, logs=logs)
+    make_isaid('isaid', 'val', 300, POOL_STYLES, seed=1, logs=logs)
+    run_command('data_prep/synthetic.py', 'unlabeled', DATA / 'unlabeled', num=POOL, styles=POOL_STYLES, degraded=0.05,
+                off_domain=0.05, seed=2, **SCENES, log=logs / 'unlabeled.log')
 
 
 def train(config: str, work_dir: Path, **options: object) -> Path:
@@ -62,20 +63,22 @@ def train(config: str, work_dir: Path, **options: object) -> Path:
     Returns:
         The last checkpoint.
     """
-    run_command('tools/train.py', config, '--work-dir', work_dir, '--resume', *_cfg_options(options),
+    run_command('tools/train.py', config, '--resume', *_cfg_options(options), work_dir=work_dir,
                 log=work_dir / 'train.log')
     return Path((work_dir / 'last_checkpoint').read_text().strip())
 
 
 def test(config: str, checkpoint: Path, work_dir: Path, **options: object) -> dict[str, float]:
     """Run ``tools/test.py`` and read the metrics; predicted ids go to ``work_dir / 'ids'``."""
-    run_command('tools/test.py', config, checkpoint, '--work-dir', work_dir, '--json', work_dir / 'metrics.json', '--out',
-                work_dir / 'ids', *_cfg_options(options), log=work_dir / 'test.log')
+    run_command('tools/test.py', config, checkpoint, *_cfg_options(options), work_dir=work_dir, out=work_dir / 'ids',
+                json=work_dir / 'metrics.json', log=work_dir / 'test.log')
     return json.loads((work_dir / 'metrics.json').read_text())
 
 
 def _cfg_options(options: dict[str, object]) -> list[str]:
-    return ['--cfg-options', *(f'{name.replace("__", ".")}={value}' for name, value in options.items())] if options else []
+    return (
+        ['--cfg-options', *(f'{name.replace("__", ".")}={value}' for name, value in options.items())] if options else []
+    )
 
 
 def write_json(path: Path, content: dict) -> None:

@@ -11,7 +11,7 @@ if not __package__:
 from data_prep.scenes.classes import OBJECTS, check_names
 from data_prep.scenes.files import keep_settings
 from data_prep.scenes.jobs import make_isaid, make_pool, plan_pool
-from data_prep.scenes.sampling import Source
+from data_prep.scenes.sampling import STREAMS, Source
 from data_prep.scenes.styles import STYLES, pick_styles
 
 GENERATOR = 1  # raise when the same settings no longer give the same pictures
@@ -46,6 +46,14 @@ def build_parser() -> argparse.ArgumentParser:
         metavar='A,B',
         help=f'object classes that may appear (default: all: {", ".join(OBJECTS)})',
     )
+    common.add_argument(
+        '--coarser',
+        type=float,
+        default=1.0,
+        metavar='FACTOR',
+        help='factor on the metres per pixel of the styles, 0.5 to 4; 2 shows a piece of land twice as wide '
+        '(default: %(default)s)',
+    )
     common.add_argument('--seed', type=int, default=0, help='same seed, same pictures (default: %(default)s)')
     common.add_argument(
         '--workers', type=int, default=1, help='processes; does not change the result (default: %(default)s)'
@@ -74,13 +82,15 @@ def _check(args: argparse.Namespace) -> None:
     for name, low in limits.items():
         if getattr(args, name) < low:
             raise ValueError(f'--{name} {getattr(args, name)} is too small; it starts at {low}')
+    if not 0.5 <= args.coarser <= 4:
+        raise ValueError(f'--coarser {args.coarser} is out of range; it lies between 0.5 and 4')
 
 
 def generate(args: argparse.Namespace) -> int:
     """Makes what is missing of the data set and returns the number of new images."""
     _check(args)
     sources = {
-        stream: Source(args.seed, stream, args.size, args.styles, args.classes) for stream in ('train', 'val', 'pool')
+        stream: Source(args.seed, stream, args.size, args.styles, args.classes, args.coarser) for stream in STREAMS
     }
     plan = plan_pool(sources['pool'], args.num, args.degraded, args.off_domain) if args.format == 'unlabeled' else []
     ignored = ('out', 'workers')

@@ -84,7 +84,7 @@ def tiny_segmentor(tiny_vit):
             decode_head=dict(
                 type='s5_mm.UPerHead', in_channels=[16] * 4, in_index=[0, 1, 2, 3], channels=8, num_classes=3,
                 dropout_ratio=0.0, norm_cfg=dict(type='BN')),
-            train_cfg=dict(),
+            train_cfg={},
             test_cfg=dict(mode='whole')) | kwargs
     return build
 

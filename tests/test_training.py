@@ -1,4 +1,5 @@
-"""What users do, through the commands they use: prepare data, train, resume, test, on generated data in genuine formats."""
+"""What users do, by the commands they use: prepare data, train, resume, test, on generated data in genuine formats."""
+
 import gc
 import importlib.util
 import json
@@ -39,8 +40,9 @@ def data(tmp_path_factory):
     synthetic = command('data_prep/synthetic.py')
     synthetic(['isaid', str(root / 'raw'), '--train', '8', '--val', '2', '--size', '128'])
     synthetic(['unlabeled', str(root / 'unlabeled'), '--num', '8', '--size', '128'])
-    command('data_prep/isaid.py')([str(root / 'raw'), str(root / 'isaid'), '--patch', '128', '--gap', '0', '--crop', '128',
-                                   '--workers', '1'])
+    command('data_prep/isaid.py')(
+        [str(root / 'raw'), str(root / 'isaid'), '--patch', '128', '--gap', '0', '--crop', '128', '--workers', '1']
+    )
     image = sorted((root / 'unlabeled').rglob('*.jpg'))[0]
     image.write_bytes(image.read_bytes()[:200])
     return root
@@ -75,12 +77,12 @@ def write_config(path, base, data, iters, workers, options, keep_data=False):
     loader = dict(num_workers=workers, persistent_workers=workers > 0)
     settings = dict(
         train_cfg=dict(max_iters=iters, val_interval=iters),
-        train_dataloader=dict(
-            batch_size=2 * len(sources), sampler=dict(per_batch={name: 2 for name in sources}), **loader),
+        train_dataloader=dict(batch_size=2 * len(sources), sampler=dict(per_batch=dict.fromkeys(sources, 2)), **loader),
         val_dataloader=dict(batch_size=2, **loader),
         test_dataloader=dict(batch_size=2, **loader),
         default_hooks=dict(logger=dict(interval=1), checkpoint=dict(interval=iters)),
-        randomness=dict(seed=3))
+        randomness=dict(seed=3),
+    )
     if not keep_data:
         where = dict(labeled=dict(data_root=str(data / 'isaid')), unlabeled=dict(source=str(data / 'unlabeled')))
         settings['train_dataloader']['dataset'] = dict(sources={name: where[name] for name in sources})
@@ -96,8 +98,11 @@ def write_config(path, base, data, iters, workers, options, keep_data=False):
 
 def scalars(work_dir):
     """What was logged, by iteration; the newest run of the work dir last."""
-    lines = [json.loads(line) for path in sorted(work_dir.glob('*/vis_data/scalars.json'))
-             for line in path.read_text().splitlines()]
+    lines = [
+        json.loads(line)
+        for path in sorted(work_dir.glob('*/vis_data/scalars.json'))
+        for line in path.read_text().splitlines()
+    ]
     return {line['step']: line for line in lines if 'loss' in line}
 
 
@@ -110,8 +115,18 @@ def test_supervised_training_then_test_gives_the_validated_score(train, data, tm
     logged = [json.loads(line) for line in next(work_dir.glob('*/vis_data/scalars.json')).read_text().splitlines()]
     validated = next(line for line in logged if 'mIoU' in line)
     forget_instances()
-    command('tools/test.py')([str(tmp_path / 'run.py'), str(work_dir / 'iter_2.pth'), '--work-dir', str(tmp_path / 'test'),
-                              '--json', str(tmp_path / 'metrics.json'), '--out', str(tmp_path / 'ids')])
+    command('tools/test.py')(
+        [
+            str(tmp_path / 'run.py'),
+            str(work_dir / 'iter_2.pth'),
+            '--work-dir',
+            str(tmp_path / 'test'),
+            '--json',
+            str(tmp_path / 'metrics.json'),
+            '--out',
+            str(tmp_path / 'ids'),
+        ]
+    )
     metrics = json.loads((tmp_path / 'metrics.json').read_text())
     assert metrics['mIoU'] == validated['mIoU']
     assert len(list((tmp_path / 'ids').glob('*.png'))) == 2
@@ -131,7 +146,7 @@ def test_fixmatch_logs_its_terms_counts_bad_images_and_draws_panels(train):
 
 @pytest.mark.parametrize('config', [SUPERVISED, FIXMATCH])
 def test_resume_continues_as_if_never_stopped(train, config):
-    teacher = {'model.teacher': dict()} if config == FIXMATCH else {}
+    teacher = {'model.teacher': {}} if config == FIXMATCH else {}
     options = dict(workers=2, **teacher)
     straight = losses(train(config, work_dir='straight', iters=6, **options))
     # Validation in between uses random numbers of its own; it must not matter.
@@ -144,7 +159,11 @@ def test_resume_continues_as_if_never_stopped(train, config):
 
 
 def test_resume_takes_over_the_seed_of_a_run_without_a_fixed_one(train):
-    free = {'randomness.seed': None, 'default_hooks.checkpoint.interval': 2, 'default_hooks.checkpoint.max_keep_ckpts': -1}
+    free = {
+        'randomness.seed': None,
+        'default_hooks.checkpoint.interval': 2,
+        'default_hooks.checkpoint.max_keep_ckpts': -1,
+    }
     straight = train(SUPERVISED, work_dir='straight', iters=4, **free)
     resumed = losses(train(SUPERVISED, '--resume', str(straight / 'iter_2.pth'), work_dir='resumed', iters=4, **free))
     assert resumed == {step: loss for step, loss in losses(straight).items() if step > 2}
@@ -156,8 +175,11 @@ def test_amp_trains_on_a_cpu(train):
 
 
 def test_auto_scale_lr(train):
-    line = scalars(train(SUPERVISED, '--auto-scale-lr', iters=1, **{
-        'auto_scale_lr': dict(base_batch_size=8), 'param_scheduler': []}))[1]
+    line = scalars(
+        train(
+            SUPERVISED, '--auto-scale-lr', iters=1, **{'auto_scale_lr': dict(base_batch_size=8), 'param_scheduler': []}
+        )
+    )[1]
     assert line['lr'] == pytest.approx(1e-3 * 2 / 8)
 
 
@@ -167,7 +189,9 @@ def test_auto_scale_lr_without_a_base_is_an_error(train):
 
 
 def test_batch_size_and_sampler_must_agree(train):
-    with pytest.raises(ValueError, match=r"batch_size is 3, but its sampler puts 4 samples into a batch, .*'labeled': 2"):
+    with pytest.raises(
+        ValueError, match=r"batch_size is 3, but its sampler puts 4 samples into a batch, .*'labeled': 2"
+    ):
         train(FIXMATCH, iters=1, **{'train_dataloader.batch_size': 3})
 
 
@@ -178,10 +202,20 @@ def free_port():
 
 
 def test_two_processes(data, tmp_path):
-    config = write_config(tmp_path / 'two.py', FIXMATCH, data, 2, 0, {'model.segmentor.decode_head.norm_cfg.type': 'SyncBN'})
-    environment = dict(os.environ, PYTHON=sys.executable, PORT=str(free_port()), OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
-    run = subprocess.run(['bash', str(ROOT / 'tools/dist_train.sh'), str(config), '2', '--work-dir', str(tmp_path / 'two')],
-                         env=environment, capture_output=True, text=True, timeout=240, check=False)
+    config = write_config(
+        tmp_path / 'two.py', FIXMATCH, data, 2, 0, {'model.segmentor.decode_head.norm_cfg.type': 'SyncBN'}
+    )
+    environment = dict(
+        os.environ, PYTHON=sys.executable, PORT=str(free_port()), OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES=''
+    )
+    run = subprocess.run(
+        ['bash', str(ROOT / 'tools/dist_train.sh'), str(config), '2', '--work-dir', str(tmp_path / 'two')],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
     assert run.returncode == 0, run.stderr[-2000:]
     assert len(losses(tmp_path / 'two')) == 2
     assert torch.load(tmp_path / 'two' / 'iter_2.pth', weights_only=False)['meta']['iter'] == 2
@@ -190,8 +224,12 @@ def test_two_processes(data, tmp_path):
 @pytest.mark.parametrize('config', sorted(str(path.relative_to(ROOT)) for path in (ROOT / 'configs/s4p').glob('*.py')))
 def test_the_paper_configs_train_with_a_small_network(train, config):
     at = 'model.segmentor' if 'fixmatch' in config else 'model'
-    options = {f'{at}.backbone.arch': dict(_delete_=True, **TINY), f'{at}.backbone.init_cfg': None, f'{at}.decode_head.in_channels': [32] * 4,
-               f'{at}.decode_head.channels': 16}
+    options = {
+        f'{at}.backbone.arch': dict(_delete_=True, **TINY),
+        f'{at}.backbone.init_cfg': None,
+        f'{at}.decode_head.in_channels': [32] * 4,
+        f'{at}.decode_head.channels': 16,
+    }
     line = scalars(train(config, iters=1, **options))[1]
     assert np.isfinite(line['loss'])
 
@@ -201,10 +239,23 @@ def test_the_documented_config_for_own_data_trains(data, tmp_path):
     assert len(text.splitlines()) == 15
     make_fields(tmp_path / 'fields')
     config = tmp_path / 'fixmatch_fields.py'
-    config.write_text(text.replace("'./fixmatch", f"'{ROOT}/configs/s4p/fixmatch").replace('data/fields', str(tmp_path / 'fields')))
-    tiny = write_config(tmp_path / 'tiny.py', config, data, 1, 0, {
-        'model.segmentor.backbone.arch': dict(_delete_=True, **TINY), 'model.segmentor.backbone.init_cfg': None,
-        'model.segmentor.decode_head.in_channels': [32] * 4, 'model.segmentor.decode_head.channels': 16}, keep_data=True)
+    config.write_text(
+        text.replace("'./fixmatch", f"'{ROOT}/configs/s4p/fixmatch").replace('data/fields', str(tmp_path / 'fields'))
+    )
+    tiny = write_config(
+        tmp_path / 'tiny.py',
+        config,
+        data,
+        1,
+        0,
+        {
+            'model.segmentor.backbone.arch': dict(_delete_=True, **TINY),
+            'model.segmentor.backbone.init_cfg': None,
+            'model.segmentor.decode_head.in_channels': [32] * 4,
+            'model.segmentor.decode_head.channels': 16,
+        },
+        keep_data=True,
+    )
     forget_instances()
     command('tools/train.py')([str(tiny), '--work-dir', str(tmp_path / 'run')])
     assert np.isfinite(losses(tmp_path / 'run')[1])

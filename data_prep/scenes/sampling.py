@@ -25,6 +25,7 @@ class Source:
         size: Side of a picture in pixels.
         styles: Names of styles; each turns up equally often.
         classes: Object classes that may appear.
+        coarser: Factor on the metres per pixel of the styles.
     """
 
     seed: int
@@ -32,6 +33,7 @@ class Source:
     size: int
     styles: tuple[str, ...]
     classes: tuple[str, ...] = OBJECTS
+    coarser: float = 1.0
 
     def rng(self, number: int, purpose: int) -> np.random.Generator:
         """The generator of one picture for one purpose."""
@@ -54,6 +56,6 @@ class Source:
         cv2.setNumThreads(1)
         (style,) = pick_styles((self.style_name(number),))
         seeing = self.rng(number, 1)
-        view = draw_view(seeing, style, self.size)
+        view = draw_view(seeing, style, self.size, self.coarser)
         scene = build_scene(self.rng(number, 0), self.size * view.gsd, self.theme_name(number), self.classes)
         return render(seeing, scene, style, view)

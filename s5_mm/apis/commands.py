@@ -8,13 +8,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def run_command(script: str, *arguments: str | Path, log: Path | None = None) -> float:
+def run_command(script: str, *arguments: object, log: Path | None = None, **options: object) -> float:
     """Run a Python script of the repository in its root and wait for it.
 
     Args:
         script: Path below the root, e.g. ``'tools/train.py'``.
-        arguments: Its arguments.
+        arguments: Its positional arguments, and flags.
         log: File that gets the output; ``None`` lets it through to the terminal.
+        options: Its options with values: ``off_domain=0.1`` is ``--off-domain 0.1``.
 
     Returns:
         Seconds that it took.
@@ -22,7 +23,8 @@ def run_command(script: str, *arguments: str | Path, log: Path | None = None) ->
     Raises:
         RuntimeError: The command failed; shows the end of its output.
     """
-    command = [sys.executable, '-W', 'ignore', script, *map(str, arguments)]
+    named = (part for name, value in options.items() for part in (f'--{name.replace("_", "-")}', str(value)))
+    command = [sys.executable, '-W', 'ignore', script, *map(str, arguments), *named]
     start = time.perf_counter()
     if log is None:
         code = subprocess.run(command, cwd=ROOT, check=False).returncode

@@ -34,7 +34,7 @@ class TestLoadConfig:
 
 class TestEnableAmp:
 
-    @pytest.mark.parametrize('wrapper', [dict(), dict(type='OptimWrapper')])
+    @pytest.mark.parametrize('wrapper', [{}, dict(type='OptimWrapper')])
     def test_plain_wrapper_is_replaced(self, wrapper):
         settings = dict(optimizer=dict(type='SGD', lr=0.1), clip_grad=dict(max_norm=1))
         cfg = Config(dict(optim_wrapper=wrapper | settings))

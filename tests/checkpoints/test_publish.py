@@ -21,7 +21,7 @@ def randomised(cfg, seed=0):
 @pytest.fixture
 def fixmatch(tiny_segmentor):
     def make(updates=None):
-        teacher = None if updates is None else dict()
+        teacher = None if updates is None else {}
         model = randomised(dict(type='s5_mm.FixMatchSegmentor', segmentor=tiny_segmentor(), teacher=teacher))
         if updates is not None:
             model.teacher.steps.fill_(updates)

@@ -18,7 +18,7 @@ from data_prep.scenes.render import render
 from data_prep.scenes.sampling import Source
 from data_prep.scenes.scene import Scene, Shape
 from data_prep.scenes.styles import STYLES, Style, parse_colours
-from data_prep.scenes.view import View
+from data_prep.scenes.view import View, draw_view
 from data_prep.scenes.writers.isaid import ISAID_COLOURS, instance_colours
 
 SCRIPT = Path(synthetic.__file__)
@@ -269,3 +269,11 @@ def test_runs_as_a_script_from_anywhere(tmp_path):
     assert (tmp_path / 'd/train/images/P0000.png').is_file()
     text = subprocess.run([*command[:2], 'isaid', '--help'], capture_output=True, text=True, check=True).stdout
     assert all(word in text for word in ('--styles', '--classes', '--seed', '--workers', '--train', 'temperate'))
+
+
+def test_coarser_pictures_show_a_wider_piece_of_land():
+    fine, coarse = (draw_view(np.random.default_rng(0), STYLES['arid'], 96, factor) for factor in (1.0, 2.0))
+    assert coarse.gsd == 2 * fine.gsd
+    assert coarse.angle == fine.angle
+    near, wide = (Source(1, 'train', 96, ('arid',), coarser=factor).picture(0) for factor in (1.0, 2.0))
+    assert wide.instances.max() > near.instances.max()

@@ -72,3 +72,8 @@ def test_partner_is_taken_inside_the_box():
 def test_options(options, message):
     with pytest.raises(ValueError, match=message):
         CutMix(**options)
+
+
+def test_an_image_that_no_box_fits_into_is_an_error():
+    with pytest.raises(ValueError, match=r'no box of area .* fits into 4x400 px; widen aspect'):
+        CutMix(prob=1.0).boxes(1, 400, 4)

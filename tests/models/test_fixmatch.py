@@ -247,7 +247,7 @@ class TestErrors:
         with pytest.raises(ValueError, match=message):
             make_model(**options)
 
-    @pytest.mark.parametrize('options', [dict(consistensy=dict()), dict(cutmix=dict(probability=1)),
+    @pytest.mark.parametrize('options', [dict(consistensy={}), dict(cutmix=dict(probability=1)),
                                          dict(strong_view=dict(blur=1)), dict(teacher=dict(decay=1))])
     def test_misspelt_options(self, make_model, options):
         with pytest.raises(TypeError, match='unexpected keyword'):
@@ -291,7 +291,7 @@ class TestTeacher:
 
     def test_momentum_of_three_steps(self, make_model, make_batch):
         """The average of step t keeps min(1 - 1 / (t + 1), 0.996) of itself; the first is a copy."""
-        model = make_model(teacher=dict())
+        model = make_model(teacher={})
         batch = make_batch()
         norm = 'decode_head.bottleneck.bn'
         names = ['backbone.pos_embed', f'{norm}.running_mean', f'{norm}.running_var']
@@ -310,7 +310,7 @@ class TestTeacher:
             assert torch.allclose(average[name], by_hand, atol=1e-5), name
 
     def test_momentum_ends_at_0996(self, make_model):
-        model = make_model(teacher=dict())
+        model = make_model(teacher={})
         model.teacher.steps.fill_(100000)
         with torch.no_grad():
             model.teacher.module.backbone.pos_embed.zero_()
@@ -319,7 +319,7 @@ class TestTeacher:
         assert torch.allclose(model.teacher.module.backbone.pos_embed, torch.tensor(0.004), atol=1e-5)
 
     def test_integer_buffers_stay_whole(self, make_model, make_batch):
-        model = make_model(teacher=dict())
+        model = make_model(teacher={})
         batch = make_batch()
         for _ in range(3):
             step(model, batch)
@@ -327,7 +327,7 @@ class TestTeacher:
         assert counter.dtype == torch.int64
 
     def test_teacher_labels_and_is_evaluated(self, make_model, make_batch):
-        model = make_model(teacher=dict())
+        model = make_model(teacher={})
         images, samples = make_batch()
         assert model.evaluated is model.segmentor
         step(model, (images, samples))
@@ -344,7 +344,7 @@ class TestTeacher:
             assert torch.equal(model.extract_feat(images[:1])[2], model.teacher.module.extract_feat(images[:1])[2])
 
     def test_teacher_stays_in_eval_mode_and_gets_no_gradient(self, make_model, make_batch):
-        model = make_model(teacher=dict()).train()
+        model = make_model(teacher={}).train()
         assert model.training
         assert not any(module.training for module in model.teacher.module.modules())
         total, _ = step(model, make_batch())
@@ -354,7 +354,7 @@ class TestTeacher:
 
     def test_teacher_starts_from_the_loaded_weights(self, make_model, make_batch, tmp_path):
         """Weights that come in after construction reach the teacher with the first step."""
-        model = make_model(teacher=dict())
+        model = make_model(teacher={})
         with torch.no_grad():
             model.segmentor.backbone.pos_embed.fill_(3)
         step(model, make_batch())
@@ -364,10 +364,10 @@ class TestTeacher:
         assert make_model(teacher=dict(momentum=0.1)).teacher.momentum == 0.1
 
     def test_resumed_teacher_goes_on(self, make_model, make_batch):
-        model, batch = make_model(teacher=dict()), make_batch()
+        model, batch = make_model(teacher={}), make_batch()
         step(model, batch)
         step(model, batch)
-        other = make_model(teacher=dict())
+        other = make_model(teacher={})
         other.load_state_dict(model.state_dict())
         assert other.evaluated is other.teacher.module
         for each in (model, other):
@@ -416,7 +416,7 @@ class TestOtherNetworks:
 
     @pytest.mark.parametrize('name', NETWORKS)
     def test_loss_and_prediction(self, make_model, make_batch, name):
-        cfg = dict(type='EncoderDecoder', train_cfg=dict(), test_cfg=dict(mode='whole')) | copy.deepcopy(NETWORKS[name])
+        cfg = dict(type='EncoderDecoder', train_cfg={}, test_cfg=dict(mode='whole')) | copy.deepcopy(NETWORKS[name])
         model = make_model(cfg, consistency=dict(tau=0.0))
         images, samples = make_batch()
         total, logs = step(model, (images / 255, samples))

@@ -7,7 +7,7 @@ from s5_mm.registry import MODELS
 
 @pytest.fixture
 def checkpoint(tmp_path, tiny_segmentor):
-    model = MODELS.build(dict(type='s5_mm.FixMatchSegmentor', segmentor=tiny_segmentor(), teacher=dict()))
+    model = MODELS.build(dict(type='s5_mm.FixMatchSegmentor', segmentor=tiny_segmentor(), teacher={}))
     model.teacher.steps.fill_(3)
     torch.save(dict(state_dict=model.state_dict(), meta=dict(iter=3)), tmp_path / 'iter_3.pth')
     return model, str(tmp_path / 'iter_3.pth')

@@ -48,7 +48,7 @@ class FixMatchSegmentor(BaseSegmentor):
                  segmentor: dict,
                  data_preprocessor: dict | None = None,
                  strong_view: dict | None = None,
-                 cutmix: dict | None = dict(),
+                 cutmix: dict | None = {},  # noqa: B006  configs are not changed
                  cutmix_partner: str = 'batch',
                  consistency: dict | None = None,
                  unlabeled_weight: float = 1.0,

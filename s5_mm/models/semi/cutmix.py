@@ -7,6 +7,9 @@ from torch import Tensor
 
 from s5_mm.registry import MODELS
 
+# At least every tenth draw fits into a square; only very long images use these up.
+MAX_TRIES = 10000
+
 
 @MODELS.register_module()
 class CutMix:
@@ -52,12 +55,14 @@ class CutMix:
 
     def _box(self, height: int, width: int) -> tuple[int, int, int, int]:
         area = np.random.uniform(*self.area) * height * width
-        while True:
+        for _ in range(MAX_TRIES):
             aspect = np.random.uniform(*self.aspect)
             h, w = int(math.sqrt(area * aspect)), int(math.sqrt(area / aspect))
             top, left = np.random.randint(height), np.random.randint(width)
             if top + h <= height and left + w <= width:
                 return top, left, h, w
+        raise ValueError(f'CutMix: no box of area {self.area} and aspect {self.aspect} fits into {width}x{height} px; '
+                         'widen aspect or crop closer to a square.')
 
     @staticmethod
     def mix(x: Tensor, partner: Tensor, box: Tensor) -> Tensor:
