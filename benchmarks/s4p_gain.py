@@ -1,8 +1,8 @@
 """What S4P gains over supervised training on the synthetic task, and what its encoder is worth on another style.
 
 Every run starts from the same network, uses the same labels and takes the same number of optimizer steps. Supervised
-training is run in two ways, with the weak augmentation of S4P's labeled images and with colour jitter added; the better
-one counts. Transfer: each encoder, with a new decoder, is fine-tuned on a few labeled scenes of a style that none saw.
+training is run in two ways, with the colour jitter that S4P's labeled images get too and without; the better counts.
+Transfer: each encoder, with a new decoder, is fine-tuned on a few labeled scenes of a style that none saw.
 """
 
 import argparse
@@ -17,9 +17,9 @@ from synthetic_task import CONFIGS, DATA, TRANSFER_STYLE, make_data, make_isaid,
 
 from s5_mm.apis import run_command
 
-JITTER = 'configs/quickstart/supervised-jitter_vit-t_upernet_synthetic-96x96.py'
+WEAK = 'configs/quickstart/supervised-weak_vit-t_upernet_synthetic-96x96.py'
 TRANSFER = 'configs/quickstart/transfer_vit-t_upernet_synthetic-96x96.py'
-RUNS = {'supervised': CONFIGS['supervised'], 'supervised_jitter': JITTER, 's4p': CONFIGS['s4p']}
+RUNS = {'supervised': CONFIGS['supervised'], 'supervised_weak': WEAK, 's4p': CONFIGS['s4p']}
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run all seeds; finished runs are kept, interrupted ones go on."""
     args = parse_args(argv)
     make_data(args.work_dir / 'logs')
-    make_isaid('transfer', 'train', 24, TRANSFER_STYLE, seed=3, logs=args.work_dir / 'logs')
+    make_isaid('transfer', 'train', 60, TRANSFER_STYLE, seed=3, logs=args.work_dir / 'logs')
     make_isaid('transfer', 'val', 100, TRANSFER_STYLE, seed=4, logs=args.work_dir / 'logs')
     seeds = []
     for seed in range(args.seeds):
@@ -75,7 +75,7 @@ def summary(seeds: list[dict]) -> dict:
         'machine': f'{platform.machine()} {platform.system()}',
         'date': str(date.today()),
         'commit': commit.stdout.strip(),
-        'labeled_scenes': len(list((DATA / 'isaid_raw_train/train/images').glob('P????.png'))),
+        'labeled_crops': len(list((DATA / 'isaid/img_dir/train').glob('*.png'))),
         'seeds': seeds,
         'gain': {'each': gain, 'mean': round(statistics.mean(gain), 2)},
         'transfer_gain': {'each': transfer, 'mean': round(statistics.mean(transfer), 2)},

@@ -1,4 +1,4 @@
-# S4P with the same network, labels and schedule as its supervised twin, and an unlabeled pool.
+# S4P with the network, labels and schedule of its supervised twin, and a pool of unlabeled images of other regions.
 _base_ = ['./supervised_vit-t_upernet_synthetic-96x96.py']
 segmentor = _base_.model
 segmentor.pop('data_preprocessor')
@@ -7,8 +7,9 @@ model = dict(
     type='s5_mm.FixMatchSegmentor',
     data_preprocessor=_base_.data_preprocessor,
     segmentor=segmentor,
-    # A start this weak is seldom sure by the paper's tau of 0.95.
-    consistency=dict(tau=0.8, class_weight=_base_.class_weight))
+    # Background is what the network is surest of: it would take over the pseudo-labels, class by class.
+    consistency=dict(class_weight=_base_.class_weight),
+    teacher=dict())
 train_dataloader = dict(
     batch_size=16,
     sampler=dict(per_batch=dict(labeled=8, unlabeled=8)),

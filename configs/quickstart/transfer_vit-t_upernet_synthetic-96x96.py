@@ -1,7 +1,8 @@
-# Fine-tune a published encoder on few labels of another style; give it as model.backbone.init_cfg.checkpoint.
+# Fine-tune a published encoder on few labels of another style; the file is given as model.backbone.init_cfg.checkpoint.
 _base_ = ['./supervised_vit-t_upernet_synthetic-96x96.py']
-iterations = 300
+iterations = 200
 data_root = 'data/quickstart/transfer'
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
 model = dict(
     init_cfg=None,
     backbone=dict(
