@@ -8,6 +8,8 @@ import argparse
 import time
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
 from prettytable import PrettyTable
 from synthetic_task import CONFIGS, DATA, POOL, make_data, test, train, write_json
 
@@ -15,7 +17,6 @@ from s5_mm.apis import draw_comparison
 from s5_mm.datasets import ISAIDDataset
 
 WORK_DIR = Path('work_dirs/quickstart')
-SHOWN = 6
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -45,13 +46,19 @@ def say(start: float, message: str) -> None:
 
 
 def draw(out: Path) -> None:
-    """Images that show most objects, their truth and both predictions."""
+    """For each class the image that shows most of it, its truth and both predictions."""
     truth = DATA / 'isaid/ann_dir/val'
-    names = sorted(
-        (path.stem for path in truth.glob('*.png')), key=lambda name: -(truth / f'{name}.png').stat().st_size
-    )
     labels = {'truth': truth, **{name: WORK_DIR / f'{name}_test/ids' for name in CONFIGS}}
-    draw_comparison(DATA / 'isaid/img_dir/val', labels, ISAIDDataset.METAINFO['palette'], out, names[:SHOWN])
+    palette = ISAIDDataset.METAINFO['palette']
+    draw_comparison(DATA / 'isaid/img_dir/val', labels, palette, out, richest(truth, len(palette)))
+
+
+def richest(masks: Path, num_classes: int) -> list[str]:
+    """The name of the mask with most pixels of each class that occurs, background left out, without repetition."""
+    files = sorted(masks.glob('*.png'))
+    pixels = np.stack([np.bincount(np.asarray(Image.open(file)).ravel(), minlength=256) for file in files])
+    best = [pixels[:, i].argmax() for i in range(1, num_classes) if pixels[:, i].any()]
+    return [files[i].stem for i in dict.fromkeys(best)]
 
 
 def show(results: dict) -> None:

@@ -1,0 +1,80 @@
+"""The start of the quickstart, what it draws, and how gains are counted."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+from PIL import Image
+from safetensors.torch import load_file
+
+from s5_mm.registry import MODELS
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / 'configs/quickstart'
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    """Import a script of benchmarks/ as Python does when it is run."""
+    monkeypatch.syspath_prepend(str(ROOT / 'benchmarks'))
+    yield importlib.import_module
+    for name in ('quickstart', 's4p_gain', 'synthetic_task'):
+        sys.modules.pop(name, None)
+
+
+def network(name):
+    cfg = Config.fromfile(CONFIGS / f'{name}_vit-t_upernet_synthetic-96x96.py')
+    return cfg, MODELS.build(cfg.model)
+
+
+@pytest.mark.parametrize(('name', 'part'), [('supervised', ''), ('supervised-weak', ''), ('fixmatch', 'segmentor.')])
+def test_every_run_starts_from_all_of_start(name, part, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    start = load_file(CONFIGS / 'start.safetensors')
+    _, model = network(name)
+    model.init_weights()
+    state = {key.removeprefix(part): value for key, value in model.state_dict().items() if key.startswith(part)}
+    assert set(start) <= set(state)
+    assert all((state[key] == value).all() for key, value in start.items())
+    own = {key for key in state if not key.startswith(('data_preprocessor', 'teacher'))}
+    assert own == set(start)
+
+
+def test_s4p_and_supervised_differ_in_the_pool_alone():
+    supervised, s4p = network('supervised')[0], network('fixmatch')[0]
+    assert s4p.train_dataloader.dataset.sources.labeled == supervised.train_dataloader.dataset.sources.labeled
+    assert s4p.train_dataloader.sampler.per_batch.labeled == supervised.train_dataloader.sampler.per_batch.labeled
+    assert s4p.optim_wrapper == supervised.optim_wrapper
+    assert s4p.param_scheduler == supervised.param_scheduler
+    assert s4p.train_cfg == supervised.train_cfg
+
+
+def test_weak_twin_lacks_the_jitter_alone():
+    steps = [
+        [step.type for step in network(name)[0].train_dataloader.dataset.sources.labeled.pipeline]
+        for name in ('supervised', 'supervised-weak')
+    ]
+    assert [step for step in steps[0] if step != 'PhotoMetricDistortion'] == steps[1]
+    assert 'PhotoMetricDistortion' in steps[0]
+
+
+def test_richest_shows_each_class_once(benchmark, tmp_path):
+    for name, row in {'a': [0, 0, 0, 1], 'b': [2, 2, 1, 1], 'c': [2, 0, 0, 0], 'd': [3, 0, 0, 255]}.items():
+        Image.fromarray(np.array([row], np.uint8)).save(tmp_path / f'{name}.png')
+    # Class 1 and class 2 have most pixels in b, class 3 in d; nothing holds class 4.
+    assert benchmark('quickstart').richest(tmp_path, 5) == ['b', 'd']
+
+
+def test_gain_is_counted_against_the_better_supervised_run(benchmark):
+    def scores(supervised, weak, s4p):
+        values = dict(supervised=supervised, supervised_weak=weak, s4p=s4p)
+        return {name: dict(mIoU=a, transfer_mIoU=b) for name, (a, b) in values.items()}
+
+    seeds = [scores((40.0, 20.0), (30.0, 22.0), (42.5, 21.0)), scores((40.0, 20.0), (41.0, 10.0), (40.5, 23.0))]
+    result = benchmark('s4p_gain').summary(seeds)
+    # 42.5 - 40 and 40.5 - 41; transfer: 21 - 22 and 23 - 20.
+    assert result['gain'] == dict(each=[2.5, -0.5], mean=1.0)
+    assert result['transfer_gain'] == dict(each=[-1.0, 3.0], mean=1.0)
