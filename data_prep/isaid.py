@@ -177,7 +177,7 @@ def find_sources(root: Path, splits: Sequence[str] | None = None) -> list[Source
     absent = [split for split in splits or () if split not in found]
     if absent or not found:
         raise PreparationError(f'{root} has no folder {", ".join(absent) or " or ".join(SPLITS)}; expected '
-                               f'{root}/train/images/P0000.png and so on, see --help')
+                               f'{root}/{(absent or SPLITS)[0]}/images/P0000.png and so on, see --help')
     sources = [source for split in found for source in _sources_of_split(root / split, split)]
     for source in tqdm(sources, desc='checking sizes', unit='image', disable=None):
         _check_sizes(source)

@@ -17,7 +17,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--work-dir', help='where logs go; default work_dirs/NAME_OF_CONFIG')
     parser.add_argument('--json', metavar='FILE', help='write the metrics there')
     parser.add_argument('--out', metavar='DIR', help='write predicted class ids as PNG there')
-    parser.add_argument('--show-dir', metavar='DIR', help='write predictions drawn on the images there')
+    parser.add_argument('--show-dir', metavar='DIR',
+                        help='write predictions drawn on the images to DIR/vis_data/vis_image')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='override settings, e.g. test_dataloader.batch_size=4')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
@@ -35,6 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.show_dir:
         cfg.default_hooks.visualization = dict(type='SegVisualizationHook', draw=True, interval=1)
         cfg.visualizer.save_dir = args.show_dir
+    cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='s5_mm.CheckpointFitHook')]
     prepare_for_cpu(cfg)
     metrics = Runner.from_cfg(cfg).test()
     if args.json:

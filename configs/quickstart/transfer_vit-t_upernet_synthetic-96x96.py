@@ -1,10 +1,11 @@
 # Fine-tune a published encoder on few labels of another style; the file is given as model.backbone.init_cfg.checkpoint.
 _base_ = ['./supervised_vit-t_upernet_synthetic-96x96.py']
-iterations = 200
+iterations = 400
 data_root = 'data/quickstart/transfer'
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 model = dict(
     init_cfg=None,
+    decode_head=dict(loss_decode=dict(class_weight=_base_.class_weight, avg_non_ignore=False)),
     backbone=dict(
         init_cfg=dict(
             _delete_=True, type='Pretrained', checkpoint='work_dirs/quickstart/s4p_encoder.safetensors')))

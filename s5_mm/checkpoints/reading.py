@@ -51,7 +51,8 @@ def read_checkpoint(filename: str, map_location: Any = 'cpu') -> dict:
     """
     path = Path(filename).expanduser()
     if not path.is_file():
-        raise FileNotFoundError(f'Checkpoint {filename} is not a file; check the path.')
+        raise FileNotFoundError(f'Checkpoint {filename} is not a file; check the path (init_cfg.checkpoint or '
+                                'load_from of the config, or the command line).')
     if path.suffix == '.safetensors':
         return {'state_dict': _read_safetensors(path, map_location)}
     try:

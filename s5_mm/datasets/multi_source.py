@@ -32,12 +32,16 @@ class MultiSourceDataset(Dataset):
         sources: Name -> data set or its config, e.g. ``dict(labeled=dict(...), unlabeled=dict(...))``.
 
     Raises:
-        ValueError: No source is given, or one has no samples.
+        ValueError: No source is given, one is None, or one has no samples.
     """
 
     def __init__(self, sources: dict[str, Dataset | dict]) -> None:
         if not sources:
             raise ValueError('MultiSourceDataset: sources is empty; name at least one, e.g. dict(labeled=dict(...)).')
+        unset = [name for name, source in sources.items() if source is None]
+        if unset:
+            raise ValueError(f'MultiSourceDataset: source {unset[0]!r} is None; give a data set, or drop it with '
+                             'sources=dict(_delete_=True, ...) and from MultiSourceSampler.per_batch.')
         self.sources = {
             name: DATASETS.build(source) if isinstance(source, dict) else source
             for name, source in sources.items()

@@ -1,4 +1,4 @@
-from .hooks import FixMatchPanelHook, IterationSeedHook, UnreadableImagesHook
+from .hooks import CheckpointFitHook, FixMatchPanelHook, IterationSeedHook, UnreadableImagesHook
 from .optim_wrapper import Bf16OptimWrapper
 
-__all__ = ['Bf16OptimWrapper', 'FixMatchPanelHook', 'IterationSeedHook', 'UnreadableImagesHook']
+__all__ = ['Bf16OptimWrapper', 'CheckpointFitHook', 'FixMatchPanelHook', 'IterationSeedHook', 'UnreadableImagesHook']

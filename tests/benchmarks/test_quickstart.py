@@ -69,12 +69,17 @@ def test_richest_shows_each_class_once(benchmark, tmp_path):
 
 
 def test_gain_is_counted_against_the_better_supervised_run(benchmark):
-    def scores(supervised, weak, s4p):
-        values = dict(supervised=supervised, supervised_weak=weak, s4p=s4p)
-        return {name: dict(mIoU=a, transfer_mIoU=b) for name, (a, b) in values.items()}
+    def scores(supervised, weak, control, s4p, transfer):
+        values = dict(supervised=supervised, supervised_weak=weak, control=control, s4p=s4p)
+        result = {name: dict(mIoU=value) for name, value in values.items()}
+        result['supervised']['transfer_mIoU'], result['s4p']['transfer_mIoU'] = transfer
+        return result
 
-    seeds = [scores((40.0, 20.0), (30.0, 22.0), (42.5, 21.0)), scores((40.0, 20.0), (41.0, 10.0), (40.5, 23.0))]
-    result = benchmark('s4p_gain').summary(seeds)
-    # 42.5 - 40 and 40.5 - 41; transfer: 21 - 22 and 23 - 20.
+    seeds = [scores(40.0, 30.0, 41.0, 42.5, (22.0, 21.0)), scores(40.0, 41.0, 40.0, 40.5, (20.0, 23.0))]
+    script = benchmark('s4p_gain')
+    result = script.summary(seeds)
+    # 42.5 - 40 and 40.5 - 41; 42.5 - 41 and 40.5 - 40; 21 - 22 and 23 - 20.
     assert result['gain'] == dict(each=[2.5, -0.5], mean=1.0)
+    assert result['gain_over_control'] == dict(each=[1.5, 0.5], mean=1.0)
     assert result['transfer_gain'] == dict(each=[-1.0, 3.0], mean=1.0)
+    script.show(result)

@@ -208,3 +208,8 @@ def test_loader_resumes_with_equal_batches(dataset, workers):
     assert len(Counter(value for batch in straight for value in batch[:, 1].tolist())) == 30
     alone = [dataset[draw]['inputs'] for draw in take(sampler(dataset), 5)]
     assert torch.equal(straight[0], torch.stack(alone))
+
+
+def test_a_source_that_is_none_is_named():
+    with pytest.raises(ValueError, match="source 'unlabeled' is None; give a data set, or drop it"):
+        MultiSourceDataset(dict(labeled=CountingSource(5), unlabeled=None))

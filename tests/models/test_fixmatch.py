@@ -473,3 +473,8 @@ def test_whole_step_through_the_preprocessor(make_model, make_sample):
     wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.05))
     losses = [model.train_step(data, wrapper)['loss_x'].item() for _ in range(8)]
     assert losses[-1] < losses[0]
+
+
+def test_class_weights_of_another_number_of_classes_are_an_error(make_model):
+    with pytest.raises(ValueError, match=r'class_weight has 2 numbers, the decode head 3 classes; give one number'):
+        make_model(consistency=dict(class_weight=[1.0, 1.0]))

@@ -78,3 +78,14 @@ def test_geometry_stays(images):
 
 def test_no_gradient(images):
     assert not strong(images.requires_grad_()).requires_grad
+
+
+@pytest.mark.parametrize(('options', 'message'), [
+    (dict(jitter=(0.5, 0.5)), r'jitter is \(0.5, 0.5\), it must be four numbers'),
+    (dict(jitter=(0.5, 0.5, 0.5, 0.6)), 'hue up to 0.5'),
+    (dict(gray_prob=2), r'gray_prob is 2, it must lie in \[0, 1\]'),
+    (dict(blur_sigma=(-1, -1)), r'blur_sigma is \(-1, -1\), it must be \(smallest, largest\) above 0'),
+])
+def test_options_out_of_range_are_errors(options, message):
+    with pytest.raises(ValueError, match=message):
+        StrongView(**options)

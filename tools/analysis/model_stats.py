@@ -17,7 +17,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help="side, or height and width, of the image; default the config's crop size")
     parser.add_argument('--json', action='store_true', help='print JSON instead of a table')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='override settings, e.g. model.backbone.patch_size=8')
+                        help='override settings, e.g. model.decode_head.channels=128 (FixMatch: '
+                             'model.segmentor.decode_head...)')
     args = parser.parse_args(argv)
     if args.size and (len(args.size) > 2 or min(args.size) < 1):
         parser.error(f'--size {" ".join(map(str, args.size))}: give one side, or height and width, in pixels')

@@ -1,5 +1,6 @@
+from .checkpoint_fit_hook import CheckpointFitHook
 from .fixmatch_panel_hook import FixMatchPanelHook
 from .iteration_seed_hook import IterationSeedHook
 from .unreadable_images_hook import UnreadableImagesHook
 
-__all__ = ['FixMatchPanelHook', 'IterationSeedHook', 'UnreadableImagesHook']
+__all__ = ['CheckpointFitHook', 'FixMatchPanelHook', 'IterationSeedHook', 'UnreadableImagesHook']

@@ -68,6 +68,10 @@ class FixMatchSegmentor(BaseSegmentor):
         self.cutmix = None if cutmix is None else MODELS.build({'type': 's5_mm.CutMix', **cutmix})
         self.cutmix_partner = cutmix_partner
         self.consistency = MODELS.build({'type': 's5_mm.ConsistencyLoss', **(consistency or {})})
+        weights = self.consistency.class_weight
+        if weights is not None and len(weights) != self.segmentor.out_channels:
+            raise ValueError(f'FixMatchSegmentor: consistency.class_weight has {len(weights)} numbers, the decode head '
+                             f'{self.segmentor.out_channels} classes; give one number for each class.')
         self.unlabeled_weight = unlabeled_weight
         self.teacher = None if teacher is None else self._build_teacher(teacher)
         self.pseudo_label_autocast = pseudo_label_autocast

@@ -19,6 +19,9 @@ class StrongView(nn.Module):
         gray_prob: Share made gray.
         blur_prob: Share blurred.
         blur_sigma: Smallest and largest standard deviation of the Gaussian blur, in pixels.
+
+    Raises:
+        ValueError: An option is out of range.
     """
 
     def __init__(self,
@@ -28,6 +31,14 @@ class StrongView(nn.Module):
                  blur_prob: float = 0.5,
                  blur_sigma: tuple[float, float] = (0.1, 2.0)) -> None:
         super().__init__()
+        if len(jitter) != 4 or min(jitter) < 0 or jitter[3] > 0.5:
+            raise ValueError(f'StrongView: jitter is {jitter}, it must be four numbers from 0 (brightness, contrast, '
+                             'saturation, hue), hue up to 0.5.')
+        for name, prob in dict(jitter_prob=jitter_prob, gray_prob=gray_prob, blur_prob=blur_prob).items():
+            if not 0 <= prob <= 1:
+                raise ValueError(f'StrongView: {name} is {prob}, it must lie in [0, 1].')
+        if len(blur_sigma) != 2 or not 0 < blur_sigma[0] <= blur_sigma[1]:
+            raise ValueError(f'StrongView: blur_sigma is {blur_sigma}, it must be (smallest, largest) above 0.')
         kernel = 2 * round(3 * blur_sigma[1]) + 1
         self.steps = nn.Sequential(
             ColorJitter(*jitter, p=jitter_prob),

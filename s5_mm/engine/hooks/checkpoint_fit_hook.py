@@ -1,0 +1,38 @@
+"""Refuse to go on with weights that are not the model's."""
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from s5_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class CheckpointFitHook(Hook):
+    """Make a checkpoint that does not fit the model an error, where MMEngine would log it and go on with noise.
+
+    Args:
+        min_share: Share of the model's parameters (in numbers) that the checkpoint must hold by name and shape, in
+            [0, 1]. Below 1, since a position table of another size is resized while it is loaded.
+    """
+
+    def __init__(self, min_share: float = 0.95) -> None:
+        self.min_share = min_share
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compare names and shapes.
+
+        Raises:
+            ValueError: Too little fits.
+        """
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        weights = checkpoint.get('state_dict', checkpoint)
+        weights = {name.removeprefix('module.'): value for name, value in weights.items()}
+        own = dict(model.named_parameters())
+        fitting = [p.numel() for name, p in own.items() if name in weights and weights[name].shape == p.shape]
+        share = sum(fitting) / sum(p.numel() for p in own.values())
+        if share < self.min_share:
+            raise ValueError(
+                f'The checkpoint holds {share:.1%} of the parameters of the config\'s {type(model).__name__}, at least '
+                f'{self.min_share:.0%} must be there: its names begin with {sorted(weights)[:2]}, the model\'s with '
+                f'{sorted(own)[:2]}. Give the config that it was trained with (a FixMatch checkpoint needs the '
+                'FixMatch config; an encoder alone is a start, not a model).')
