@@ -2,7 +2,7 @@
 
 Every run starts from the same network, uses the same labels and takes the same number of optimizer steps. Supervised
 training is run in two ways, with the colour jitter that S4P's labeled images get too and without; the better counts.
-The control is S4P with its teacher but without the unlabeled loss: what is gained over it comes from the pool alone.
+The control is S4P with its teacher but without the unlabeled loss: what is gained over it is that loss's doing.
 Transfer: each encoder, with a new decoder, is fine-tuned on a few labeled scenes of a style that none saw.
 """
 

@@ -1,6 +1,7 @@
 """Loading and rescaling: exact pixels, and errors where other loaders say nothing."""
 import re
 
+import cv2
 import numpy as np
 import pytest
 from mmengine.registry import init_default_scope
@@ -75,7 +76,6 @@ class TestLoadImage:
             load(path)
 
     def test_16_bit_colour_is_refused(self, tmp_path):
-        cv2 = pytest.importorskip('cv2')
         for name in ('deep.png', 'deep.tif'):
             cv2.imwrite(str(tmp_path / name), np.full((2, 2, 3), 40000, np.uint16))
             with pytest.raises(ImageReadError, match='16 bits a channel; only 8 bits'):

@@ -62,7 +62,9 @@ class TestIterationSeedHook:
 
     def test_other_samplers_are_left_alone(self):
         loader = DataLoader(list(range(8)), batch_size=4)
+        before = dict(vars(loader.sampler))
         IterationSeedHook().before_train(SimpleNamespace(train_dataloader=loader, seed=1))
+        assert vars(loader.sampler) == before
 
     def test_runs_before_hooks_that_draw(self):
         assert IterationSeedHook.priority == 'VERY_HIGH'
