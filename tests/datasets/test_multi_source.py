@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from s5_mm.datasets import MultiSourceDataset, MultiSourceSampler
 from s5_mm.datasets.multi_source import Draw
-from s5_mm.datasets.samplers import multi_source_sampler
+from s5_mm.datasets.samplers import Selection, multi_source_sampler
 from s5_mm.registry import DATASETS
 
 
@@ -213,3 +213,53 @@ def test_loader_resumes_with_equal_batches(dataset, workers):
 def test_a_source_that_is_none_is_named():
     with pytest.raises(ValueError, match="source 'unlabeled' is None; give a data set, or drop it"):
         MultiSourceDataset(dict(labeled=CountingSource(5), unlabeled=None))
+
+
+class TestRestrictedSource:
+
+    def test_draws_come_from_the_selection_alone_once_an_epoch(self, dataset):
+        drawing = sampler(dataset)
+        drawing.restrict('unlabeled', Selection(np.array([1, 4, 7, 8]), first_step=0))
+        draws = take(drawing, 5 * 4)
+        indices = [draw.index for draw in draws if draw.source == 'unlabeled']
+        number = drawing.per_batch['unlabeled']
+        assert set(indices) == {1, 4, 7, 8}
+        assert all(sorted(indices[i:i + 4]) == [1, 4, 7, 8] for i in range(0, 4 * number - 3, 4))
+
+    def test_other_sources_and_seeds_stay_the_same(self, dataset):
+        free, restricted = sampler(dataset), sampler(dataset)
+        restricted.restrict('unlabeled', Selection(np.arange(4), first_step=0))
+        pairs = list(zip(take(free, 30), take(restricted, 30), strict=True))
+        assert all(a == b for a, b in pairs if a.source == 'labeled')
+        assert all(a.seed == b.seed for a, b in pairs)
+
+    def test_first_epoch_begins_where_the_selection_does(self, dataset):
+        drawing = sampler(dataset)
+        drawing.restrict('unlabeled', Selection(np.array([0, 2, 3, 5, 6]), first_step=7))
+        drawing.skip(7 * 5)
+        indices = [draw.index for draw in take(drawing, 25) if draw.source == 'unlabeled'][:5]
+        assert sorted(indices) == [0, 2, 3, 5, 6]
+
+    def test_position_can_be_set(self, dataset):
+        def draws(step, number):
+            drawing = sampler(dataset)
+            drawing.restrict('unlabeled', Selection(np.array([9, 1, 5]), first_step=2))
+            drawing.skip(step * 5)
+            return take(drawing, number)
+        assert draws(2, 30)[15:] == draws(5, 15)
+
+    def test_a_source_in_the_same_order_is_restricted_too(self, dataset):
+        drawing = sampler(dataset, per_batch=dict(unlabeled=2, partner=2), same_order=dict(partner='unlabeled'))
+        drawing.restrict('unlabeled', Selection(np.array([2, 3, 6]), first_step=0))
+        draws = take(drawing, 24)
+        assert ([draw.index for draw in draws if draw.source == 'unlabeled'] ==
+                [draw.index for draw in draws if draw.source == 'partner'])
+
+    @pytest.mark.parametrize('indices', [[], [0, 0], [-1], [11]])
+    def test_impossible_selections(self, dataset, indices):
+        with pytest.raises(ValueError, match="a selection from 'unlabeled' .* each once and from 0 to 10; it has"):
+            sampler(dataset).restrict('unlabeled', Selection(np.array(indices, dtype=int), 0))
+
+    def test_unknown_source(self, dataset):
+        with pytest.raises(ValueError, match=r"cannot restrict 'pool', the data set has \['labeled'"):
+            sampler(dataset).restrict('pool', Selection(np.arange(1), 0))

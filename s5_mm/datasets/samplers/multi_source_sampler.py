@@ -1,6 +1,7 @@
 """A fixed number of samples from each source in every batch, with a position that can be set."""
 import itertools
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from mmengine.dist import get_dist_info, sync_random_seed
@@ -9,6 +10,18 @@ from torch.utils.data import Sampler
 from s5_mm.datasets.multi_source import Draw, MultiSourceDataset
 from s5_mm.randomness import derive_seed
 from s5_mm.registry import DATA_SAMPLERS
+
+
+class Selection(NamedTuple):
+    """The part of a source that is drawn from.
+
+    Attributes:
+        indices: Positions in the source, (n, ), int64, without doubles.
+        first_step: Batches that were drawn before it held, counted from the start of training.
+    """
+
+    indices: np.ndarray
+    first_step: int
 
 
 @DATA_SAMPLERS.register_module()
@@ -44,6 +57,7 @@ class MultiSourceSampler(Sampler):
         self.per_batch = dict(per_batch)
         self.same_order = dict(same_order or {})
         self.shuffle = shuffle
+        self._selections: dict[str, Selection] = {}
         self._first_step = 0
         self._check()
 
@@ -83,32 +97,62 @@ class MultiSourceSampler(Sampler):
                              "the loader's batch_size must be the sum of per_batch.")
         self._first_step = step
 
+    def restrict(self, source: str, selection: Selection) -> None:
+        """Draw from a part of a source; holds for iterators made from now on.
+
+        The part is gone through in epochs of its own, the first of which begins at ``selection.first_step``. A source
+        that shares this one's order (``same_order``) is restricted with it.
+
+        Args:
+            source: Name of the source.
+            selection: The part.
+
+        Raises:
+            ValueError: The source is unknown, or the indices are none, doubled or outside of it.
+        """
+        if source not in self.sizes:
+            raise ValueError(f'MultiSourceSampler: cannot restrict {source!r}, the data set has {sorted(self.sizes)}.')
+        indices, size = np.asarray(selection.indices, dtype=np.int64), self.sizes[source]
+        if not len(indices) or indices.min() < 0 or indices.max() >= size or len(np.unique(indices)) < len(indices):
+            raise ValueError(f'MultiSourceSampler: a selection from {source!r} needs at least one index, each once and '
+                             f'from 0 to {size - 1}; it has {len(indices)}.')
+        self._selections[source] = selection._replace(indices=indices)
+
     def __len__(self) -> int:
         return sum(self.sizes.values())
 
     def __iter__(self) -> Iterator[Draw]:
-        orders = {name: _Order(self.sizes[name], self.shuffle) for name in self.per_batch}
+        orders = {name: self._order(name) for name in self.per_batch}
         for step in itertools.count(self._first_step):
             for name, number in self.per_batch.items():
                 first = (step * self.world_size + self.rank) * number
                 for draw in range(first, first + number):
-                    index = orders[name].index(draw, self.seed, self.same_order.get(name, name))
-                    yield Draw(name, index, derive_seed(self.seed, 'augmentation', name, draw))
+                    yield Draw(name, orders[name].index(draw), derive_seed(self.seed, 'augmentation', name, draw))
+
+    def _order(self, name: str) -> '_Order':
+        leader = self.same_order.get(name, name)
+        keys = (self.seed, 'order', leader)
+        if leader not in self._selections:
+            return _Order(np.arange(self.sizes[name]), 0, self.shuffle, keys)
+        indices, first_step = self._selections[leader]
+        return _Order(indices, first_step * self.world_size * self.per_batch[name], self.shuffle, (*keys, first_step))
 
 
 class _Order:
-    """The order in which one source is gone through; keeps the current epoch's permutation."""
+    """The order in which the members of a source are gone through; keeps the current epoch's permutation."""
 
-    def __init__(self, size: int, shuffle: bool) -> None:
-        self.size = size
+    def __init__(self, members: np.ndarray, first_draw: int, shuffle: bool, seed_keys: tuple[int | str, ...]) -> None:
+        self.members = members
+        self.first_draw = first_draw
         self.shuffle = shuffle
+        self.seed_keys = seed_keys
         self._epoch = -1
-        self._permutation = np.arange(size)
+        self._permutation = members
 
-    def index(self, draw: int, seed: int, name: str) -> int:
-        """Position in the source of draw number ``draw`` (0-based, all ranks counted)."""
-        epoch, position = divmod(draw, self.size)
+    def index(self, draw: int) -> int:
+        """Position in the source of draw number ``draw`` (0-based, all ranks counted, not before ``first_draw``)."""
+        epoch, position = divmod(draw - self.first_draw, len(self.members))
         if self.shuffle and epoch != self._epoch:
             self._epoch = epoch
-            self._permutation = np.random.default_rng(derive_seed(seed, 'order', name, epoch)).permutation(self.size)
+            self._permutation = np.random.default_rng(derive_seed(*self.seed_keys, epoch)).permutation(self.members)
         return int(self._permutation[position])
