@@ -1,22 +1,30 @@
-"""Mean IoU over chosen classes."""
+"""Mean IoU and F1 over chosen classes."""
+import logging
+import warnings
+
 import numpy as np
+import torch
 from mmengine.logging import print_log
 from mmseg.evaluation import IoUMetric as MMSegIoUMetric
+from torch import Tensor
 
 from s5_mm.registry import METRICS
 
 
 @METRICS.register_module()
 class IoUMetric(MMSegIoUMetric):
-    """mmseg's metric with classes left out of the means; the table per class shows them all.
+    """mmseg's metric with classes left out of the means, values of each class, and an F score that misses no class.
 
     A left-out class is still a class: predicting it for another one's pixels counts against that one. Classes that
-    occur neither in truth nor in prediction are not part of a mean either. Beside the means, each class's value is
-    reported, e.g. ``IoU.ship``. Pixels are summed in float64: mmseg's float32 rounds above 16.8 million.
+    occur neither in truth nor in prediction are not part of a mean either; the mean of no class at all (every pixel
+    ignored, say) is 0, with a warning. Beside the means, each class's values are reported, e.g. ``IoU.ship`` (``nan``
+    if undefined). Pixels are summed over the whole set in float64: mmseg's float32 rounds above 16.8 million. mmseg
+    leaves a class that is never predicted, and one that is only predicted, out of ``mFscore``; here its score is 0.
 
     Args:
         excluded: Names of the classes left out of the means, e.g. ``('background', )`` for iSAID.
-        kwargs: As mmseg's metric takes them.
+        kwargs: As mmseg's metric takes them: ``iou_metrics=['mIoU', 'mFscore']`` gives mIoU, mAcc, mFscore (F1),
+            mPrecision, mRecall and aAcc.
 
     Raises:
         ValueError: An excluded class is no class of the data set; raised when the loop is built.
@@ -40,6 +48,36 @@ class IoUMetric(MMSegIoUMetric):
                              f'{list(classes)}.')
         self._dataset_meta = dataset_meta
 
+    @staticmethod
+    def total_area_to_metrics(total_area_intersect: Tensor,
+                              total_area_union: Tensor,
+                              total_area_pred_label: Tensor,
+                              total_area_label: Tensor,
+                              metrics: list[str] = ('mIoU', ),
+                              nan_to_num: int | None = None,
+                              beta: int = 1) -> dict[str, np.ndarray]:
+        """Values of each class, as mmseg computes them but for the F score.
+
+        Args:
+            total_area_intersect: Right pixels of each class, (K, ); the other areas alike.
+            total_area_union: Pixels that are of the class in truth or prediction.
+            total_area_pred_label: Predicted pixels.
+            total_area_label: True pixels.
+            metrics: ``'mIoU'``, ``'mDice'``, ``'mFscore'``.
+            nan_to_num: Value of what is undefined; ``None`` leaves NaN.
+            beta: Weight of recall in the F score.
+
+        Returns:
+            Name -> values (K, ), in [0, 1], and ``aAcc``.
+        """
+        areas = (total_area_intersect, total_area_union, total_area_pred_label, total_area_label)
+        values = MMSegIoUMetric.total_area_to_metrics(*areas, metrics, nan_to_num, beta)
+        if 'Fscore' in values:
+            score = (1 + beta**2) * total_area_intersect / (beta**2 * total_area_label + total_area_pred_label)
+            score = score if nan_to_num is None else torch.nan_to_num(score, nan=nan_to_num)
+            values['Fscore'] = score.numpy()
+        return values
+
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Sum the areas over the whole set, then average over the classes that count.
 
@@ -50,20 +88,25 @@ class IoUMetric(MMSegIoUMetric):
             Means and values of each class, in per cent.
         """
         results = [tuple(area.double() for area in areas) for areas in results]
-        metrics = super().compute_metrics(results)
+        with warnings.catch_warnings():
+            warnings.filterwarnings('ignore', 'Mean of empty slice', RuntimeWarning)
+            metrics = super().compute_metrics(results)
         if self.format_only:
             return metrics
         classes = self.dataset_meta['classes']
         counted = np.array([name not in self.excluded for name in classes])
         areas = [sum(area) for area in zip(*results, strict=True)]
         values = self.total_area_to_metrics(*areas, self.metrics, self.nan_to_num, self.beta)
-        values.pop('aAcc')
+        if np.isnan(values.pop('aAcc')):
+            metrics['aAcc'] = 0.0
         for name, per_class in values.items():
             known = per_class[counted & ~np.isnan(per_class)]
-            metrics[f'm{name}'] = round(float(known.mean()) * 100, 2) if len(known) else float('nan')
-        main = next(iter(values))
-        metrics.update({f'{main}.{label}': round(float(value) * 100, 2)
-                        for label, value in zip(classes, values[main], strict=True)})
+            metrics[f'm{name}'] = round(float(known.mean()) * 100, 2) if len(known) else 0.0
+            metrics.update({f'{name}.{label}': round(float(value) * 100, 2)
+                            for label, value in zip(classes, per_class, strict=True)})
+        if not areas[1][torch.from_numpy(counted)].any():
+            print_log('No pixel of a class that counts, neither in truth nor in prediction: means of 0 say nothing.',
+                      'current', logging.WARNING)
         if self.excluded:
             print_log(f'left out of the means: {", ".join(self.excluded)}', 'current')
         return {name: float(value) for name, value in metrics.items()}

@@ -13,8 +13,9 @@ from s5_mm.registry import METRICS
 CLASSES = ('background', 'ship', 'plane', 'bridge')
 
 
-def metric(excluded=('background', ), classes=CLASSES, **kwargs):
-    built = METRICS.build(dict(type='s5_mm.IoUMetric', iou_metrics=['mIoU'], excluded=excluded, **kwargs))
+def metric(excluded=('background', ), classes=CLASSES, iou_metrics=('mIoU', ), **kwargs):
+    cfg = dict(type='s5_mm.IoUMetric', iou_metrics=list(iou_metrics), excluded=excluded, **kwargs)
+    built = METRICS.build(cfg)
     built.dataset_meta = dict(classes=classes)
     return built
 
@@ -59,8 +60,23 @@ def test_class_that_is_only_predicted_counts_as_0():
     assert values['mIoU'] == 50
 
 
-def test_nothing_but_background():
-    assert math.isnan(evaluate(metric(), pixels([0, 0], [0, 0]))['mIoU'])
+def test_nothing_but_background_says_so(monkeypatch):
+    lines = []
+    monkeypatch.setattr('s5_mm.evaluation.iou_metric.print_log', lambda text, *args, **kwargs: lines.append(text))
+    assert evaluate(metric(), pixels([0, 0], [0, 0]))['mIoU'] == 0
+    assert 'No pixel of a class that counts' in lines[0]
+
+
+def test_an_all_ignored_image_changes_nothing():
+    ignored = pixels([255, 255], [1, 2])
+    assert evaluate(metric(), *IMAGES, ignored) == pytest.approx(evaluate(metric(), *IMAGES), nan_ok=True)
+
+
+def test_nothing_but_ignored_pixels_gives_no_nan_in_means():
+    built = metric(excluded=(), iou_metrics=['mIoU', 'mFscore'])
+    values = evaluate(built, pixels([255, 255], [1, 2]))
+    assert {name: value for name, value in values.items() if '.' not in name} == dict.fromkeys(
+        ('aAcc', 'mIoU', 'mAcc', 'mFscore', 'mPrecision', 'mRecall'), 0.0)
 
 
 def test_several_excluded():
@@ -76,6 +92,21 @@ def test_other_metrics():
     assert values['mPrecision'] == pytest.approx(round((1 + 2 / 3) / 2 * 100, 2))
     assert values['mIoU'] == pytest.approx(66.67)
     assert values['Fscore.ship'] == 80
+    assert values['Acc.ship'] == values['Recall.ship'] == 66.67
+
+
+def test_f_score_of_a_class_that_is_missed_or_made_up_is_0():
+    """2 * 2 / (3 + 3) for background, 0 in truth alone, 0 in prediction alone; bridge nowhere."""
+    built = metric(excluded=(), iou_metrics=['mFscore'])
+    values = evaluate(built, pixels([0, 1, 255], [0, 0, 1]), pixels([0, 0], [0, 2]))
+    assert [values[f'Fscore.{name}'] for name in CLASSES[:3]] == [66.67, 0, 0]
+    assert math.isnan(values['Fscore.bridge'])
+    assert values['mFscore'] == pytest.approx(22.22)
+
+
+def test_nan_to_num_reaches_the_f_score():
+    built = metric(excluded=(), iou_metrics=['mFscore'], nan_to_num=0)
+    assert evaluate(built, pixels([0], [0]))['mFscore'] == 25
 
 
 def test_sums_of_many_images_are_exact():
