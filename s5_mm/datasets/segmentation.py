@@ -1,18 +1,22 @@
 """Labeled data sets that are a matter of configuration alone, checked before training starts."""
+import logging
 import os
 import os.path as osp
 
 import numpy as np
 from mmengine.fileio import LocalBackend, get_file_backend
+from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from PIL import Image, ImageOps
 
 from s5_mm.registry import DATASETS
 
-from .transforms.loading import read_label_ids, read_size, size_error, train_ids
+from .transforms.loading import IGNORED, read_label_ids, read_size, size_error, train_ids
 
 MASKS_CHECKED = 16
 """How many of the checked pairs have the ids of their mask looked at as well (it must be decoded for that)."""
+SUSPICIOUS_SHARE = 0.2
+"""Share of ignored pixels in these masks above which another label rule is likely to be the right one."""
 
 
 @DATASETS.register_module()
@@ -24,22 +28,45 @@ class SegDataset(BaseSegDataset):
     :class:`~s5_mm.datasets.transforms.LoadLabels` in the pipeline every pair is checked exactly when it is loaded.
     Files behind a remote ``backend_args`` are checked at loading alone.
 
+    A subclass whose label files exist in several conventions names them in ``LABEL_RULES``: rule -> the arguments
+    (``reduce_zero_label``, ``ignore_index``, ``metainfo``) that stand for it, the default rule first.
+
     Args:
         num_checked (int): How many pairs, spread evenly over the data set, have their sizes compared at start; the ids
             of up to 16 of their masks are checked as well. 0 leaves both out.
+        label_rule (str, optional): Convention of the ids on disk, a key of ``LABEL_RULES``; None takes the first.
         **kwargs: Of mmseg's ``BaseSegDataset``. ``metainfo=dict(classes=..., palette=...)`` unless a subclass has it,
             ``data_prefix=dict(img_path=..., seg_map_path=...)`` (the latter left out for a test set without labels),
             ``ignore_index``: the id on disk (0-255) of pixels without a class, 255 in memory whatever it is on disk.
 
     Raises:
-        ValueError: No classes, an impossible ``ignore_index``, no image found, images without a mask, different sizes,
-            ids outside the classes.
+        ValueError: No classes, an impossible ``ignore_index``, an unknown or contradicted ``label_rule``, no image
+            found, images without a mask, different sizes, ids outside the classes.
         FileNotFoundError: A directory, a list file or listed images do not exist.
     """
 
-    def __init__(self, num_checked: int = 256, **kwargs) -> None:
+    LABEL_RULES: dict[str, dict] = {}
+
+    def __init__(self, num_checked: int = 256, label_rule: str | None = None, **kwargs) -> None:
         self.num_checked = num_checked
-        super().__init__(**kwargs)
+        self.label_rule = next(iter(self.LABEL_RULES), None) if label_rule is None else label_rule
+        super().__init__(**self._with_rule(kwargs))
+
+    def _with_rule(self, given: dict) -> dict:
+        """The arguments ``given`` together with those that the label rule stands for."""
+        if self.label_rule is None:
+            return given
+        if self.label_rule not in self.LABEL_RULES:
+            raise ValueError(f'`label_rule` is {self.label_rule!r}; {type(self).__name__} knows '
+                             f'{", ".join(self.LABEL_RULES) or "none"}')
+        rule = self.LABEL_RULES[self.label_rule]
+        against = [key for key in rule if key != 'metainfo' and given.get(key, rule[key]) != rule[key]]
+        if against:
+            raise ValueError(f'label_rule={self.label_rule!r} of {type(self).__name__} means {against[0]}='
+                             f'{rule[against[0]]}, but {against[0]}={given[against[0]]} is given; leave it out, or '
+                             f'choose another rule: {", ".join(self.LABEL_RULES)}')
+        metainfo = {**rule.get('metainfo', {}), **(given.get('metainfo') or {})}
+        return {**rule, **given, 'metainfo': metainfo}
 
     def full_init(self) -> None:
         """Load and check the list of pairs, see the class."""
@@ -51,7 +78,7 @@ class SegDataset(BaseSegDataset):
         """List the pairs, sorted by path or in the order of ``ann_file``.
 
         Returns:
-            list[dict]: mmseg's keys, and ``num_classes`` and ``ignore_index`` of the ids on disk.
+            list[dict]: mmseg's keys, and ``num_classes``, ``ignore_index`` and ``label_rule`` of the ids on disk.
         """
         local = isinstance(get_file_backend(self.data_prefix['img_path'], backend_args=self.backend_args), LocalBackend)
         if local:
@@ -63,7 +90,7 @@ class SegDataset(BaseSegDataset):
             raise ValueError(f'{type(self).__name__} found no image: looked in {where}')
         num_classes = len(self.METAINFO.get('classes') or self._metainfo['classes'])
         for info in data_list:
-            info.update(num_classes=num_classes, ignore_index=self.ignore_index)
+            info.update(num_classes=num_classes, ignore_index=self.ignore_index, label_rule=self.label_rule)
         if local:
             self._check_files(data_list)
             self._check_sample(data_list)
@@ -116,8 +143,19 @@ class SegDataset(BaseSegDataset):
             image, mask = info['img_path'], info['seg_map_path']
             if read_size(image) != read_size(mask) and _oriented_size(image) != read_size(mask):
                 raise size_error(image, read_size(image), mask, read_size(mask))
-        for info in _spread(pairs, MASKS_CHECKED):
-            train_ids(info['seg_map_path'], read_label_ids(info['seg_map_path']), info)
+        masks = [train_ids(info['seg_map_path'], read_label_ids(info['seg_map_path']), info)
+                 for info in _spread(pairs, MASKS_CHECKED)]
+        if masks and len(self.LABEL_RULES) > 1:
+            self._check_rule(masks)
+
+    def _check_rule(self, masks: list[np.ndarray]) -> None:
+        """Warn where the rule fits by its ids alone: read as another rule, a frequent class may be the ignored one."""
+        share = sum(int((mask == IGNORED).sum()) for mask in masks) / sum(mask.size for mask in masks)
+        if share > SUSPICIOUS_SHARE:
+            others = [rule for rule in self.LABEL_RULES if rule != self.label_rule]
+            print_log(f'{share:.0%} of the pixels of {len(masks)} label masks in {self.data_prefix["seg_map_path"]} '
+                      f'are ignored under label_rule={self.label_rule!r}; if the files follow another one '
+                      f'({", ".join(others)}), every class is shifted', 'current', logging.WARNING)
 
 
 def _files_below(root: str) -> set[str]:

@@ -140,8 +140,12 @@ class TestErrorsAtStart:
 
     def test_impossible_ids(self, root):
         write(root, '1', None, np.full((12, 20), 3, np.uint8))
-        with pytest.raises(ValueError, match=r'ann/1.png holds the ids \[3\]; allowed are 0..2 and 255'):
+        with pytest.raises(ValueError, match=r'ann/1.png holds the ids \[3\]; allowed are 0..2, and 255 \(ignored\)'):
             build(root)
+
+    def test_label_rules(self, root):
+        with pytest.raises(ValueError, match="`label_rule` is 'mmseg'; SegDataset knows none"):
+            build(root, label_rule='mmseg')
 
     def test_no_classes(self, root):
         with pytest.raises(ValueError, match=r'SegDataset needs `metainfo=dict\(classes='):

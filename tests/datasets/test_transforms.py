@@ -4,10 +4,20 @@ import re
 import cv2
 import numpy as np
 import pytest
+import torch
 from mmengine.registry import init_default_scope
 from PIL import Image
 
-from s5_mm.datasets import ImageReadError, LoadImage, LoadLabels, RandomRescale, UnlabeledMask
+from s5_mm.datasets import (
+    ImageReadError,
+    LoadImage,
+    LoadLabels,
+    RandomPhotometric,
+    RandomRescale,
+    UnlabeledMask,
+)
+from s5_mm.models.semi import StrongView
+from s5_mm.randomness import seeded
 from s5_mm.registry import TRANSFORMS
 
 
@@ -134,9 +144,11 @@ class TestLoadLabels:
         assert labels(path, num_classes=5, ignore_index=5)['gt_seg_map'].tolist() == [[0, 4, 255]]
 
     @pytest.mark.parametrize(('info', 'ids', 'message'), [
-        ({}, [0, 3, 7], 'm.png holds the ids [3, 7]; allowed are 0..2 and 255 (ignore_index)'),
-        ({'ignore_index': 5}, [5, 255], 'm.png holds the ids [255]; allowed are 0..2 and 5 (ignore_index)'),
-        ({'reduce_zero_label': True}, [0, 3, 4], 'm.png holds the ids [4]; allowed are 1..3, 0 (ignored'),
+        ({}, [0, 3, 7], 'm.png holds the ids [3, 7]; allowed are 0..2, and 255 (ignored)'),
+        ({'ignore_index': 5}, [5, 255], 'm.png holds the ids [255]; allowed are 0..2, and 5 (ignored)'),
+        ({'reduce_zero_label': True}, [0, 3, 4], 'm.png holds the ids [4]; allowed are 1..3, and 0, 255 (ignored)'),
+        ({'reduce_zero_label': True, 'label_map': {0: 0, 1: 255, 2: 1}, 'label_rule': 'a'}, [2, 7],
+         "m.png holds the ids [7]; allowed under label_rule='a' are 1, 3, and 0, 2, 255 (ignored)"),
     ])
     def test_ids_outside_of_the_classes(self, tmp_path, info, ids, message):
         path = save(tmp_path / 'm.png', np.array([ids], np.uint8))
@@ -207,3 +219,26 @@ def test_unlabeled_mask_tells_image_from_padding():
     results = UnlabeledMask()({'img': np.ones((2, 3, 3), np.uint8)})
     results = TRANSFORMS.build({'type': 'Pad', 'size': (3, 4), 'pad_val': {'img': 0, 'seg': 255}})(results)
     assert results['gt_seg_map'].tolist() == [[0] * 3, [0] * 3, [255] * 3, [255] * 3]
+
+
+class TestRandomPhotometric:
+    IMG = np.random.RandomState(0).randint(0, 256, (8, 10, 3), np.uint8)
+
+    def test_equals_the_strong_view(self):
+        """The image goes through as red, green, blue in [0, 1] and comes back as blue, green, red in 0-255."""
+        rgb = torch.tensor(self.IMG[..., ::-1].transpose(2, 0, 1).copy())[None].float() / 255
+        with seeded(5):
+            expected = StrongView()(rgb)[0].numpy().transpose(1, 2, 0)[..., ::-1] * 255
+        with seeded(5):
+            img = RandomPhotometric()({'img': self.IMG.copy()})['img']
+        assert img.dtype == np.uint8
+        assert np.abs(img - expected).max() <= 0.5
+        assert (img != self.IMG).any()
+
+    def test_switched_off(self):
+        off = RandomPhotometric(jitter_prob=0, gray_prob=0, blur_prob=0)
+        assert np.array_equal(off({'img': self.IMG.copy()})['img'], self.IMG)
+
+    def test_other_images_are_refused(self):
+        with pytest.raises(ValueError, match=r'8-bit image of three channels, .* has \(2, 2, 4\) of uint8: a.tif'):
+            RandomPhotometric()({'img': np.zeros((2, 2, 4), np.uint8), 'img_path': 'a.tif'})

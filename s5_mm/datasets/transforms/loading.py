@@ -1,12 +1,15 @@
 """Loading of images and label masks that refuses what would silently give wrong pixels."""
 import io
+import warnings
 from functools import lru_cache
 
 import numpy as np
+import rasterio
 from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmengine import fileio
 from mmseg.datasets.transforms import LoadAnnotations
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from s5_mm.registry import TRANSFORMS
 
@@ -71,7 +74,7 @@ def _require_eight_bits(path: str, image: Image.Image) -> None:
 
 
 def read_size(path: str) -> tuple[int, int]:
-    """Size of an image file as it will be loaded, from its header alone.
+    """Size of an image file as it will be loaded, from its header alone; GeoTIFF with any bands too.
 
     Args:
         path (str): A local image file.
@@ -85,9 +88,22 @@ def read_size(path: str) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             width, height = image.size
+    except UnidentifiedImageError:
+        return _geotiff_size(path)
     except OSError as error:
         raise ImageReadError(path, f'{type(error).__name__}: {error}') from error
     return height, width
+
+
+def _geotiff_size(path: str) -> tuple[int, int]:
+    """Pillow knows few of the combinations of bands and bits that GeoTIFF allows."""
+    try:
+        with warnings.catch_warnings(), open(path, 'rb') as file:
+            warnings.simplefilter('ignore', NotGeoreferencedWarning)
+            with rasterio.open(file, driver='GTiff') as source:
+                return source.height, source.width
+    except RasterioError as error:
+        raise ImageReadError(path, f'{type(error).__name__}: {error}') from error
 
 
 def read_label_ids(path: str, backend_args: dict | None = None) -> np.ndarray:
@@ -141,7 +157,7 @@ def train_ids(path: str, ids: np.ndarray, info: dict) -> np.ndarray:
         ids (np.ndarray): (H, W) integers, as on disk.
         info (dict): ``num_classes`` (ids on disk 0 ... K-1, or 1 ... K with ``reduce_zero_label``; without it ids are
             not checked), ``ignore_index`` (id on disk of pixels without class, default 255), ``reduce_zero_label``
-            and ``label_map`` with mmseg's meaning.
+            and ``label_map`` with mmseg's meaning, ``label_rule`` (name of the convention, for the message).
 
     Returns:
         np.ndarray: (H, W), uint8, class ids, 255 = ignored.
@@ -158,13 +174,18 @@ def train_ids(path: str, ids: np.ndarray, info: dict) -> np.ndarray:
         mapped = np.where((ids >= 0) & (ids < 256), table[np.clip(ids, 0, 255)], np.int16(-1))
     wrong = mapped < 0
     if wrong.any():
-        first = int(reduce_zero_label)
-        top = 255 if num_classes is None else num_classes - 1 + first
-        zero = ', 0 (ignored, reduce_zero_label)' if reduce_zero_label else ''
-        raise ValueError(f'label mask {path} holds the ids {_head(np.unique(ids[wrong]))}; allowed are {first}..{top}'
-                         f'{zero} and {ignore_index} (ignore_index). Check the number of classes, `ignore_index` and '
+        raise ValueError(f'label mask {path} holds the ids {_head(np.unique(ids[wrong]))}; '
+                         f'{_allowed_ids(table, info)}. Check the number of classes, `label_rule`, `ignore_index` and '
                          '`reduce_zero_label` of the dataset, or convert the mask')
     return mapped.astype(np.uint8)
+
+
+def _allowed_ids(table: np.ndarray, info: dict) -> str:
+    classes, ignored = np.flatnonzero((table >= 0) & (table != IGNORED)), np.flatnonzero(table == IGNORED)
+    rule = f' under label_rule={info["label_rule"]!r}' if info.get('label_rule') else ''
+    whole = len(classes) == classes[-1] - classes[0] + 1
+    shown = f'{classes[0]}..{classes[-1]}' if whole else ', '.join(map(str, classes))
+    return f'allowed{rule} are {shown}, and {", ".join(map(str, ignored))} (ignored)'
 
 
 def _head(values: np.ndarray, count: int = 10) -> str:

@@ -1,0 +1,61 @@
+"""Land-cover benchmarks: classes, suffixes, and the conventions that their label files follow."""
+from mmseg.datasets import ISPRSDataset as MMSegISPRSDataset
+from mmseg.datasets import LoveDADataset as MMSegLoveDADataset
+
+from s5_mm.registry import DATASETS
+
+from .segmentation import SegDataset
+
+
+@DATASETS.register_module()
+class ISPRSDataset(SegDataset):
+    """ISPRS 2D semantic labeling, both cities, as written by ``data_prep/potsdam.py`` and ``data_prep/vaihingen.py``.
+
+    Classes and palette are mmseg's. The five classes of the benchmark are the default and clutter is ignored;
+    ``metainfo=dict(classes=ISPRSDataset.METAINFO['classes'])`` trains clutter as a sixth class.
+
+    Label rules: ``'mmseg'``, as mmseg's converters write: 0 = boundary (ignored), 1-5 the classes, 6 clutter.
+    ``'published'``, as the published S5 lists have it: 0-4 the classes, 5 clutter.
+    """
+
+    METAINFO = MMSegISPRSDataset.METAINFO
+    LABEL_RULES = {
+        'mmseg': dict(metainfo=dict(classes=METAINFO['classes'][:5]), reduce_zero_label=True),
+        'published': dict(metainfo=dict(classes=METAINFO['classes'][:5]), reduce_zero_label=False),
+    }
+
+    def __init__(self, img_suffix: str = '.png', seg_map_suffix: str = '.png', **kwargs) -> None:
+        super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
+
+
+@DATASETS.register_module()
+class LoveDADataset(SegDataset):
+    """LoveDA as written by ``data_prep/loveda.py``; classes and palette are mmseg's.
+
+    Label rule ``'mmseg'``, which is that of the official files: 0 = no data (ignored), 1-7 the classes.
+    """
+
+    METAINFO = MMSegLoveDADataset.METAINFO
+    LABEL_RULES = {'mmseg': dict(reduce_zero_label=True)}
+
+    def __init__(self, img_suffix: str = '.png', seg_map_suffix: str = '.png', **kwargs) -> None:
+        super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
+
+
+@DATASETS.register_module()
+class OpenEarthMapDataset(SegDataset):
+    """OpenEarthMap (arXiv 2210.10732), GeoTIFF images and labels; names and colours are those of its own code.
+
+    Label rules: ``'mmseg'``, the data set's own protocol: 0 = unknown (ignored), 1-8 the classes. ``'published'``, as
+    S5 trains it: 0-8 are nine classes, unknown among them.
+    """
+
+    METAINFO = dict(
+        classes=('unknown', 'bareland', 'rangeland', 'developed_space', 'road', 'tree', 'water', 'agriculture_land',
+                 'building'),
+        palette=[[0, 0, 0], [128, 0, 0], [0, 255, 36], [148, 148, 148], [255, 255, 255], [34, 97, 38], [0, 69, 255],
+                 [75, 181, 73], [222, 31, 7]])
+    LABEL_RULES = {'mmseg': dict(metainfo=dict(classes=METAINFO['classes'][1:])), 'published': {}}
+
+    def __init__(self, img_suffix: str = '.tif', seg_map_suffix: str = '.tif', **kwargs) -> None:
+        super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
