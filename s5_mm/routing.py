@@ -40,6 +40,21 @@ class Route(NamedTuple):
         grouped = order == tuple(range(len(labels)))
         return cls(names, tuple(labels.count(name) for name in names), None if grouped else order)
 
+    @property
+    def grouped(self) -> 'Route':
+        """The route of the batch that :meth:`group` gives."""
+        return self._replace(order=None)
+
+    def group(self, batch: Batch) -> Batch:
+        """Put a batch, a tensor (B, ...) or a list, into the order of the groups; itself if it is grouped already."""
+        if self.order is None:
+            return batch
+        return batch[list(self.order)] if isinstance(batch, Tensor) else [batch[i] for i in self.order]
+
+    def ungroup(self, batch: Tensor) -> Tensor:
+        """Put a grouped tensor (B, ...) back into the order of the batch."""
+        return batch if self.order is None else batch[sorted(range(len(self.order)), key=self.order.__getitem__)]
+
     def split(self, batch: Batch) -> dict[str, Batch]:
         """Divide a batch by data set.
 
@@ -49,10 +64,9 @@ class Route(NamedTuple):
         Returns:
             Name -> its part; views of the tensor if it is grouped already.
         """
+        grouped = self.group(batch)
         if isinstance(batch, Tensor):
-            grouped = batch if self.order is None else batch[list(self.order)]
             return dict(zip(self.names, grouped.split(self.sizes), strict=True))
-        grouped = batch if self.order is None else [batch[i] for i in self.order]
         ends = [sum(self.sizes[:i + 1]) for i in range(len(self.sizes))]
         parts = zip(self.names, self.sizes, ends, strict=True)
         return {name: list(grouped[end - size:end]) for name, size, end in parts}

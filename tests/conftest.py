@@ -42,19 +42,31 @@ def fill(name, shape, seed):
     return torch.tensor(x, dtype=torch.float32)
 
 
-@pytest.fixture(scope='session')
-def golden():
+def published(name):
     """Published values (``arrays``) with the ``weights`` and ``images`` that they were computed from."""
-    told = json.loads((GOLDEN / 's4p_tiny.json').read_text())
+    told = json.loads((GOLDEN / f'{name}.json').read_text())
     arch = {**told['arch'], 'feedforward_channels': 4 * told['arch']['embed_dims']}
     side = told['img_size']
     images = np.random.RandomState(told['image_seed']).standard_normal((2, 3, side, side)).astype(np.float32)
     return SimpleNamespace(
+        **{key: told[key] for key in ('part_features', 'expert_order') if key in told},
         arch=arch,
         img_size=side,
-        arrays=dict(np.load(GOLDEN / 's4p_tiny.npz')),
+        arrays=dict(np.load(GOLDEN / f'{name}.npz')),
         weights={name: fill(name, shape, told['seed']) for name, shape in told['keys'].items()},
         images=torch.tensor(images))
+
+
+@pytest.fixture(scope='session')
+def golden():
+    """S4P: the dense encoder and one decoder."""
+    return published('s4p_tiny')
+
+
+@pytest.fixture(scope='session')
+def golden_mdf():
+    """MoE-MDF: an encoder with experts and decoders of four data sets."""
+    return published('mdf_tiny')
 
 
 @pytest.fixture(scope='session')

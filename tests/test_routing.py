@@ -33,6 +33,17 @@ def test_tensor_and_list_are_split_alike(make_sample):
     assert route.split(batch) == {'x': [batch[0], batch[2]], 'y': [batch[1]]}
 
 
+def test_grouping_and_back(make_sample):
+    batch = torch.arange(5)
+    route = Route.from_samples(samples(make_sample, 'bacab'))
+    assert route.group(batch).tolist() == [0, 4, 1, 3, 2]
+    assert route.group(list('01234')) == list('04132')
+    assert torch.equal(route.ungroup(route.group(batch)), batch)
+    assert route.grouped == Route(route.names, route.sizes, None)
+    assert route.grouped.group(batch) is batch
+    assert route.grouped.ungroup(batch) is batch
+
+
 def test_unmarked_sample_is_an_error(make_sample):
     with pytest.raises(ValueError, match='no dataset_name in its metainfo; let s5_mm.MultiSourceDataset draw it'):
         Route.from_samples(samples(make_sample, ['a', None]))

@@ -1,10 +1,9 @@
 """Load encoder weights of any known naming style, and say what was loaded."""
-import re
-
 from mmengine.logging import MMLogger
-from prettytable import PrettyTable
 from torch import Tensor, nn
 
+from .experts import experts_in
+from .fit import Fit, compare
 from .formats import FORMATS, Format, recognise, translate
 from .reading import read_checkpoint
 
@@ -32,18 +31,31 @@ def load_encoder(encoder: nn.Module, filename: str, prefix: str | None = None, m
         translate(name.removeprefix(prefix), style): value
         for name, value in weights.items() if name.startswith(prefix) and isinstance(value, Tensor)
     }
+    weights = encoder.adapt_weights(weights)
     own = dict(encoder.named_parameters())
-    unfit = {name for name in own if name in weights and name != 'pos_embed' and weights[name].shape != own[name].shape}
-    loaded = {name: value for name, value in weights.items() if name in own and name not in unfit}
-    held = [name for name in own if name in weights or not (style.lacks and re.match(style.lacks, name))]
-    share = _count(own, [name for name in held if name in loaded]) / _count(own, held)
-    table = _report(own, loaded, weights, unfit)
-    if share < min_share:
-        raise ValueError(
-            f'{filename} ({style.name} format) fits {share:.1%} of the encoder parameters that it should hold, at '
-            f'least {min_share:.0%} must fit. {_mismatch(own, weights, unfit)}\n{table}')
-    encoder.load_state_dict(loaded, strict=False)
-    MMLogger.get_current_instance().info('Encoder weights from %s (%s format):\n%s', filename, style.name, table)
+    fit = compare(own, weights, style.lacks)
+    check_encoder(fit, own, weights, f'{filename} ({style.name} format)', min_share)
+    encoder.load_state_dict(fit.loaded, strict=False)
+    MMLogger.get_current_instance().info('Encoder weights from %s (%s format):\n%s', filename, style.name, fit.table)
+
+
+def check_encoder(fit: Fit, own: dict[str, Tensor], weights: dict[str, Tensor], source: str,
+                  min_share: float = 0.95) -> None:
+    """Refuse weights that are not an encoder's.
+
+    Args:
+        fit: How they compare.
+        own: The encoder's parameters.
+        weights: The file's, under its names.
+        source: What the message calls the file.
+        min_share: As in :func:`load_encoder`.
+
+    Raises:
+        ValueError: Too little of them fits.
+    """
+    if fit.share < min_share:
+        raise ValueError(f'{source} fits {fit.share:.1%} of the encoder parameters that it should hold, at least '
+                         f'{min_share:.0%} must fit. {_mismatch(own, weights, fit.unfit)}\n{fit.table}')
 
 
 def _find_encoder(weights: dict, filename: str, prefix: str | None) -> tuple[Format, str]:
@@ -58,10 +70,6 @@ def _find_encoder(weights: dict, filename: str, prefix: str | None) -> tuple[For
                      f'{"" if prefix is None else f" at {prefix!r}"}; its names begin with {sorted(weights)[:3]}.')
 
 
-def _count(parameters: dict[str, Tensor], names: list[str]) -> int:
-    return sum(parameters[name].numel() for name in names)
-
-
 def _mismatch(own: dict[str, Tensor], weights: dict[str, Tensor], unfit: set[str]) -> str:
     """The likely reason in words."""
     patch = 'patch_embed.projection.weight'
@@ -69,18 +77,8 @@ def _mismatch(own: dict[str, Tensor], weights: dict[str, Tensor], unfit: set[str
         theirs, ours = weights[patch].shape, own[patch].shape
         return (f'The file has width {theirs[0]} and patch {theirs[-1]}, this encoder width {ours[0]} and patch '
                 f'{ours[-1]}; choose the matching arch and patch_size.')
+    second = 'layers.0.ffn.layers.1.bias'
+    if second in unfit and (experts_in(weights) or experts_in(own)):
+        return (f'Its FFNs share {len(weights[second])} channels among data sets, those of this encoder '
+                f'{len(own[second])}; set part_features accordingly.')
     return 'It belongs to another architecture; choose the matching arch.'
-
-
-def _report(own: dict[str, Tensor], loaded: dict[str, Tensor], weights: dict[str, Tensor], unfit: set[str]) -> str:
-    """Table of tensors and numbers: loaded, resized, left at initialisation, ignored."""
-    resized = [name for name in loaded if loaded[name].shape != own[name].shape]
-    missing = [name for name in own if name not in loaded]
-    ignored = [name for name in weights if name not in own]
-    table = PrettyTable(['what', 'tensors', 'parameters', 'for example'])
-    for what, names, source in (('loaded', [name for name in loaded if name not in resized], own),
-                                ('resized', resized, own), ('left at initialisation', missing, own),
-                                ('of another shape', sorted(unfit), own), ('ignored', ignored, weights)):
-        table.add_row([what, len(names), _count(source, names), ', '.join(names[:2])])
-    return table.get_string()
-

@@ -1,5 +1,6 @@
 """Plain ViT encoder with a feature pyramid, as S5 pre-trains it."""
 import math
+from collections.abc import Callable, Iterable
 
 import torch
 from mmpretrain.models import VisionTransformer
@@ -98,6 +99,10 @@ class ViT(VisionTransformer):
         Raises:
             ValueError: The image size does not fit.
         """
+        return self._encode(x, self.layers)
+
+    def _encode(self, x: Tensor, layers: Iterable[Callable[[Tensor], Tensor]]) -> tuple[Tensor, ...]:
+        """As :meth:`forward`, through the given blocks."""
         height, width = x.shape[-2:]
         patch = self.patch_size
         if height % patch or width % patch or min(height, width) < 2 * patch:
@@ -106,11 +111,19 @@ class ViT(VisionTransformer):
         x, hw = self.patch_embed(x)
         x = x + resize_pos_embed(self.pos_embed, self.patch_resolution, hw, self.interpolate_mode, num_extra_tokens=0)
         maps = []
-        for i, layer in enumerate(self.layers):
+        for i, layer in enumerate(layers):
             x = checkpoint(layer, x, use_reentrant=False) if self.with_cp and torch.is_grad_enabled() else layer(x)
             if i in self.out_indices:
                 maps.append(self._format_output(x, hw))
         return self.pyramid(maps)
+
+    def adapt_weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Bring a file's weights, already under our names, into the form of this encoder.
+
+        Args:
+            weights: Name without prefix -> value.
+        """
+        return weights
 
     def _prepare_pos_embed(self, state_dict: dict, prefix: str, *args, **kwargs) -> None:
         """Load hook: drop a class entry, recognised by the number of entries, and resize the rest."""

@@ -1,0 +1,139 @@
+"""ViT encoder with experts for several data sets (MoE-MDF)."""
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+
+from s5_mm.checkpoints.experts import experts_in, name_experts, split_dense
+from s5_mm.models.layers import MoEFFN
+from s5_mm.registry import MODELS
+from s5_mm.routing import Route
+
+from .vit import ViT
+
+
+@MODELS.register_module()
+class ViTMoE(ViT):
+    """:class:`s5_mm.ViT` that computes a part of every FFN's output by an expert of the sample's data set.
+
+    Of the C output channels of an FFN ``part_features`` come from the data set's expert, the others from the shared
+    one (:class:`s5_mm.models.layers.MoEFFN`). Files of dense encoders load by themselves, through ``init_cfg`` or any
+    other way: rows [:C - part_features] of the second linear layer become the shared expert, the others are copied to
+    every data set's.
+
+    Args:
+        datasets: Names of the data sets; :class:`s5_mm.MultiDatasetSegmentor` fills them in.
+        part_features: Channels of an expert, in [0, C). 0: no experts, all data sets share everything (MDF).
+        alpha: The same as a share of C, instead of ``part_features``; alpha * C must be an integer.
+        expert_order: Data sets of the numbered experts of published files (``experts.0``, ``experts.1``, ...). Needed
+            to load such a file alone.
+        kwargs: Of :class:`s5_mm.ViT`.
+
+    Raises:
+        ValueError: The size of the experts is not told, or impossible; a name cannot be a key of a module.
+    """
+
+    takes_route = True
+
+    def __init__(self,
+                 datasets: Sequence[str],
+                 part_features: int | None = None,
+                 alpha: float | None = None,
+                 expert_order: Sequence[str] | None = None,
+                 **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.datasets = check_names(datasets)
+        self.part_features = _part_features(part_features, alpha, self.embed_dims)
+        self.expert_order = None if expert_order is None else tuple(expert_order)
+        if self.part_features:
+            for layer in self.layers:
+                layer.ffn = MoEFFN(self.embed_dims, layer.ffn.feedforward_channels, self.part_features, self.datasets,
+                                   drop_path=getattr(layer.ffn.dropout_layer, 'drop_prob', 0.0))
+        self._register_load_state_dict_pre_hook(self._adapt_loaded)
+
+    def forward(self, x: Tensor, route: Route | None = None) -> tuple[Tensor, ...]:
+        """Encode images of several data sets.
+
+        Args:
+            x: Normalised images, (B, 3, H, W), in any order.
+            route: Which of them belong to which data set; may be left out if the encoder has one.
+
+        Returns:
+            Four maps as :class:`s5_mm.ViT` gives them, in the order of ``x``.
+
+        Raises:
+            ValueError: A data set is unknown, none is told, or the image size does not fit.
+        """
+        route = self._checked(route, len(x))
+        if not self.part_features:
+            return super().forward(x)
+        layers = [partial(self._forward_layer, layer, route=route.grouped) for layer in self.layers]
+        return tuple(route.ungroup(level) for level in self._encode(route.group(x), layers))
+
+    @staticmethod
+    def _forward_layer(layer: nn.Module, x: Tensor, route: Route) -> Tensor:
+        x = x + layer.attn(layer.ln1(x))
+        return layer.ffn(layer.ln2(x), x, route)
+
+    def _checked(self, route: Route | None, number: int) -> Route:
+        if route is None and len(self.datasets) == 1:
+            return Route(self.datasets, (number, ), None)
+        unknown = ['none'] if route is None else [name for name in route.names if name not in self.datasets]
+        if unknown:
+            raise ValueError(f'ViTMoE: the route names data set {unknown[0]}, the encoder has {list(self.datasets)}; '
+                             'give a Route of those.')
+        return route
+
+    def adapt_weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Split dense weights and name numbered experts; see :meth:`s5_mm.ViT.adapt_weights`.
+
+        Raises:
+            ValueError: There are experts, but not of every data set.
+        """
+        if not self.part_features:
+            return weights
+        weights = name_experts(weights, self.datasets, self.expert_order)
+        weights = split_dense(weights, self.embed_dims, self.part_features, self.datasets)
+        found = experts_in(weights)
+        missing = [name for name in self.datasets if name not in found]
+        if found and missing:
+            raise ValueError(f'The file holds experts of data sets {found}, none of {missing}; add them to it with '
+                             'tools/model_converters/add_dataset.py.')
+        return weights
+
+    def _adapt_loaded(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        """Load hook."""
+        own = {name: value for name, value in state_dict.items() if name.startswith(prefix)}
+        adapted = self.adapt_weights({name.removeprefix(prefix): value for name, value in own.items()})
+        for name in own:
+            del state_dict[name]
+        state_dict.update({prefix + name: value for name, value in adapted.items()})
+
+
+def check_names(datasets: Sequence[str]) -> tuple[str, ...]:
+    """Names of data sets, which become keys of modules.
+
+    Raises:
+        ValueError: There is none, or one cannot be such a key.
+    """
+    names = tuple(datasets)
+    bad = [name for name in names
+           if not (isinstance(name, str) and name) or '.' in name or hasattr(nn.ModuleDict(), name)]
+    if bad or not names or len(set(names)) < len(names):
+        raise ValueError(f'Data sets are named {list(names)}: at least one is needed, each name once, without dots, '
+                         f'and not an attribute of torch modules such as {(bad or ["keys"])[0]!r}; rename it.')
+    return names
+
+
+def _part_features(part_features: int | None, alpha: float | None, channels: int) -> int:
+    """Channels of an expert."""
+    if (part_features is None) == (alpha is None):
+        raise ValueError(f'ViTMoE: part_features is {part_features} and alpha {alpha}; give one of them, e.g. '
+                         'part_features=256, or part_features=0 for no experts.')
+    part = alpha * channels if part_features is None else part_features
+    if not math.isclose(part, round(part), abs_tol=1e-6) or not 0 <= part < channels:
+        raise ValueError(f'ViTMoE: an expert of {part:g} of {channels} channels is impossible; part_features, or '
+                         f'alpha * {channels}, must be an integer in [0, {channels}).')
+    return round(part)

@@ -1,0 +1,3 @@
+from .moe_ffn import MoEFFN
+
+__all__ = ['MoEFFN']

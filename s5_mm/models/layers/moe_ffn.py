@@ -1,0 +1,47 @@
+"""Feed-forward network with a shared and a per-data-set expert (MoE-MDF of S5, arXiv 2508.12409).
+
+Shapes: B images, N tokens, C channels, D hidden channels, P channels of an expert.
+"""
+from collections.abc import Sequence
+
+import torch
+from mmcv.cnn.bricks.transformer import FFN
+from torch import Tensor, nn
+
+from s5_mm.routing import Route
+
+
+class MoEFFN(FFN):
+    """FFN whose second linear layer is split: C - P channels for all data sets, P channels for each one's own.
+
+    The outputs are concatenated, shared channels first. There is no router: the data set decides. Parameters:
+    ``layers.0.0`` the first linear layer, ``layers.1`` the shared expert, ``experts.NAME`` that of a data set.
+
+    Args:
+        embed_dims: C.
+        feedforward_channels: D.
+        part_features: P, in [1, C).
+        datasets: Names of the data sets.
+        drop_path: Probability that a sample skips the FFN.
+    """
+
+    def __init__(self, embed_dims: int, feedforward_channels: int, part_features: int, datasets: Sequence[str],
+                 drop_path: float = 0.0) -> None:
+        super().__init__(embed_dims, feedforward_channels, act_cfg=dict(type='GELU'),
+                         dropout_layer=dict(type='DropPath', drop_prob=drop_path))
+        self.layers[1] = nn.Linear(feedforward_channels, embed_dims - part_features)
+        self.experts = nn.ModuleDict({name: nn.Linear(feedforward_channels, part_features) for name in datasets})
+
+    def forward(self, x: Tensor, identity: Tensor, route: Route) -> Tensor:
+        """Transform tokens; the first layer and the shared expert see the whole batch at once.
+
+        Args:
+            x: Tokens (B, N, C), grouped by data set.
+            identity: What the result is added to, (B, N, C).
+            route: The groups, in this order.
+        """
+        hidden = self.layers[0](x)
+        parts = [self.experts[name](part)
+                 for name, part in zip(route.names, hidden.split(route.sizes), strict=True)]
+        own = parts[0] if len(parts) == 1 else torch.cat(parts)
+        return identity + self.dropout_layer(torch.cat([self.layers[1](hidden), own], dim=-1))
