@@ -1,0 +1,75 @@
+"""Draw predictions with the classes and colours of their own data set."""
+from collections.abc import Sequence
+from pathlib import Path
+
+import mmcv
+import numpy as np
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from mmseg.engine.hooks import SegVisualizationHook
+from mmseg.structures import SegDataSample
+from torch import Tensor
+
+from s5_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class MultiDatasetVisualizationHook(SegVisualizationHook):
+    """mmseg's hook for loops over several data sets; works for one data set, too.
+
+    Pictures are named after the data set and the image. The image drawn on is the one that the data set's own pipeline
+    loaded, so that GeoTIFF and other files that OpenCV cannot read are no exception. Class names are not written into
+    the picture: finding a place for them takes mmseg seconds for each image.
+
+    Args:
+        kwargs: As mmseg's hook takes them: ``draw``, ``interval``, ``show``, ``wait_time``.
+    """
+
+    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: dict,
+                       outputs: Sequence[SegDataSample]) -> None:
+        """Draw the first image of every ``interval``-th batch."""
+        step = runner.iter + batch_idx
+        if self.draw and step % self.interval == 0:
+            self._show(runner, 'val', data_batch['inputs'][0], outputs[0], step)
+
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict,
+                        outputs: Sequence[SegDataSample]) -> None:
+        """Draw every image."""
+        if not self.draw:
+            return
+        for image, sample in zip(data_batch['inputs'], outputs, strict=True):
+            self._test_index += 1
+            self._show(runner, 'test', image, sample, self._test_index)
+
+    def _show(self, runner: Runner, mode: str, image: Tensor, sample: SegDataSample, step: int) -> None:
+        metas = getattr(getattr(runner, f'{mode}_loop'), 'dataset_metas', {})
+        name = sample.metainfo.get('dataset_name')
+        if name in metas:
+            self._visualizer.dataset_meta = metas[name]
+        label = '_'.join(part for part in (mode, name, Path(sample.img_path).name) if part)
+        self._visualizer.add_datasample(
+            label,
+            picture(runner, image, sample.ori_shape),
+            data_sample=sample,
+            show=self.show,
+            wait_time=self.wait_time,
+            step=step,
+            with_labels=False)
+
+
+def picture(runner: Runner, image: Tensor, size: tuple[int, int]) -> np.ndarray:
+    """A loaded image as a picture.
+
+    Args:
+        runner: Its model's data preprocessor tells the order of the channels.
+        image: (3, h, w), values 0-255, not yet normalised.
+        size: Height and width of the picture.
+
+    Returns:
+        RGB, (height, width, 3), uint8.
+    """
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    if getattr(model.data_preprocessor, 'channel_conversion', False):
+        image = image.flip(0)
+    pixels = image.float().round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
+    return mmcv.imresize(np.ascontiguousarray(pixels), (size[1], size[0]))

@@ -1,0 +1,152 @@
+"""Validation and test of several data sets in one run, each with its own loader, classes and metrics."""
+import math
+from collections.abc import Iterator, Sequence
+
+from mmengine.evaluator import Evaluator
+from mmengine.logging import print_log
+from mmengine.runner import Runner, TestLoop, ValLoop
+from mmengine.structures import BaseDataElement
+from torch.utils.data import DataLoader
+
+from s5_mm.datasets import MultiSourceDataset
+from s5_mm.registry import LOOPS
+
+from .naming import check_known, check_same
+
+
+class LoaderChain:
+    """Loaders of several data sets one after another, each sample marked with its data set's name.
+
+    Args:
+        loaders: Name of the data set -> its loader.
+    """
+
+    def __init__(self, loaders: dict[str, DataLoader]) -> None:
+        self.loaders = loaders
+        self.dataset = MultiSourceDataset({name: loader.dataset for name, loader in loaders.items()})
+
+    def __len__(self) -> int:
+        return sum(len(loader) for loader in self.loaders.values())
+
+    def __iter__(self) -> Iterator[dict]:
+        for name, loader in self.loaders.items():
+            for batch in loader:
+                for sample in batch['data_samples']:
+                    sample.set_metainfo(dict(dataset_name=name))
+                yield batch
+
+
+class MultiDatasetEvaluator(Evaluator):
+    """An evaluator for each data set, chosen by ``dataset_name`` of the samples.
+
+    Args:
+        evaluators: Name of the data set -> its evaluator.
+        chain: The loaders, which know classes and numbers of samples.
+    """
+
+    def __init__(self, evaluators: dict[str, Evaluator], chain: LoaderChain) -> None:
+        super().__init__([])
+        self.evaluators = evaluators
+        self.sizes = {name: len(source) for name, source in chain.dataset.sources.items()}
+        for name, source in chain.dataset.sources.items():
+            evaluators[name].dataset_meta = source.metainfo
+
+    def process(self, data_samples: Sequence[BaseDataElement], data_batch: dict | None = None) -> None:
+        """Hand a batch of one data set to its evaluator.
+
+        Args:
+            data_samples: Predictions.
+            data_batch: The batch.
+        """
+        self.evaluators[data_samples[0].metainfo['dataset_name']].process(data_samples, data_batch)
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Metrics of each data set, and means over data sets.
+
+        Args:
+            size: Not used; each data set has a size of its own.
+
+        Returns:
+            ``'<data set>/<metric>'``, and ``'mean/<metric>'`` for each metric that all data sets have: the mean of the
+            defined values.
+        """
+        metrics = {}
+        for name, evaluator in self.evaluators.items():
+            print_log(f'data set {name}:', 'current')
+            metrics[name] = evaluator.evaluate(self.sizes[name])
+        return {f'{name}/{key}': value for name, values in {**metrics, 'mean': _means(metrics)}.items()
+                for key, value in values.items()}
+
+
+def _means(metrics: dict[str, dict[str, float]]) -> dict[str, float]:
+    """Mean over data sets of each number that all of them report, as far as it is defined."""
+    means = {}
+    for key in set.intersection(*map(set, metrics.values())):
+        known = [values[key] for values in metrics.values()
+                 if isinstance(values[key], int | float) and not math.isnan(values[key])]
+        if known:
+            means[key] = round(sum(known) / len(known), 2)
+    return dict(sorted(means.items()))
+
+
+class _MultiDataset:
+    """What the two loops have in common."""
+
+    setting: str
+
+    def __init__(self, runner: Runner, dataloader: dict, evaluator: dict, fp16: bool = False) -> None:
+        loaders, evaluators = f'{self.setting}_dataloader', f'{self.setting}_evaluator'
+        for setting, value, key in ((loaders, dataloader, 'dataset'), (evaluators, evaluator, 'type')):
+            if not isinstance(value, dict) or key in value:
+                raise ValueError(f'{type(self).__name__}: {setting} must be a dict of one for each data set, '
+                                 f'{setting}=dict(NAME=..., ...).')
+        check_same(loaders, dataloader, evaluators, evaluator)
+        check_known(loaders, dataloader, runner.model)
+        diff_rank_seed = runner._randomness_cfg.get('diff_rank_seed', False)
+        chain = LoaderChain({name: runner.build_dataloader(loader, runner.seed, diff_rank_seed)
+                             for name, loader in dataloader.items()})
+        built = {name: runner.build_evaluator(evaluator[name]) for name in dataloader}
+        super().__init__(runner, chain, MultiDatasetEvaluator(built, chain), fp16)
+
+    @property
+    def dataset_metas(self) -> dict[str, dict]:
+        """Name of the data set -> its meta information (classes, palette)."""
+        return {name: evaluator.dataset_meta for name, evaluator in self.evaluator.evaluators.items()}
+
+
+@LOOPS.register_module()
+class MultiDatasetValLoop(_MultiDataset, ValLoop):
+    """Validate one model on several data sets.
+
+    Every sample gets its data set's name as ``dataset_name`` in its metainfo, which is what the route
+    (:mod:`s5_mm.routing`) is made from. Metrics are reported as ``<data set>/<metric>``, means over the data sets as
+    ``mean/<metric>``, so that ``save_best='mean/mIoU'`` keeps the checkpoint that is best for all.
+
+    Args:
+        runner: The runner.
+        dataloader: Name of the data set -> loader or its config.
+        evaluator: Name of the data set -> metric config or a list of them.
+        fp16: MMEngine's: whether to run in float16.
+
+    Raises:
+        ValueError: Loaders, evaluators and model do not agree about the names.
+    """
+
+    setting = 'val'
+
+
+@LOOPS.register_module()
+class MultiDatasetTestLoop(_MultiDataset, TestLoop):
+    """Test one model on several data sets, as :class:`MultiDatasetValLoop` does.
+
+    Args:
+        runner: The runner.
+        dataloader: Name of the data set -> loader or its config.
+        evaluator: Name of the data set -> metric config or a list of them.
+        fp16: MMEngine's: whether to run in float16.
+
+    Raises:
+        ValueError: Loaders, evaluators and model do not agree about the names.
+    """
+
+    setting = 'test'

@@ -1,0 +1,45 @@
+"""Agreement of loaders, evaluators and model about the names of data sets."""
+from collections.abc import Iterable
+
+from mmengine.model import is_model_wrapper
+from torch import nn
+
+
+def check_known(setting: str, names: Iterable[str], model: nn.Module) -> None:
+    """Check that a model with data sets of its own knows these.
+
+    Args:
+        setting: The setting that names the data sets, for the message.
+        names: Their names.
+        model: A model whose ``datasets`` holds the names that it knows; any other model knows all.
+
+    Raises:
+        ValueError: A name is unknown.
+    """
+    model = model.module if is_model_wrapper(model) else model
+    known = getattr(model, 'datasets', None)
+    unknown = [] if known is None else sorted(set(names) - set(known))
+    if unknown:
+        raise ValueError(f'{setting} has the data sets {unknown}, which the model does not know; its model.datasets '
+                         f'has {sorted(known)}.')
+
+
+def check_same(loader: str, loader_names: Iterable[str], evaluator: str, evaluator_names: Iterable[str]) -> None:
+    """Check that every data set has a loader and an evaluator.
+
+    Args:
+        loader: Setting of the loaders, for the message.
+        loader_names: Their data sets.
+        evaluator: Setting of the evaluators.
+        evaluator_names: Their data sets.
+
+    Raises:
+        ValueError: They differ, there is none, or one has the name ``mean``.
+    """
+    loaders, evaluators = sorted(loader_names), sorted(evaluator_names)
+    if loaders != evaluators or not loaders:
+        raise ValueError(f'{loader} has the data sets {loaders}, {evaluator} has {evaluators}; both need the same '
+                         'names, at least one.')
+    if 'mean' in loaders:
+        raise ValueError(f"{loader} has a data set 'mean', which is where the means of all data sets are reported; "
+                         'choose another name.')
