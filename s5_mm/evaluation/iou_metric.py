@@ -10,6 +10,9 @@ from torch import Tensor
 
 from s5_mm.registry import METRICS
 
+TABLE_ONLY = ('Precision', 'Recall')
+"""Values of each class that the table shows and the metrics leave out, to keep logs readable."""
+
 
 @METRICS.register_module()
 class IoUMetric(MMSegIoUMetric):
@@ -102,8 +105,9 @@ class IoUMetric(MMSegIoUMetric):
         for name, per_class in values.items():
             known = per_class[counted & ~np.isnan(per_class)]
             metrics[f'm{name}'] = round(float(known.mean()) * 100, 2) if len(known) else 0.0
-            metrics.update({f'{name}.{label}': round(float(value) * 100, 2)
-                            for label, value in zip(classes, per_class, strict=True)})
+            if name not in TABLE_ONLY:
+                metrics.update({f'{name}.{label}': round(float(value) * 100, 2)
+                                for label, value in zip(classes, per_class, strict=True)})
         if not areas[1][torch.from_numpy(counted)].any():
             print_log('No pixel of a class that counts, neither in truth nor in prediction: means of 0 say nothing.',
                       'current', logging.WARNING)
