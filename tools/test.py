@@ -1,12 +1,17 @@
-"""Test a checkpoint: print the metrics of the config's test set."""
+"""Test a checkpoint: print the metrics of the config's test set, or of its several test sets."""
 import argparse
-import json
-from pathlib import Path
 
 from mmengine.config import DictAction
 from mmengine.runner import Runner
 
-from s5_mm.apis import load_config, prepare_for_cpu
+from s5_mm.apis import (
+    draw_predictions,
+    load_config,
+    prepare_for_cpu,
+    select_datasets,
+    write_json,
+    write_label_maps,
+)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -15,10 +20,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--work-dir', help='where logs go; default work_dirs/NAME_OF_CONFIG')
+    parser.add_argument('--dataset', nargs='+', metavar='NAME',
+                        help='of a config with several data sets test these alone')
     parser.add_argument('--json', metavar='FILE', help='write the metrics there')
-    parser.add_argument('--out', metavar='DIR', help='write predicted class ids as PNG there')
+    parser.add_argument('--out', metavar='DIR|FILE.zip',
+                        help='write predicted class indices (0 is the first class) as PNG there; of several data sets '
+                        'to DIR/NAME')
     parser.add_argument('--show-dir', metavar='DIR',
-                        help='write predictions drawn on the images to DIR/vis_data/vis_image')
+                        help='write predictions drawn on the images, in the colours of their data set, to '
+                        'DIR/vis_data/vis_image')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='override settings, e.g. test_dataloader.batch_size=4')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
@@ -31,18 +41,17 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     cfg = load_config(args.config, args.work_dir, args.cfg_options, args.launcher)
     cfg.load_from = args.checkpoint
+    if args.dataset:
+        select_datasets(cfg, args.dataset)
     if args.out:
-        cfg.test_evaluator.update(output_dir=args.out)
+        write_label_maps(cfg, args.out)
     if args.show_dir:
-        cfg.default_hooks.visualization = dict(type='SegVisualizationHook', draw=True, interval=1)
-        cfg.visualizer.save_dir = args.show_dir
+        draw_predictions(cfg, args.show_dir)
     cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='s5_mm.CheckpointFitHook')]
     prepare_for_cpu(cfg)
     metrics = Runner.from_cfg(cfg).test()
     if args.json:
-        part = Path(f'{args.json}.part')
-        part.write_text(json.dumps(metrics, indent=2))
-        part.replace(args.json)
+        write_json(metrics, args.json)
 
 
 if __name__ == '__main__':

@@ -1,0 +1,89 @@
+"""What tools/test.py does to a config, for one data set and for several, and how it writes metrics."""
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.config import Config
+
+
+def select_datasets(cfg: Config, names: Sequence[str]) -> None:
+    """Test some of a config's data sets only.
+
+    Args:
+        cfg: Changed in place.
+        names: Data sets to keep, in the order in which they are tested.
+
+    Raises:
+        ValueError: A name is unknown, or the config tests one data set alone.
+    """
+    known = _names(cfg)
+    if known is None:
+        raise ValueError(f'--dataset {" ".join(names)} chooses among the data sets of a config with several; this '
+                         'config has one, leave the option out.')
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(f'--dataset {unknown[0]} is none of the data sets in test_dataloader: {", ".join(known)}.')
+    for setting in ('test_dataloader', 'test_evaluator'):
+        cfg[setting] = {name: cfg[setting][name] for name in names if name in cfg[setting]}
+
+
+def write_label_maps(cfg: Config, out: str) -> None:
+    """Write predicted class indices as PNG beside computing metrics.
+
+    Args:
+        cfg: Changed in place.
+        out: Folder, with a folder for each data set in it if the config has several; or a file ``*.zip``.
+
+    Raises:
+        ValueError: A zip for several data sets.
+    """
+    names = _names(cfg)
+    if names is None:
+        cfg.test_evaluator = _with_writer(cfg.test_evaluator, out)
+        return
+    if _is_zip(out) and len(names) > 1:
+        raise ValueError(f'--out {out} is one zip, but {len(names)} data sets are tested; choose one of '
+                         f'{", ".join(names)} with --dataset, or give a folder.')
+    for name in names:
+        cfg.test_evaluator[name] = _with_writer(cfg.test_evaluator[name], out if _is_zip(out) else f'{out}/{name}')
+
+
+def draw_predictions(cfg: Config, folder: str) -> None:
+    """Draw each prediction in the colours of its data set.
+
+    Args:
+        cfg: Changed in place.
+        folder: Pictures go to ``vis_data/vis_image`` in it.
+    """
+    cfg.default_hooks.visualization = dict(type='s5_mm.MultiDatasetVisualizationHook', draw=True, interval=1)
+    cfg.visualizer.save_dir = folder
+
+
+def write_json(metrics: dict[str, float], path: str) -> None:
+    """Write metrics; what is undefined becomes ``null``.
+
+    Args:
+        metrics: Name -> number.
+        path: File, written under a temporary name and renamed.
+    """
+    defined = {name: None if isinstance(value, float) and math.isnan(value) else value
+               for name, value in metrics.items()}
+    part = Path(f'{path}.part')
+    part.parent.mkdir(parents=True, exist_ok=True)
+    part.write_text(json.dumps(defined, indent=2, allow_nan=False))
+    part.replace(path)
+
+
+def _names(cfg: Config) -> list[str] | None:
+    """Data sets that are tested; ``None`` if the settings are those of one."""
+    return None if 'dataset' in cfg.test_dataloader else list(cfg.test_dataloader)
+
+
+def _is_zip(out: str) -> bool:
+    return Path(out).suffix.lower() == '.zip'
+
+
+def _with_writer(evaluator: dict | list, out: str) -> list[dict]:
+    metrics = evaluator if isinstance(evaluator, list) else [evaluator]
+    return [*metrics, dict(type='s5_mm.LabelMapWriter', **{'zip_file' if _is_zip(out) else 'output_dir': out})]

@@ -1,0 +1,69 @@
+"""Options of tools/test.py as changes of a config."""
+import json
+import math
+
+import pytest
+from mmengine.config import Config
+
+from s5_mm.apis import select_datasets, write_json, write_label_maps
+
+IOU = dict(type='s5_mm.IoUMetric')
+
+
+def several():
+    loader = dict(dataset=dict(type='s5_mm.SegDataset'))
+    return Config(dict(test_dataloader=dict(a=loader, b=loader, c=loader), test_evaluator=dict(a=IOU, b=[IOU], c=[])))
+
+
+def one():
+    return Config(dict(test_dataloader=dict(dataset=dict(type='s5_mm.SegDataset')), test_evaluator=IOU))
+
+
+def test_some_of_several():
+    cfg = several()
+    select_datasets(cfg, ['c', 'a'])
+    assert list(cfg.test_dataloader) == list(cfg.test_evaluator) == ['c', 'a']
+
+
+def test_unknown_data_set():
+    with pytest.raises(ValueError, match='--dataset d is none of the data sets in test_dataloader: a, b, c'):
+        select_datasets(several(), ['a', 'd'])
+
+
+def test_nothing_to_choose_from():
+    with pytest.raises(ValueError, match='this config has one, leave the option out'):
+        select_datasets(one(), ['a'])
+
+
+def writers(evaluator):
+    return [metric for metric in evaluator if metric['type'] == 's5_mm.LabelMapWriter']
+
+
+def test_label_maps_of_several_go_to_a_folder_each():
+    cfg = several()
+    write_label_maps(cfg, 'out')
+    for name in 'abc':
+        assert writers(cfg.test_evaluator[name]) == [dict(type='s5_mm.LabelMapWriter', output_dir=f'out/{name}')]
+    assert cfg.test_evaluator.b[0] == IOU
+
+
+def test_label_maps_of_one():
+    cfg = one()
+    write_label_maps(cfg, 'out')
+    assert cfg.test_evaluator == [IOU, dict(type='s5_mm.LabelMapWriter', output_dir='out')]
+
+
+def test_a_zip_is_of_one_data_set():
+    cfg = several()
+    with pytest.raises(ValueError, match=r'--out x\.zip is one zip, but 3 data sets are tested; choose one of a, b, c'):
+        write_label_maps(cfg, 'x.zip')
+    select_datasets(cfg, ['c'])
+    write_label_maps(cfg, 'x.zip')
+    assert cfg.test_evaluator.c == [dict(type='s5_mm.LabelMapWriter', zip_file='x.zip')]
+
+
+def test_undefined_values_are_null_in_json(tmp_path):
+    path = tmp_path / 'new' / 'm.json'
+    write_json({'a/mIoU': 50.0, 'a/IoU.ship': math.nan}, str(path))
+    assert json.loads(path.read_text()) == {'a/mIoU': 50.0, 'a/IoU.ship': None}
+    assert [entry.name for entry in path.parent.iterdir()] == ['m.json']
