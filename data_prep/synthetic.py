@@ -1,4 +1,4 @@
-"""Writes procedural overhead scenes as a data set: isaid (labeled) or unlabeled (a pool with bad images in it)."""
+"""Writes procedural overhead scenes in the files of a labeled benchmark, or as an unlabeled pool with bad images."""
 
 import argparse
 import sys
@@ -10,9 +10,10 @@ if not __package__:
 
 from data_prep.scenes.classes import OBJECTS, check_names
 from data_prep.scenes.files import keep_settings
-from data_prep.scenes.jobs import make_isaid, make_pool, plan_pool
-from data_prep.scenes.sampling import STREAMS, Source
+from data_prep.scenes.jobs import make_labeled, make_pool, plan_pool
+from data_prep.scenes.sampling import Source
 from data_prep.scenes.styles import STYLES, pick_styles
+from data_prep.scenes.writers import FORMATS, Format
 
 GENERATOR = 1  # raise when the same settings no longer give the same pictures
 
@@ -25,19 +26,35 @@ def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     styles = '; '.join(f'{name}: {style.summary}' for name, style in STYLES.items())
     parser = argparse.ArgumentParser(description=__doc__, epilog=f'Styles: {styles}.')
+    formats = parser.add_subparsers(dest='format', required=True, metavar='|'.join((*FORMATS, 'unlabeled')))
+    for name, layout in FORMATS.items():
+        labeled = formats.add_parser(
+            name, parents=[_common_options(layout.size, layout.styles, layout.gsd)], help=layout.layout
+        )
+        for split, count in layout.counts.items():
+            most = f', at most {layout.limits[split]}' if layout.limits else ''
+            labeled.add_argument(
+                f'--{split}', type=int, default=count, help=f'number of {split} images{most} (default: %(default)s)'
+            )
+    _add_pool(formats)
+    return parser
+
+
+def _common_options(size: int, styles: tuple[str, ...], gsd: tuple[float, float] | None) -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
         'out', type=Path, metavar='OUT', help='folder to fill; a second run with the same settings goes on'
     )
     common.add_argument(
-        '--size', type=int, default=256, help='side of the images in pixels, from 32 (default: %(default)s)'
+        '--size', type=int, default=size, help='side of the images in pixels, from 32 (default: %(default)s)'
     )
     common.add_argument(
         '--styles',
         type=_names,
-        default=tuple(STYLES),
+        default=styles or tuple(STYLES),
         metavar='A,B',
-        help=f'comma-separated; each gets an equal part of the images (default: all: {", ".join(STYLES)})',
+        help='comma-separated; each gets an equal part of the images '
+        f'(default: {", ".join(styles) or "all"}; there are: {", ".join(STYLES)})',
     )
     common.add_argument(
         '--classes',
@@ -46,58 +63,68 @@ def build_parser() -> argparse.ArgumentParser:
         metavar='A,B',
         help=f'object classes that may appear (default: all: {", ".join(OBJECTS)})',
     )
+    metres = f' ({gsd[0]:g} to {gsd[1]:g})' if gsd else ' of the styles'
     common.add_argument(
         '--coarser',
         type=float,
         default=1.0,
         metavar='FACTOR',
-        help='factor on the metres per pixel of the styles, 0.5 to 4; 2 shows a piece of land twice as wide '
+        help=f'factor on the metres per pixel{metres}, 0.5 to 8; 2 shows a piece of land twice as wide '
         '(default: %(default)s)',
     )
     common.add_argument('--seed', type=int, default=0, help='same seed, same pictures (default: %(default)s)')
     common.add_argument(
         '--workers', type=int, default=1, help='processes; does not change the result (default: %(default)s)'
     )
-    formats = parser.add_subparsers(dest='format', required=True, metavar='isaid|unlabeled')
-    isaid = formats.add_parser(
-        'isaid', parents=[common], help='OUT/{train,val}/images with colour-coded masks, the layout of iSAID'
-    )
-    isaid.add_argument('--train', type=int, default=40, help='number of training images (default: %(default)s)')
-    isaid.add_argument('--val', type=int, default=40, help='number of validation images (default: %(default)s)')
+    return common
+
+
+def _add_pool(formats: argparse._SubParsersAction) -> None:
     pool = formats.add_parser(
-        'unlabeled', parents=[common], help='OUT/*/*.jpg without labels, and OUT/pool.csv saying what each is'
+        'unlabeled',
+        parents=[_common_options(256, (), None)],
+        help='OUT/*/*.jpg without labels, and OUT/pool.csv saying what each is',
     )
     pool.add_argument('--num', type=int, default=500, help='number of images (default: %(default)s)')
     pool.add_argument(
         '--degraded', type=float, default=0.1, help='share of spoilt overhead views (default: %(default)s)'
     )
     pool.add_argument('--off-domain', type=float, default=0.1, help='share of other pictures (default: %(default)s)')
-    return parser
 
 
-def _check(args: argparse.Namespace) -> None:
+def _check(args: argparse.Namespace, layout: Format | None) -> None:
     pick_styles(args.styles)
     check_names('class', args.classes, OBJECTS)
-    limits = {'size': 32, 'seed': 0, 'workers': 1} | ({'train': 0, 'val': 0} if args.format == 'isaid' else {'num': 0})
-    for name, low in limits.items():
+    counts = layout.counts if layout else ('num',)
+    for name, low in {'size': 32, 'seed': 0, 'workers': 1, **dict.fromkeys(counts, 0)}.items():
         if getattr(args, name) < low:
             raise ValueError(f'--{name} {getattr(args, name)} is too small; it starts at {low}')
-    if not 0.5 <= args.coarser <= 4:
-        raise ValueError(f'--coarser {args.coarser} is out of range; it lies between 0.5 and 4')
+    for split, most in (layout.limits if layout else {}).items():
+        if getattr(args, split) > most:
+            raise ValueError(
+                f'--{split} {getattr(args, split)} is too large; {layout.title} has {most} tiles there: make them '
+                'larger with --size'
+            )
+    if not 0.5 <= args.coarser <= 8:
+        raise ValueError(f'--coarser {args.coarser} is out of range; it lies between 0.5 and 8')
 
 
 def generate(args: argparse.Namespace) -> int:
     """Makes what is missing of the data set and returns the number of new images."""
-    _check(args)
-    sources = {
-        stream: Source(args.seed, stream, args.size, args.styles, args.classes, args.coarser) for stream in STREAMS
-    }
-    plan = plan_pool(sources['pool'], args.num, args.degraded, args.off_domain) if args.format == 'unlabeled' else []
+    layout = FORMATS.get(args.format)
+    _check(args, layout)
+    own = {'gsd': layout.gsd, 'salt': layout.salt, 'themes': layout.themes} if layout else {}
+
+    def source(stream: str) -> Source:
+        return Source(args.seed, stream, args.size, args.styles, args.classes, args.coarser, **own)
+
+    plan = [] if layout else plan_pool(source('pool'), args.num, args.degraded, args.off_domain)
     ignored = ('out', 'workers')
     keep_settings(args.out, {'generator': GENERATOR} | {k: v for k, v in vars(args).items() if k not in ignored})
-    if args.format == 'isaid':
-        return make_isaid(args.out, {'train': args.train, 'val': args.val}, sources, args.workers)
-    return make_pool(args.out, plan, sources['pool'], args.workers)
+    if layout:
+        counts = {split: getattr(args, split) for split in layout.counts}
+        return make_labeled(layout, args.out, counts, {split: source(split) for split in counts}, args.workers)
+    return make_pool(args.out, plan, source('pool'), args.workers)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -19,16 +19,38 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_image(path: Path, image: np.ndarray, jpeg_quality: int = 95) -> None:
-    """Writes (H, W, 3) uint8 RGB as PNG or JPEG, by suffix.
+    """Writes (H, W, 3) uint8 RGB, or (H, W) uint8 as it is, as PNG or JPEG, by suffix.
 
     Raises:
         OSError: If OpenCV cannot encode the picture.
     """
     options = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality] if path.suffix == '.jpg' else [cv2.IMWRITE_PNG_COMPRESSION, 3]
-    done, content = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    stored = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
+    done, content = cv2.imencode(path.suffix, stored, options)
     if not done:
         raise OSError(f'cannot encode {path} ({image.shape}, {image.dtype})')
     write_bytes(path, content.tobytes())
+
+
+def write_geotiff(path: Path, image: np.ndarray, gsd: float) -> None:
+    """Writes (H, W, C) or (H, W) as a georeferenced TIFF, ``gsd`` metres a pixel."""
+    import rasterio  # takes a while, and few formats need it
+
+    bands = np.moveaxis(image, -1, 0) if image.ndim == 3 else image[None]
+    profile = {
+        'driver': 'GTiff',
+        'count': len(bands),
+        'height': image.shape[0],
+        'width': image.shape[1],
+        'dtype': image.dtype,
+        'compress': 'lzw',
+        'crs': 'EPSG:32633',
+        'transform': rasterio.Affine(gsd, 0.0, 368000.0, 0.0, -gsd, 5808000.0),
+    }
+    with rasterio.MemoryFile() as memory:
+        with memory.open(**profile) as file:
+            file.write(bands)
+        write_bytes(path, memory.read())
 
 
 def keep_settings(folder: Path, settings: dict) -> None:

@@ -16,8 +16,8 @@ from tqdm import tqdm
 from .degrade import DEGRADATIONS
 from .files import write_bytes, write_image
 from .off_domain import OFF_DOMAIN
-from .sampling import Source
-from .writers.isaid import isaid_paths, write_isaid
+from .sampling import Sample, Source
+from .writers import Format
 
 POOL_FOLDERS = 4
 POOL_COLUMNS = ('path', 'kind', 'style', 'detail')
@@ -36,10 +36,11 @@ def work_off(work: Callable[[object], None], jobs: Sequence, workers: int, title
             pass
 
 
-def make_isaid(folder: Path, counts: dict[str, int], sources: dict[str, Source], workers: int) -> int:
-    """Writes the iSAID folders that are not there yet.
+def make_labeled(layout: Format, folder: Path, counts: dict[str, int], sources: dict[str, Source], workers: int) -> int:
+    """Writes the samples of a benchmark's format that are not there yet, then its lists.
 
     Args:
+        layout: The format.
         folder: Root of the data set.
         counts: Number of images of each split.
         sources: Where each split gets its pictures.
@@ -48,24 +49,16 @@ def make_isaid(folder: Path, counts: dict[str, int], sources: dict[str, Source],
     Returns:
         How many images were made now.
     """
-    jobs = [
-        (split, number)
-        for split, count in counts.items()
-        for number in range(count)
-        if not isaid_paths(folder, split, isaid_name(number))[0].exists()
-    ]
-    work_off(partial(_isaid_job, folder, sources), jobs, workers, 'iSAID')
+    samples = [sources[split].sample(number) for split, count in counts.items() for number in range(count)]
+    jobs = [sample for sample in samples if not layout.image_path(folder, sample).exists()]
+    work_off(partial(_labeled_job, layout, folder, sources), jobs, workers, layout.title)
+    if layout.write_lists:
+        layout.write_lists(folder, samples)
     return len(jobs)
 
 
-def isaid_name(number: int) -> str:
-    """File name without suffix."""
-    return f'P{number:04d}'
-
-
-def _isaid_job(folder: Path, sources: dict[str, Source], job: tuple[str, int]) -> None:
-    split, number = job
-    write_isaid(sources[split].picture(number), folder, split, isaid_name(number))
+def _labeled_job(layout: Format, folder: Path, sources: dict[str, Source], sample: Sample) -> None:
+    layout.write(sources[sample.split].picture(sample.number), folder, sample)
 
 
 @dataclass(frozen=True)

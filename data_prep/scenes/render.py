@@ -33,12 +33,14 @@ class Picture:
         classes: (S, S) uint8 scene class ids.
         instances: (S, S) int32 object numbers, 0 where no object is.
         boxes: One for each object with visible pixels.
+        gsd: Metres per pixel.
     """
 
     image: np.ndarray
     classes: np.ndarray
     instances: np.ndarray
     boxes: list[Box]
+    gsd: float
 
 
 def render(rng: np.random.Generator, scene: Scene, style: Style, view: View, min_pixels: int = 6) -> Picture:
@@ -66,7 +68,7 @@ def render(rng: np.random.Generator, scene: Scene, style: Style, view: View, min
     owners = np.array([shape.instance for shape in scene.shapes], np.int32)
     instances = owners[top]
     boxes = _boxes(scene, instances, view, min_pixels)
-    return Picture(image, labels[top], instances, boxes)
+    return Picture(image, labels[top], instances, boxes, view.gsd)
 
 
 def _boxes(scene: Scene, instances: np.ndarray, view: View, min_pixels: int) -> list[Box]:

@@ -12,7 +12,17 @@ from .styles import pick_styles
 from .themes import THEME_NAMES
 from .view import draw_view
 
-STREAMS = {'train': 0, 'val': 1, 'pool': 2}
+STREAMS = {'train': 0, 'val': 1, 'pool': 2, 'test': 3}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A labeled picture before it is made: its split, its number in it, its style and its theme."""
+
+    split: str
+    number: int
+    style: str
+    theme: str
 
 
 @dataclass(frozen=True)
@@ -21,11 +31,14 @@ class Source:
 
     Attributes:
         seed: Any integer from 0.
-        stream: ``train``, ``val`` or ``pool``: rows that share no picture.
+        stream: ``train``, ``val``, ``test`` or ``pool``: rows that share no picture.
         size: Side of a picture in pixels.
         styles: Names of styles; each turns up equally often.
         classes: Object classes that may appear.
-        coarser: Factor on the metres per pixel of the styles.
+        coarser: Factor on the metres per pixel.
+        gsd: Range of the metres per pixel; None takes that of the style.
+        salt: Sources with different ones share no scene, from 0.
+        themes: Names of themes; each turns up equally often.
     """
 
     seed: int
@@ -34,10 +47,14 @@ class Source:
     styles: tuple[str, ...]
     classes: tuple[str, ...] = OBJECTS
     coarser: float = 1.0
+    gsd: tuple[float, float] | None = None
+    salt: int = 0
+    themes: tuple[str, ...] = THEME_NAMES
 
     def rng(self, number: int, purpose: int) -> np.random.Generator:
         """The generator of one picture for one purpose."""
-        return np.random.default_rng([self.seed, STREAMS[self.stream], number, purpose])
+        salt = [self.salt] if self.salt else []
+        return np.random.default_rng([self.seed, STREAMS[self.stream], number, purpose, *salt])
 
     def turn(self, number: int, count: int, purpose: int) -> int:
         """Deals 0..count-1 in shuffled rounds, so that a small data set is balanced too."""
@@ -49,13 +66,17 @@ class Source:
 
     def theme_name(self, number: int) -> str:
         """Theme of picture ``number``."""
-        return THEME_NAMES[self.turn(number, len(THEME_NAMES), 2)]
+        return self.themes[self.turn(number, len(self.themes), 2)]
+
+    def sample(self, number: int) -> Sample:
+        """Description of picture ``number`` of the split that the stream stands for."""
+        return Sample(self.stream, number, self.style_name(number), self.theme_name(number))
 
     def picture(self, number: int) -> Picture:
         """Builds and renders picture ``number``."""
         cv2.setNumThreads(1)
         (style,) = pick_styles((self.style_name(number),))
         seeing = self.rng(number, 1)
-        view = draw_view(seeing, style, self.size, self.coarser)
+        view = draw_view(seeing, style, self.size, self.coarser, self.gsd)
         scene = build_scene(self.rng(number, 0), self.size * view.gsd, self.theme_name(number), self.classes)
         return render(seeing, scene, style, view)

@@ -22,6 +22,8 @@ class View:
         return (turned / self.gsd + self.size / 2) * scale
 
 
-def draw_view(rng: np.random.Generator, style: Style, size: int, coarser: float = 1.0) -> View:
-    """Draws the ground resolution within the style, times ``coarser``, and a direction."""
-    return View(size, coarser * float(rng.uniform(*style.gsd)), float(rng.uniform(0, 2 * np.pi)))
+def draw_view(
+    rng: np.random.Generator, style: Style, size: int, coarser: float = 1.0, gsd: tuple[float, float] | None = None
+) -> View:
+    """Draws the ground resolution within ``gsd`` or else the style's, times ``coarser``, and a direction."""
+    return View(size, coarser * float(rng.uniform(*(gsd or style.gsd))), float(rng.uniform(0, 2 * np.pi)))

@@ -9,9 +9,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import rasterio
 from mmseg.datasets import iSAIDDataset
 
-from data_prep import synthetic
+from data_prep import isprs, synthetic
 from data_prep.scenes import degrade, layout, off_domain
 from data_prep.scenes.classes import CLASS_ID, OBJECTS, SCENE_CLASSES
 from data_prep.scenes.geometry import Rect, box, place
@@ -20,10 +21,19 @@ from data_prep.scenes.sampling import Source
 from data_prep.scenes.scene import Scene, Shape
 from data_prep.scenes.styles import STYLES, Style, parse_colours
 from data_prep.scenes.view import View, draw_view
+from data_prep.scenes.writers import FORMATS, loveda, openearthmap
+from data_prep.scenes.writers import isprs as isprs_writer
+from data_prep.scenes.writers.base import id_table
 from data_prep.scenes.writers.isaid import ISAID_COLOURS, instance_colours
 
 SCRIPT = Path(synthetic.__file__)
 ISAID = ['isaid', '--train', '3', '--val', '2', '--size', '64']
+BENCHMARKS = {
+    'potsdam': ['potsdam', '--train', '2', '--val', '1', '--size', '64', '--coarser', '8'],
+    'vaihingen': ['vaihingen', '--train', '2', '--val', '1', '--size', '64', '--coarser', '8'],
+    'loveda': ['loveda', '--train', '4', '--val', '2', '--test', '2', '--size', '64'],
+    'openearthmap': ['openearthmap', '--train', '2', '--val', '1', '--size', '64', '--styles', 'arid,dusk'],
+}
 POOL = ['unlabeled', '--num', '12', '--size', '64', '--degraded', '0.25', '--off-domain', '0.5']
 
 
@@ -88,12 +98,119 @@ def test_instance_colours_are_distinct():
         instance_colours(51**3)
 
 
-@pytest.mark.parametrize('command', [ISAID, POOL])
+@pytest.mark.parametrize('command', [ISAID, POOL, *BENCHMARKS.values()], ids=lambda command: command[0])
 def test_same_seed_same_bytes_whatever_the_workers(tmp_path, command):
     alone = run(tmp_path / 'a', command, '--seed', '5')
     assert run(tmp_path / 'b', command, '--seed', '5', '--workers', '2') == alone
     other = run(tmp_path / 'c', command, '--seed', '6')
-    assert all(other[name] != alone[name] for name in alone if name.endswith(('P0000.png', '.jpg')) and name in other)
+    images = ('P0000.png', '.jpg', '2_10_RGB.tif', 'top/top_mosaic_09cm_area1.tif', 'images_png/0.png', '_1.tif')
+    assert all(other[name] != alone[name] for name in alone if name.endswith(images) and name in other)
+
+
+def colours_of(path):
+    return {tuple(colour) for colour in np.unique(read(path).reshape(-1, 3), axis=0).tolist()}
+
+
+def test_potsdam_layout(tmp_path):
+    files = run(tmp_path / 'd', BENCHMARKS['potsdam'])
+    expected = {name for tile in ('2_10', '2_11', '2_13') for name in (
+        f'2_Ortho_RGB/top_potsdam_{tile}_RGB.tif', f'5_Labels_all/top_potsdam_{tile}_label.tif')}
+    assert set(files) == expected | {'synthetic.json'}
+    for label in (tmp_path / 'd/5_Labels_all').iterdir():
+        assert colours_of(label) <= set(isprs.COLOURS[1:])
+        assert read(label).shape == (64, 64, 3)
+    with rasterio.open(tmp_path / 'd/2_Ortho_RGB/top_potsdam_2_10_RGB.tif') as image:
+        assert (image.count, image.dtypes[0], image.crs.to_string()) == (3, 'uint8', 'EPSG:32633')
+        assert image.res == pytest.approx((0.4, 0.4))  # 8 times 5 cm
+
+
+def test_vaihingen_layout(tmp_path):
+    files, root = run(tmp_path / 'd', BENCHMARKS['vaihingen']), 'ISPRS_semantic_labeling_Vaihingen'
+    images = {f'{root}/top/top_mosaic_09cm_area{tile}.tif' for tile in (1, 2, 3)}
+    complete = {f'{root}/gts_for_participants/top_mosaic_09cm_area{tile}.tif' for tile in (1, 3)}
+    eroded = {f'{root}_ground_truth_eroded_COMPLETE/top_mosaic_09cm_area{tile}_noBoundary.tif' for tile in (1, 2, 3)}
+    assert set(files) == images | complete | eroded | {'synthetic.json'}
+    whole = read(tmp_path / 'd' / root / 'gts_for_participants/top_mosaic_09cm_area1.tif')
+    cut = read(tmp_path / 'd' / f'{root}_ground_truth_eroded_COMPLETE/top_mosaic_09cm_area1_noBoundary.tif')
+    black = (cut == 0).all(2)
+    assert 0 < black.mean() < 1
+    assert (whole[~black] == cut[~black]).all()
+    assert not (whole == 0).all(2).any()
+
+
+def test_vaihingen_shows_near_infrared_as_red(tmp_path):
+    """Vegetation is brightest in the first channel, other things are not."""
+    source = Source(0, 'train', 96, FORMATS['vaihingen'].styles, coarser=8, gsd=FORMATS['vaihingen'].gsd)
+    pictures = [source.picture(number) for number in range(4)]
+    image = np.concatenate([picture.image.reshape(-1, 3) for picture in pictures]).astype(int)
+    classes = np.concatenate([picture.classes.ravel() for picture in pictures])
+    excess = image[:, 0] - image[:, 1:].max(1)
+    green = np.isin(classes, [CLASS_ID[name] for name in ('tree', 'low_vegetation')])
+    assert excess[green].mean() > 40
+    assert excess[classes == CLASS_ID['road']].mean() < 20
+
+
+def test_boundaries_are_eroded_by_three_pixels():
+    ids = np.repeat(np.array([[1] * 8 + [4] * 8], np.uint8), 9, 0)
+    assert isprs_writer.without_boundaries(ids)[4].tolist() == [1] * 5 + [0] * 6 + [4] * 5
+
+
+def test_loveda_layout(tmp_path):
+    files = run(tmp_path / 'd', BENCHMARKS['loveda'])
+    found = {split: sorted(int(Path(name).stem) for name in files if name.startswith(split) and 'images_png' in name)
+             for split in ('Train', 'Val', 'Test')}
+    assert found == {'Train': [0, 1, 2, 3], 'Val': [2522, 2523], 'Test': [4191, 4192]}
+    masks = [name for name in files if 'masks_png' in name]
+    assert len(masks) == 6
+    assert all(name.replace('masks_png', 'images_png') in files for name in masks)
+    assert {name.split('/')[1] for name in masks} == {'Urban', 'Rural'}
+    ids = np.concatenate([cv2.imread(str(tmp_path / 'd' / name), cv2.IMREAD_UNCHANGED).ravel() for name in masks])
+    assert set(ids.tolist()) <= set(range(1, 8))
+    assert ids.shape == (6 * 64 * 64, )
+
+
+def test_openearthmap_layout(tmp_path):
+    files = run(tmp_path / 'd', BENCHMARKS['openearthmap'])
+    lists = {split: files[f'{split}.txt'].decode().split() for split in ('train', 'val')}
+    assert sorted(number for names in lists.values() for number in (name.split('_')[1] for name in names)) == [
+        '1.tif', '2.tif', '3.tif']
+    named = {f'{name.split("_")[0]}/{kind}/{name}' for names in lists.values() for name in names
+             for kind in ('images', 'labels')}
+    assert set(files) == named | {'train.txt', 'val.txt', 'synthetic.json'}
+    for name in named:
+        with rasterio.open(tmp_path / 'd' / name) as file:
+            assert file.count == (3 if '/images/' in name else 1)
+            assert 0.25 <= file.res[0] <= 0.5
+            assert set(np.unique(file.read()).tolist()) <= set(range(1, 9)) or '/images/' in name
+
+
+@pytest.mark.parametrize(('name', 'table'), [
+    ('potsdam', isprs_writer.IDS), ('loveda', loveda.IDS), ('openearthmap', openearthmap.IDS)])
+def test_every_class_of_a_benchmark_is_drawn(name, table):
+    own = FORMATS[name]
+    source = Source(0, 'train', 128, own.styles, coarser=8, gsd=own.gsd, salt=own.salt, themes=own.themes)
+    seen = np.unique(np.concatenate([np.unique(table[source.picture(number).classes]) for number in range(8)]))
+    assert seen.tolist() == list(range(1, table.max() + 1))
+
+
+def test_a_table_misses_no_class():
+    assert isprs_writer.IDS[[CLASS_ID['road'], CLASS_ID['small_vehicle'], CLASS_ID['water']]].tolist() == [1, 5, 6]
+    with pytest.raises(ValueError, match='each scene class must occur once'):
+        id_table({1: 'road building'})
+
+
+def test_formats_share_no_scene():
+    salts = [layout.salt for layout in FORMATS.values()]
+    assert len(set(salts)) == len(salts)
+    one, other = (Source(0, 'train', 64, ('arid',), salt=salt).picture(0).classes for salt in (1, 2))
+    assert (one != other).any()
+
+
+@pytest.mark.parametrize(('name', 'split', 'most'), [('potsdam', 'train', 24), ('vaihingen', 'val', 17)])
+def test_tiles_of_the_benchmark_are_all_there_are(tmp_path, capsys, name, split, most):
+    error = fails(capsys, name, tmp_path / 'd', f'--{split}', most + 1)
+    assert f'--{split} {most + 1} is too large; ' in error
+    assert f'has {most} tiles there: make them larger with --size' in error
 
 
 def test_train_and_val_differ(tmp_path):

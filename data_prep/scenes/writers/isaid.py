@@ -7,6 +7,8 @@ import numpy as np
 from ..classes import CLASS_ID, SCENE_CLASSES
 from ..files import write_image
 from ..render import Picture
+from ..sampling import Sample
+from .base import Format
 
 # Colour (RGB) of each scene class; land cover is iSAID's black background.
 ISAID_COLOURS = {
@@ -43,15 +45,25 @@ def instance_colours(count: int) -> np.ndarray:
     return (np.stack([code // 51**2, code // 51 % 51, code % 51], 1) * 5).astype(np.uint8)
 
 
-def isaid_paths(folder: Path, split: str, name: str) -> tuple[Path, Path, Path]:
-    """Image, semantic and instance file of one picture."""
-    images = folder / split / 'images'
-    return images / f'{name}.png', images / f'{name}_instance_color_RGB.png', images / f'{name}_instance_id_RGB.png'
+def isaid_path(folder: Path, sample: Sample) -> Path:
+    """Image file of a sample."""
+    return folder / sample.split / 'images' / f'P{sample.number:04d}.png'
 
 
-def write_isaid(picture: Picture, folder: Path, split: str, name: str) -> None:
-    """Writes the masks first and the image last, so that an image that exists is a finished sample."""
-    image, semantic, instance = isaid_paths(folder, split, name)
-    write_image(semantic, _TABLE[picture.classes])
-    write_image(instance, instance_colours(int(picture.instances.max()))[picture.instances])
+def write_isaid(picture: Picture, folder: Path, sample: Sample) -> None:
+    """Writes the two masks and the image."""
+    image = isaid_path(folder, sample)
+    write_image(image.with_stem(f'{image.stem}_instance_color_RGB'), _TABLE[picture.classes])
+    colours = instance_colours(int(picture.instances.max()))
+    write_image(image.with_stem(f'{image.stem}_instance_id_RGB'), colours[picture.instances])
     write_image(image, picture.image)
+
+
+ISAID_FORMAT = Format(
+    title='iSAID',
+    layout='OUT/{train,val}/images with colour-coded masks, the layout of iSAID',
+    image_path=isaid_path,
+    write=write_isaid,
+    salt=0,
+    counts={'train': 40, 'val': 40},
+)
