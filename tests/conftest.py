@@ -102,6 +102,18 @@ def tiny_segmentor(tiny_vit):
 
 
 @pytest.fixture(scope='session')
+def multi_segmentor(tiny_vit, tiny_segmentor):
+    """Config of a segmentor of data sets ``red`` (3 classes) and ``green`` (4), with experts of 4 channels."""
+    def build(backbone=None, datasets=None, **kwargs):
+        return dict(
+            type='s5_mm.MultiDatasetSegmentor',
+            backbone=tiny_vit(**{'type': 's5_mm.ViTMoE', 'part_features': 4} | (backbone or {})),
+            decode_head=tiny_segmentor()['decode_head'],
+            datasets=datasets or dict(red=dict(num_classes=3), green=dict(num_classes=4))) | kwargs
+    return build
+
+
+@pytest.fixture(scope='session')
 def make_sample():
     """A data sample of a source; ``mask`` is an (H, W) array of ids, ``None`` for none."""
     def make(source, mask):

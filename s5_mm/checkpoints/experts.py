@@ -5,7 +5,7 @@ with C rows; with experts the same name is the shared expert's, with C - P rows,
 the other P rows for data set NAME.
 """
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -14,9 +14,9 @@ SECOND = re.compile(r'^(layers\.\d+\.ffn\.)layers\.1\.(weight|bias)$')
 EXPERT = re.compile(r'^(layers\.\d+\.ffn\.)experts\.([^.]+)\.(weight|bias)$')
 
 
-def experts_in(weights: dict[str, Tensor]) -> list[str]:
-    """Names (or numbers) of the experts in a file, in its order."""
-    found = (EXPERT.match(name) for name in weights)
+def experts_in(names: Iterable[str]) -> list[str]:
+    """Data sets (or numbers) of the experts among parameter names, in their order."""
+    found = (EXPERT.match(name) for name in names)
     return list(dict.fromkeys(match[2] for match in found if match))
 
 

@@ -1,6 +1,7 @@
-"""Naming styles of ViT encoder weights, as tables.
+"""Naming styles of ViT encoder and of decoder weights, as tables.
 
-Each format says how it is recognised, how its names become ours, and which of our parameters it does not hold.
+Each format of an encoder says how it is recognised, how its names become ours, and which of our parameters it does not
+hold.
 """
 import re
 from collections.abc import Iterable
@@ -72,3 +73,30 @@ def translate(name: str, style: Format) -> str:
     for pattern, replacement in style.renames:
         name = re.sub(pattern, replacement, name)
     return name
+
+
+# Names of decoders below the root of a segmentor, and what stands for the matched part in a decode head of ours. The
+# group is the data set's name; without one the decoder is a source for every data set. The published decode heads
+# carry an unused classifier of one class, which no pattern takes.
+DECODERS = (
+    (r'^decode_heads\.([^.]+)\.', ''),
+    (r'^decode_head\.()', ''),
+    (r'^semsegdecoder(?:_(\w+))?\.decode_head\.(?!conv_seg\.)', ''),
+    (r'^semseghead(?:_(\w+))?\.1\.', 'conv_seg.'),
+)
+
+
+def translate_decoder(name: str) -> tuple[str | None, str] | None:
+    """Data set and our name of a decoder's parameter.
+
+    Args:
+        name: Its name in the file, below the segmentor's root.
+
+    Returns:
+        The data set (``None``: not told) and the name inside a decode head; ``None`` if it is no decoder's parameter.
+    """
+    for pattern, replacement in DECODERS:
+        match = re.match(pattern, name)
+        if match:
+            return match[1] or None, replacement + name[match.end():]
+    return None

@@ -77,6 +77,12 @@ class ViTMoE(ViT):
         x = x + layer.attn(layer.ln1(x))
         return layer.ffn(layer.ln2(x), x, route)
 
+    @staticmethod
+    def folded_config(cfg: dict) -> dict:
+        """Config of the plain encoder that has the weights of :func:`s5_mm.checkpoints.experts.fold_experts`."""
+        own = ('type', 'datasets', 'part_features', 'alpha', 'expert_order')
+        return dict(type='s5_mm.ViT', **{key: value for key, value in cfg.items() if key not in own})
+
     def _checked(self, route: Route | None, number: int) -> Route:
         if route is None and len(self.datasets) == 1:
             return Route(self.datasets, (number, ), None)

@@ -13,6 +13,8 @@ from s5_mm.models.semi import PseudoLabel
 from s5_mm.registry import MODELS
 from s5_mm.routing import Route
 
+from .image_metas import image_metas
+
 LABELED, UNLABELED, PARTNER = 'labeled', 'unlabeled', 'partner'
 
 
@@ -137,7 +139,7 @@ class FixMatchSegmentor(BaseSegmentor):
         precision = contextlib.nullcontext() if self.pseudo_label_autocast else torch.autocast(
             weak.device.type, enabled=False)
         with _evaluating(network), precision:
-            logits = network.encode_decode(weak, _metas(weak))
+            logits = network.encode_decode(weak, image_metas(weak))
         valid = torch.stack([sample.gt_sem_seg.data[0] for sample in data_samples]) == 0
         return PseudoLabel.from_logits(logits, valid)
 
@@ -171,7 +173,7 @@ class FixMatchSegmentor(BaseSegmentor):
         if not _works_in_two_steps(head):
             losses = self.segmentor.loss(labeled, data_samples)
             with _predicting_alone(self.segmentor):
-                return losses, self.segmentor.encode_decode(strong, _metas(strong))
+                return losses, self.segmentor.encode_decode(strong, image_metas(strong))
         features = self.segmentor.extract_feat(torch.cat([labeled, strong]))
         logits = head(features)
         losses = {f'decode.{name}': value
@@ -179,7 +181,7 @@ class FixMatchSegmentor(BaseSegmentor):
         if self.segmentor.with_auxiliary_head:
             features = [level[:len(labeled)] for level in features]
             losses.update(self.segmentor._auxiliary_head_forward_train(features, data_samples))
-        return losses, head.predict_by_feat(logits[len(labeled):], _metas(strong))
+        return losses, head.predict_by_feat(logits[len(labeled):], image_metas(strong))
 
     def _distort(self, weak: Tensor) -> Tensor:
         """The strong photometric view of normalised images, normalised again."""
@@ -246,6 +248,10 @@ class FixMatchSegmentor(BaseSegmentor):
         """Predictions of the evaluated network, as mmseg's segmentors give them."""
         return self.evaluated.predict(inputs, data_samples)
 
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Depth of a parameter and number of depths, for layer-wise learning rates; heads are at the last."""
+        return self.segmentor.backbone.get_layer_depth(param_name, f'{prefix}segmentor.backbone.')
+
     def _forward(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> Tensor:
         return self.evaluated(inputs, data_samples, mode='tensor')
 
@@ -258,12 +264,6 @@ def _evaluating(network: nn.Module) -> Iterator[None]:
         yield
     finally:
         network.train(training)
-
-
-def _metas(images: Tensor) -> list[dict]:
-    """Metainfo from which mmseg's heads read the size of their output."""
-    size = tuple(images.shape[-2:])
-    return [dict(img_shape=size, pad_shape=size, ori_shape=size)] * len(images)
 
 
 @contextlib.contextmanager
