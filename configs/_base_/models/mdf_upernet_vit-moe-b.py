@@ -1,0 +1,24 @@
+# MoE-MDF: one ViT-B whose FFNs give 256 of 768 channels to each data set's own expert, and a UperNet and a classifier
+# each. A config that inherits from this names its data sets: model = dict(datasets=dict(city=dict(num_classes=5), ...)).
+# part_features=0: no experts, everything but the decoders is shared (MDF). The start is an S4P segmentor, published or
+# ours: its FFNs are split into shared and own experts, its decoder is copied to every data set, the classifiers are new.
+_base_ = ['./upernet_vit-b.py']
+backbone = _base_.model.backbone
+backbone.update(
+    type='s5_mm.ViTMoE',
+    part_features=256,
+    # Whose the numbered experts of the published MoE-MDF files are; nothing else reads it.
+    expert_order=['vaihingen', 'potsdam', 'openearthmap', 'loveda'],
+    init_cfg=None)
+decode_head = _base_.model.decode_head
+decode_head.pop('num_classes')
+model = dict(
+    _delete_=True,
+    type='s5_mm.MultiDatasetSegmentor',
+    data_preprocessor=_base_.data_preprocessor,
+    backbone=backbone,
+    decode_head=decode_head,
+    datasets=dict(),
+    train_cfg=dict(),
+    test_cfg=dict(mode='whole'),
+    init_cfg=dict(type='Pretrained', checkpoint='pretrain/s4p_vit-b_upernet.pth'))
