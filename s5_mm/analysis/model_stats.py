@@ -4,6 +4,7 @@ from typing import NamedTuple
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from mmseg.structures import SegDataSample
 from torch.utils.flop_counter import FlopCounterMode
 
 from s5_mm.registry import MODELS
@@ -20,6 +21,7 @@ class ModelStats(NamedTuple):
         decoder: Those of everything behind it that is needed to predict (neck, heads).
         multiply_adds: Of one image, in convolutions, linear layers and attention.
         size: Height and width of that image.
+        dataset: Data set of that image, whose expert and decoder it goes through; ``None`` if the model has one only.
     """
 
     parameters: int
@@ -27,6 +29,7 @@ class ModelStats(NamedTuple):
     decoder: int
     multiply_adds: int
     size: tuple[int, int]
+    dataset: str | None = None
 
     def as_dict(self) -> dict:
         """The figures with rounded ones beside them: parameters in millions, multiply-adds in thousand millions."""
@@ -39,10 +42,11 @@ class ModelStats(NamedTuple):
             decoder_m=round(self.decoder / 1e6, 1),
             multiply_adds=self.multiply_adds,
             multiply_adds_g=round(self.multiply_adds / 1e9, 1),
-            size=list(self.size))
+            size=list(self.size),
+            dataset=self.dataset)
 
 
-def count_model(cfg: Config, size: tuple[int, int]) -> ModelStats:
+def count_model(cfg: Config, size: tuple[int, int], dataset: str | None = None) -> ModelStats:
     """Count a model without its weights: nothing is allocated, no checkpoint is needed.
 
     Of a training wrapper such as :class:`s5_mm.FixMatchSegmentor` the network inside is counted. Multiply-adds are half
@@ -51,21 +55,24 @@ def count_model(cfg: Config, size: tuple[int, int]) -> ModelStats:
     Args:
         cfg: A whole config.
         size: Height and width of the image in pixels.
+        dataset: Data set of the image, for a model of several; default its first.
 
     Raises:
-        ValueError: The config has no model, or the model does not take images of that size.
+        ValueError: The config has no model, the model does not take images of that size or has no such data set.
     """
     network = _network_of(_model_of(cfg))
+    dataset = _dataset_of(network, dataset)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     with torch.device('meta'):
         model = MODELS.build(network).eval()
         image = torch.empty(1, 3, *size)
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
-        model(image, mode='tensor')
+        model(image, dataset and [SegDataSample(metainfo=dict(dataset_name=dataset))], mode='tensor')
     parts = {name: sum(parameter.numel() for parameter in part.parameters()) for name, part in model.named_children()}
     decoder = sum(number for name, number in parts.items() if name not in ('backbone', *SIDE_PARTS))
-    return ModelStats(sum(parts.values()), parts['backbone'], decoder, counter.get_total_flops() // 2, tuple(size))
+    return ModelStats(sum(parts.values()), parts['backbone'], decoder, counter.get_total_flops() // 2, tuple(size),
+                      dataset)
 
 
 def input_size(cfg: Config) -> tuple[int, int]:
@@ -90,6 +97,14 @@ def _model_of(cfg: Config) -> dict:
     if 'model' not in cfg:
         raise ValueError(f'{cfg.filename} has no model; give the config of a training run.')
     return cfg.model
+
+
+def _dataset_of(network: dict, dataset: str | None) -> str | None:
+    """The data set whose image is counted."""
+    known = list(network.get('datasets', ()))
+    if dataset is not None and dataset not in known:
+        raise ValueError(f'The model has no data set {dataset!r}; its data sets are {known}.')
+    return dataset or (known[0] if known else None)
 
 
 def _network_of(model: dict) -> dict:

@@ -39,6 +39,37 @@ def test_published_figures(main, capsys, method, letter, parameters, multiply_ad
         assert stats['multiply_adds_g'] == multiply_adds
 
 
+MDF = 'configs/_base_/models/mdf_upernet_vit-moe-b.py'
+OF_ARCH = {
+    'base': [], 'large': ['model.backbone.arch=large', 'model.decode_head.in_channels=[1024,1024,1024,1024]'],
+    'huge': ['model.backbone.arch=huge', 'model.decode_head.in_channels=[1280,1280,1280,1280]']}
+
+
+@pytest.mark.parametrize(('arch', 'part', 'millions'), [
+    ('base', 256, 160.40), ('large', 256, 435.01), ('huge', 256, 824.45), ('base', 0, 132.08), ('base', 128, 146.24),
+    ('base', 512, 188.72)])
+def test_published_figures_of_four_data_sets(main, capsys, arch, part, millions):
+    """With the published nine classes of the fourth."""
+    stats = told(main, capsys, ROOT / MDF, '--cfg-options', f'model.backbone.part_features={part}',
+                 'model.datasets.openearthmap.num_classes=9', *OF_ARCH[arch])
+    assert round(stats['parameters'] / 1e6, 2) == millions
+    assert stats['encoder'] + stats['decoder'] == stats['parameters']
+
+
+def test_one_data_set_costs_what_the_dense_model_costs(main, capsys):
+    """An image goes through the shared layers, one expert and one decoder."""
+    one, other = (told(main, capsys, ROOT / MDF, '--dataset', name) for name in ('potsdam', 'loveda'))
+    assert (one['dataset'], other['dataset']) == ('potsdam', 'loveda')
+    classifier = 128 * 128 * 256
+    assert other['multiply_adds'] - one['multiply_adds'] == 2 * classifier
+    dense = told(main, capsys, ROOT / 'configs/_base_/models/upernet_vit-b.py')
+    assert dense['multiply_adds'] - one['multiply_adds'] == 11 * classifier
+    main([str(ROOT / MDF)])
+    assert 'for one image of 512x512 px of data set vaihingen' in capsys.readouterr().out
+    with pytest.raises(ValueError, match=r"has no data set 'paris'; its data sets are \['vaihingen', 'potsdam', 'love"):
+        main([str(ROOT / MDF), '--dataset', 'paris'])
+
+
 @pytest.fixture
 def small(tmp_path, tiny_segmentor):
     cfg = Config(dict(model=tiny_segmentor(data_preprocessor=dict(type='SegDataPreProcessor', size=(32, 48)))))

@@ -15,6 +15,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument('--size', type=int, nargs='+', metavar='PX',
                         help="side, or height and width, of the image; default the config's crop size")
+    parser.add_argument('--dataset', metavar='NAME',
+                        help='data set of the image, for a model of several; default its first')
     parser.add_argument('--json', action='store_true', help='print JSON instead of a table')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='override settings, e.g. model.decode_head.channels=128 (FixMatch: '
@@ -33,7 +35,8 @@ def as_table(stats: ModelStats) -> str:
         table.add_row([part, figures[name]])
     table.align = 'r'
     height, width = stats.size
-    return f'{table}\n{figures["multiply_adds_g"]} G multiply-adds for one image of {width}x{height} px'
+    of = f' of data set {stats.dataset}' if stats.dataset else ''
+    return f'{table}\n{figures["multiply_adds_g"]} G multiply-adds for one image of {width}x{height} px{of}'
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -41,7 +44,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     cfg = load_config(args.config, cfg_options=args.cfg_options)
     size = tuple(args.size * 2)[:2] if args.size else input_size(cfg)
-    stats = count_model(cfg, size)
+    stats = count_model(cfg, size, args.dataset)
     print(json.dumps(stats.as_dict(), indent=2) if args.json else as_table(stats))
 
 
