@@ -188,3 +188,15 @@ def selection_query(strategy: str, taken: Sequence[int], seed: int = 0, excluded
         FROM ranked JOIN edges USING (_group) WHERE _step = _edge
     ) WHERE _place <= _room
     ORDER BY path"""
+
+
+def ordered_query(strategy: str, group: int, seed: int = 0) -> str:
+    """The query that gives ``path`` and ``feature`` of a group's rows of ``scores``, those taken first first.
+
+    Args:
+        strategy: A key of :data:`STRATEGIES`.
+        group: Cluster, or 0.
+        seed: Of the random order.
+    """
+    return (f'SELECT path, feature FROM scores WHERE {_group(strategy)} = {group} '
+            f'ORDER BY {_rank(strategy, seed)}, path')

@@ -78,6 +78,18 @@ class UnlabeledDataset(BaseDataset):
             self._paths = self._select(self._indices)
         self._fully_initialized = True
 
+    @property
+    def paths(self) -> pa.LargeStringArray:
+        """The paths as listed: relative to :attr:`root`, or absolute."""
+        self.full_init()
+        return self._paths
+
+    @property
+    def root(self) -> str:
+        """The folder that relative paths start from."""
+        self.full_init()
+        return self._root
+
     def _read_source(self) -> tuple[str, pa.LargeStringArray]:
         """Find out what ``source`` is; give the folder its paths are relative to, and the paths."""
         tried = list(dict.fromkeys([self.source, osp.join(self.data_root, self.source)]))

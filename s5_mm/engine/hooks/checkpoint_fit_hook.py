@@ -2,6 +2,7 @@
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import nn
 
 from s5_mm.registry import HOOKS
 
@@ -24,15 +25,28 @@ class CheckpointFitHook(Hook):
         Raises:
             ValueError: Too little fits.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        weights = checkpoint.get('state_dict', checkpoint)
-        weights = {name.removeprefix('module.'): value for name, value in weights.items()}
-        own = dict(model.named_parameters())
-        fitting = [p.numel() for name, p in own.items() if name in weights and weights[name].shape == p.shape]
-        share = sum(fitting) / sum(p.numel() for p in own.values())
-        if share < self.min_share:
-            raise ValueError(
-                f'The checkpoint holds {share:.1%} of the parameters of the config\'s {type(model).__name__}, at least '
-                f'{self.min_share:.0%} must be there: its names begin with {sorted(weights)[:2]}, the model\'s with '
-                f'{sorted(own)[:2]}. Give the config that it was trained with (a FixMatch checkpoint needs the '
-                'FixMatch config; an encoder alone is a start, not a model).')
+        check_fit(runner.model.module if is_model_wrapper(runner.model) else runner.model, checkpoint, self.min_share)
+
+
+def check_fit(model: nn.Module, checkpoint: dict, min_share: float = 0.95) -> None:
+    """Compare a checkpoint with a model by names and shapes.
+
+    Args:
+        model: The model.
+        checkpoint: What was loaded into it, a ``state_dict`` or a dict that has one.
+        min_share: See :class:`CheckpointFitHook`.
+
+    Raises:
+        ValueError: Too little fits.
+    """
+    weights = checkpoint.get('state_dict', checkpoint)
+    weights = {name.removeprefix('module.'): value for name, value in weights.items()}
+    own = dict(model.named_parameters())
+    fitting = [p.numel() for name, p in own.items() if name in weights and weights[name].shape == p.shape]
+    share = sum(fitting) / sum(p.numel() for p in own.values())
+    if share < min_share:
+        raise ValueError(
+            f'The checkpoint holds {share:.1%} of the parameters of the config\'s {type(model).__name__}, at least '
+            f'{min_share:.0%} must be there: its names begin with {sorted(weights)[:2]}, the model\'s with '
+            f'{sorted(own)[:2]}. Give the config that it was trained with (a FixMatch checkpoint needs the '
+            'FixMatch config; an encoder alone is a start, not a model).')

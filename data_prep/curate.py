@@ -1,0 +1,219 @@
+"""Choose a reliable and diverse part of an archive of unlabeled images, as S5 chose RS4P-1M (arXiv 2508.12409).
+
+    curate.py crop SRC OUT                    big images -> 512 px patches in OUT/images
+    curate.py prototypes CONFIG CHECKPOINT    scene types of the labeled images -> WORK_DIR/prototypes.npz
+    curate.py score CONFIG CHECKPOINT         entropy and scene type of the pool -> WORK_DIR/pool/scores/*.parquet
+    curate.py select CONFIG                   quotas, lowest entropy first -> WORK_DIR/NAME.parquet, .txt and .json
+    curate.py report CONFIG                   figures and contact sheets -> WORK_DIR/NAME.html
+
+A CONFIG (configs/curation) says model, data and numbers. Each step goes on where it was when its command is repeated.
+`curate.py STEP --help` tells about each; docs/curation.md about all.
+"""
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+if not __package__:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+# What a user must put right comes as one of these; its text is shown without a traceback.
+USER_ERRORS = (ValueError, FileNotFoundError)
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    steps = parser.add_subparsers(dest='step', required=True, metavar='crop|prototypes|score|select|report')
+    _add_crop(steps)
+    _add_prototypes(steps)
+    _add_score(steps)
+    _add_select(steps)
+    _add_report(steps)
+    return parser.parse_args(argv)
+
+
+def _add_step(steps: argparse._SubParsersAction, name: str, text: str, checkpoint: bool) -> argparse.ArgumentParser:
+    step = steps.add_parser(name, help=text, description=text)
+    step.add_argument('config', help='config with a dict `curation`, see configs/curation')
+    if checkpoint:
+        step.add_argument('checkpoint', help='weights of the model that the config describes')
+    step.add_argument('--work-dir', metavar='DIR', help="folder of results (default: the config's curation.work_dir)")
+    step.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                      help='override settings, e.g. curation.batch_size=8 curation.workers=2')
+    if checkpoint:
+        step.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
+                          help='job launcher')
+        step.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by the launcher')
+    return step
+
+
+def _add_crop(steps: argparse._SubParsersAction) -> None:
+    step = steps.add_parser('crop', help='cut big images into patches', description=(
+        'Cut JPEG, PNG, GeoTIFF and BMP images of any size, bits and bands into 8-bit colour patches '
+        'OUT/images/FOLDERS/NAME_TOP_LEFT.png. Only a line of patches is held in memory. Patches without data are left '
+        'out. A stopped run goes on when repeated.'))
+    step.add_argument('source', type=Path, metavar='SRC', help='folder of images, searched with its subfolders')
+    step.add_argument('out', type=Path, metavar='OUT', help='output folder')
+    step.add_argument('--size', type=int, default=512, help='side of a patch in pixels (default: %(default)s)')
+    step.add_argument('--stride', type=int, help='pixels from one patch to the next (default: the size)')
+    step.add_argument('--edge', choices=['shift', 'drop'], default='shift',
+                      help='move the last patch of a line inside, so that it overlaps, or drop what is left over '
+                      '(default: %(default)s)')
+    step.add_argument('--min-side', type=int, default=128,
+                      help='smaller images are errors; those between this and the size are kept whole '
+                      '(default: %(default)s)')
+    step.add_argument('--min-valid', type=float, default=0.5, metavar='SHARE',
+                      help='share of pixels with data that a patch needs (default: %(default)s)')
+    step.add_argument('--bands', type=int, nargs='+', metavar='N',
+                      help='bands of red, green and blue, or of one, counted from 1 (default: as the file says)')
+    step.add_argument('--percentiles', type=float, nargs=2, default=(2, 98), metavar=('LOW', 'HIGH'),
+                      help='of each band of an image with more than 8 bits, which become 0 and 255 (default: 2 98)')
+    step.add_argument('--value-range', type=float, nargs=2, metavar=('LOW', 'HIGH'),
+                      help='values that become 0 and 255 in all images with more than 8 bits, in place of percentiles')
+    step.add_argument('--format', choices=['png', 'jpg'], default='png', help='of the patches (default: %(default)s)')
+    step.add_argument('--quality', type=int, default=95, help='of JPEG (default: %(default)s)')
+    step.add_argument('--max-errors', type=float, default=0.01, metavar='SHARE',
+                      help='share of the images that may be unreadable (default: %(default)s)')
+    step.add_argument('--workers', type=int, default=os.cpu_count(), help='processes (default: all cores)')
+
+
+def _add_prototypes(steps: argparse._SubParsersAction) -> None:
+    step = _add_step(steps, 'prototypes', 'cluster the features of the labeled images', checkpoint=True)
+    step.add_argument('--num-clusters', type=lambda text: text if text == 'auto' else int(text), metavar='M',
+                      help="number of clusters, or `auto` for the best silhouette of 4, 8, 16, 32 and 64 (default: the "
+                      "config's)")
+    step.add_argument('--seed', type=int, help="of the clustering (default: the config's)")
+
+
+def _add_score(steps: argparse._SubParsersAction) -> None:
+    step = _add_step(steps, 'score', 'score the images of the pool', checkpoint=True)
+    step.add_argument('--source', help="folder, list or Parquet file of images (default: the config's)")
+    step.add_argument('--data-root', help='folder that listed paths are relative to')
+    step.add_argument('--max-errors', type=float, metavar='SHARE',
+                      help="share of the images that may be unreadable (default: the config's)")
+    step.add_argument('--no-prototypes', action='store_true',
+                      help='entropy alone; quotas are not possible then')
+
+
+def _add_select(steps: argparse._SubParsersAction) -> None:
+    step = _add_step(steps, 'select', 'select from the scored pool', checkpoint=False)
+    step.add_argument('--budget', type=int, help="images to select (default: the config's)")
+    step.add_argument('--strategy', choices=['curated', 'random', 'entropy', 'diversity'],
+                      help="curated: quotas, lowest entropy first; entropy: no quotas; diversity: quotas, random order "
+                      "(default: the config's)")
+    step.add_argument('--unfilled', choices=['leave', 'pass_on'],
+                      help="what becomes of a quota that its cluster cannot fill (default: the config's)")
+    step.add_argument('--near-duplicates', type=float, metavar='COSINE',
+                      help='leave out an image whose feature is that similar to a better one of its cluster; needs '
+                      'curation.keep_features=True when scoring')
+    step.add_argument('--seed', type=int, help="of the random order (default: the config's)")
+    step.add_argument('--name', help='of the files (default: the strategy)')
+
+
+def _add_report(steps: argparse._SubParsersAction) -> None:
+    step = _add_step(steps, 'report', 'write a page about a selection', checkpoint=False)
+    step.add_argument('--name', help="of the selection (default: the config's strategy)")
+
+
+def crop(args: argparse.Namespace) -> str:
+    """Cut big images."""
+    from data_prep.curation.crop import CropSettings, Stretch
+    from data_prep.curation.crop import crop as run
+
+    stretch = Stretch(tuple(args.percentiles), args.value_range and tuple(args.value_range))
+    settings = CropSettings(args.size, args.size if args.stride is None else args.stride, args.edge, args.min_side,
+                            args.min_valid, args.bands and tuple(args.bands), stretch, args.format, args.quality)
+    if args.workers < 1:
+        raise ValueError(f'--workers is {args.workers}; it must be at least 1')
+    totals = run(args.source, args.out, settings, args.workers, args.max_errors)
+    lines = [f'{image}: {reason}' for image, reason in totals.errors]
+    return '\n'.join([*lines, f'{totals.images:,} images, {totals.patches:,} patches in {args.out}/images, '
+                      f'{totals.empty:,} empty ones left out, {len(totals.errors):,} images not readable'])
+
+
+def _load(args: argparse.Namespace, **changes: object) -> tuple:
+    """Config and settings."""
+    from s5_mm.apis import load_config
+    from s5_mm.curation.settings import CurationSettings
+
+    cfg = load_config(args.config, args.work_dir, args.cfg_options, getattr(args, 'launcher', 'none'))
+    return cfg, CurationSettings.from_config(cfg, work_dir=args.work_dir, **changes)
+
+
+def prototypes(args: argparse.Namespace) -> str:
+    """Cluster the labeled images."""
+    from s5_mm.curation.run import join_processes, make_prototypes
+
+    cfg, settings = _load(args, num_clusters=args.num_clusters, seed=args.seed)
+    join_processes(cfg)
+    made = make_prototypes(cfg, args.checkpoint, settings)
+    if made is None:
+        return ''
+    counts = ' '.join(map(str, made.counts))
+    return f'{settings.prototypes_file}: {len(made.counts)} clusters of {counts} labeled images'
+
+
+def score(args: argparse.Namespace) -> str:
+    """Score the pool."""
+    from mmengine.dist import is_main_process
+
+    from s5_mm.curation.run import join_processes, score_pool
+
+    cfg, settings = _load(args, max_errors=args.max_errors, pool=_pool(args))
+    join_processes(cfg)
+    table = score_pool(cfg, args.checkpoint, settings, not args.no_prototypes)
+    if not is_main_process():
+        return ''
+    errors = table.errors()
+    return f'{table.folder}/scores: {errors.total - errors.failed:,} images scored, {errors.failed:,} errors'
+
+
+def _pool(args: argparse.Namespace) -> dict | None:
+    return args.source and dict(source=args.source, data_root=args.data_root or '')
+
+
+def select(args: argparse.Namespace) -> str:
+    """Select from the scored pool."""
+    from prettytable import PrettyTable
+
+    from s5_mm.curation.manifest import write_selection
+
+    _, settings = _load(args, budget=args.budget, strategy=args.strategy, unfilled=args.unfilled, seed=args.seed,
+                        near_duplicates=args.near_duplicates)
+    name = args.name or settings.strategy
+    card = write_selection(settings, name)
+    columns = ('cluster', 'labeled', 'quota', 'available', 'taken', 'unfilled', 'highest_entropy')
+    table = PrettyTable(list(columns), float_format='.4')
+    table.add_rows([[group[column] for column in columns] for group in card['groups']])
+    unfilled = sum(group['unfilled'] for group in card['groups'])
+    note = f' ({unfilled:,} places of clusters that could not fill their quota)' if unfilled else ''
+    return (f'{table}\n{settings.folder / name}.parquet, .txt, .json: {card["selected"]:,} of '
+            f'{card["budget"]:,} images selected{note}')
+
+
+def report(args: argparse.Namespace) -> str:
+    """Write a page about a selection."""
+    from s5_mm.curation.report import write_report
+
+    _, settings = _load(args)
+    return str(write_report(settings, args.name or settings.strategy))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line; see the module and ``--help``."""
+    args = parse_args(argv)
+    run = dict(crop=crop, prototypes=prototypes, score=score, select=select, report=report)[args.step]
+    try:
+        message = run(args)
+    except USER_ERRORS as error:
+        sys.exit(f'curate {args.step}: error: {error}')
+    if message:
+        print(message)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,251 @@
+"""Big images -> patches for an unlabeled pool."""
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from data_prep.curation.rasters import SUFFIXES, RasterError, Stretch, open_raster
+from s5_mm.curation.files import keep_settings, write_bytes, write_json
+
+RECORDS = 'records'
+IMAGES = 'images'
+
+
+@dataclass(frozen=True)
+class CropSettings:
+    """What decides which patches come out.
+
+    Attributes:
+        size: Side of a patch in pixels.
+        stride: Pixels from one patch to the next.
+        edge: ``'shift'``: the last patch of a line is moved inside; ``'drop'``: what is left over is dropped.
+        min_side: Patches of images that are smaller than ``size`` are kept from this side on, as they are.
+        min_valid: Share of pixels with data that a patch needs.
+        bands: See :func:`open_raster`.
+        stretch: See :class:`Stretch`.
+        format: ``'png'`` or ``'jpg'``.
+        quality: Of JPEG, 1 ... 100.
+    """
+
+    size: int = 512
+    stride: int = 512
+    edge: str = 'shift'
+    min_side: int = 128
+    min_valid: float = 0.5
+    bands: tuple[int, ...] | None = None
+    stretch: Stretch = Stretch()
+    format: str = 'png'
+    quality: int = 95
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: One is out of range.
+        """
+        for name, low in dict(size=32, stride=1, min_side=1).items():
+            if getattr(self, name) < low:
+                raise ValueError(f'--{name.replace("_", "-")} is {getattr(self, name)}; it must be at least {low}')
+        if not 0 <= self.min_valid <= 1:
+            raise ValueError(f'--min-valid is {self.min_valid}; it is a share, 0..1')
+        if not 1 <= self.quality <= 100:
+            raise ValueError(f'--quality is {self.quality}; it must be 1..100')
+        if self.bands is not None and len(self.bands) not in (1, 3):
+            raise ValueError(f'--bands names {len(self.bands)} bands; give three (red, green, blue) or one (grey)')
+
+
+class Totals(NamedTuple):
+    """What a run has done.
+
+    Attributes:
+        images: Big images that were cut.
+        patches: Patches written.
+        empty: Patches left out, without enough data or of one colour.
+        errors: (image, reason) of those that could not be cut.
+    """
+
+    images: int
+    patches: int
+    empty: int
+    errors: list[tuple[str, str]]
+
+
+def starts(length: int, size: int, stride: int, edge: str) -> list[int]:
+    """Where patches begin along one side.
+
+    Args:
+        length: Pixels of the image.
+        size: Pixels of a patch.
+        stride: Pixels from one patch to the next.
+        edge: See :class:`CropSettings`.
+
+    Returns:
+        Rising; ``[0]`` where the image is not larger than a patch.
+    """
+    if length <= size:
+        return [0]
+    whole = list(range(0, length - size + 1, stride))
+    return whole if edge == 'drop' or whole[-1] == length - size else [*whole, length - size]
+
+
+def crop(source: Path, out: Path, settings: CropSettings, workers: int = 1, max_errors: float = 0.01) -> Totals:
+    """Cut all images below a folder into ``OUT/images``, or what an earlier run has left of them.
+
+    Args:
+        source: Folder of big images; folders below it stay as they are.
+        out: Output folder.
+        settings: How.
+        workers: Processes.
+        max_errors: Share of the images that may be unreadable; they are tried again when the command is repeated.
+
+    Raises:
+        FileNotFoundError: The folder is missing or holds no image.
+        ValueError: The output was made with other settings, or two images would give patches of one name, or too
+            many images could not be cut.
+    """
+    images = find_images(source, out)
+    keep_settings(out / 'crop.json', {**asdict(settings), 'source': str(source.resolve())})
+    records = {image: record for image in images if (record := _record(out, image)) and 'error' not in record}
+    todo = [image for image in images if image not in records]
+    work = partial(crop_image, source=source, out=out, settings=settings)
+    with tqdm(total=len(images), initial=len(records), desc='cutting', unit='image', disable=None) as bar:
+        for image, record in each(work, todo, workers):
+            records[image] = record
+            bar.update()
+            bar.set_postfix(patches=sum(entry.get('patches', 0) for entry in records.values()), refresh=False)
+    errors = [(image, records[image]['error']) for image in images if 'error' in records[image]]
+    if len(errors) > max_errors * len(images):
+        shown = '; '.join(f'{image}: {reason}' for image, reason in errors[:3])
+        raise ValueError(f'{len(errors)} of {len(images)} images could not be cut, the limit is {max_errors:.2%} '
+                         f'(--max-errors): {shown}. The others are done; repeat the command after a repair')
+    good = [record for record in records.values() if 'error' not in record]
+    return Totals(len(good), sum(record['patches'] for record in good), sum(record['empty'] for record in good), errors)
+
+
+def find_images(source: Path, out: Path) -> list[str]:
+    """Images below a folder, relative to it, sorted.
+
+    Args:
+        source: The folder.
+        out: Output folder, which is left out if it lies inside.
+
+    Raises:
+        FileNotFoundError: The folder is missing or holds no image.
+        ValueError: Two images differ in their suffix alone.
+    """
+    if not source.is_dir():
+        raise FileNotFoundError(f'the source folder {source} does not exist')
+    own = out.resolve()
+    found = sorted(str((Path(folder) / name).relative_to(source)) for folder, _, names in os.walk(source)
+                   if own not in (Path(folder).resolve(), *Path(folder).resolve().parents)
+                   for name in names if name.lower().endswith(SUFFIXES))
+    if not found:
+        raise FileNotFoundError(f'found no image in {source} or below it (looked for {" ".join(SUFFIXES)})')
+    stems: dict[str, str] = {}
+    for name in found:
+        other = stems.setdefault(str(Path(name).with_suffix('')), name)
+        if other != name:
+            raise ValueError(f'{other} and {name} would give patches of the same name; rename or remove one of them')
+    return found
+
+
+def crop_image(image: str, source: Path, out: Path, settings: CropSettings) -> dict:
+    """Write the patches of one image, then the record that says they are complete.
+
+    Args:
+        image: Path below ``source``.
+        source: The source folder.
+        out: The output folder.
+        settings: How.
+
+    Returns:
+        The record: ``patches`` and ``empty`` (numbers), or ``error`` (why it could not be cut).
+    """
+    record = dict(patches=0, empty=0)
+    try:
+        with open_raster(source / image, settings.bands, settings.stretch, settings.size) as raster:
+            height, width = (min(side, settings.size) for side in raster.size)
+            if min(height, width) < settings.min_side:
+                raise RasterError(f'it is {width} x {height} pixels, smaller than --min-side {settings.min_side}')
+            for top in starts(raster.size[0], settings.size, settings.stride, settings.edge):
+                for left in starts(raster.size[1], settings.size, settings.stride, settings.edge):
+                    pixels, data = raster.read(top, left, height, width)
+                    if is_empty(pixels, data, settings.min_valid):
+                        record['empty'] += 1
+                        continue
+                    _write_patch(pixels, _patch_path(out, image, top, left, settings.format), settings.quality)
+                    record['patches'] += 1
+    except RasterError as error:
+        record = dict(error=str(error))
+    write_json(_record_path(out, image), record)
+    return record
+
+
+def is_empty(pixels: np.ndarray, data: np.ndarray, min_valid: float) -> bool:
+    """Whether a patch shows nothing: too few pixels with data, or one colour.
+
+    Args:
+        pixels: (H, W, 3), uint8.
+        data: (H, W), bool, which pixels have data.
+        min_valid: Share that is needed; 0 asks for one pixel.
+    """
+    return not data.any() or data.mean() < min_valid or bool((pixels == pixels[0, 0]).all())
+
+
+def _patch_path(out: Path, image: str, top: int, left: int, suffix: str) -> Path:
+    path = out / IMAGES / image
+    return path.with_name(f'{path.stem}_{top}_{left}.{suffix}')
+
+
+def _write_patch(pixels: np.ndarray, path: Path, quality: int) -> None:
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if path.suffix == '.jpg' else [cv2.IMWRITE_PNG_COMPRESSION, 3]
+    done, content = cv2.imencode(path.suffix, cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2BGR), options)
+    if not done:
+        raise OSError(f'cannot encode {path}')
+    write_bytes(path, content.tobytes())
+
+
+def _record_path(out: Path, image: str) -> Path:
+    return out / RECORDS / f'{image}.json'
+
+
+def _record(out: Path, image: str) -> dict | None:
+    path = _record_path(out, image)
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def each(work: Callable[[str], dict], items: Sequence[str], workers: int) -> Iterator[tuple[str, dict]]:
+    """Work items off in processes, a few of them in flight, in any order.
+
+    Args:
+        work: What is done to each; can be pickled.
+        items: The items.
+        workers: Processes, at least 1; 1 works in this one.
+
+    Yields:
+        Item and result.
+    """
+    if workers == 1:
+        yield from ((item, work(item)) for item in items)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        running: dict[Future, str] = {}
+        waiting = iter(items)
+        try:
+            while True:
+                while len(running) < 4 * workers and (item := next(waiting, None)) is not None:
+                    running[pool.submit(work, item)] = item
+                if not running:
+                    return
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    yield running.pop(future), future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -1,0 +1,207 @@
+"""Selections of a scored pool on disk: manifest, list of paths, and a card that says how they came about."""
+import dataclasses
+import glob
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow.parquet as pq
+
+from s5_mm.version import __version__
+
+from .files import sha256_of, write_json
+from .near_duplicates import near_duplicates
+from .prototypes import load_prototypes
+from .quota import fill
+from .selection import STRATEGIES, Plan, make_plan, ordered_query, selection_query
+from .settings import CurationSettings
+
+MANIFEST_COLUMNS = ('path', 'entropy', 'entropy_normalised', 'cluster', 'similarity', 'width', 'height', 'model')
+
+
+def write_selection(settings: CurationSettings, name: str) -> dict:
+    """Select from ``WORK_DIR/pool`` and write ``WORK_DIR/NAME.parquet``, ``NAME.txt`` and ``NAME.json``.
+
+    Args:
+        settings: What to select.
+        name: Of the three files.
+
+    Returns:
+        The card, which is the content of ``NAME.json``.
+
+    Raises:
+        FileNotFoundError: There are no scores or no prototypes.
+        ValueError: The scores are not complete, or see :func:`s5_mm.curation.select`.
+    """
+    pool = pool_settings(settings.scores_folder)
+    counts = load_prototypes(settings.prototypes_file).counts if STRATEGIES[settings.strategy].by_cluster else None
+    manifest, listing = (settings.folder / f'{name}.{suffix}' for suffix in ('parquet', 'txt'))
+    with open_scores(settings.scores_folder, settings.memory_limit) as connection:
+        _check_complete(connection, settings.scores_folder, pool)
+        plan = make_plan(connection, settings.budget, counts, settings.strategy, settings.unfilled)
+        duplicates = 0
+        if settings.near_duplicates is not None:
+            plan, duplicates = _without_near_duplicates(connection, plan, counts, settings)
+        query = selection_query(settings.strategy, plan.taken, settings.seed,
+                                excluded='near_duplicates' if duplicates else None)
+        _copy(connection, f'SELECT {", ".join(MANIFEST_COLUMNS)} FROM ({query})', manifest)
+        _check_once(connection, manifest)
+        _write_list(manifest, listing)
+        card = _card(connection, settings, pool, plan, counts, duplicates, [manifest, listing])
+    write_json(settings.folder / f'{name}.json', card)
+    return card
+
+
+def pool_settings(folder: Path) -> dict:
+    """What a table of scores was made with.
+
+    Args:
+        folder: Of the table.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    path = folder / 'settings.json'
+    if not path.is_file():
+        raise FileNotFoundError(f'{folder} holds no scores; make them with `curate.py score`')
+    return json.loads(path.read_text())
+
+
+@contextmanager
+def open_scores(folder: Path, memory_limit: str = '4GB') -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection in which the view ``scores`` is a table's shards.
+
+    Args:
+        folder: Of the table.
+        memory_limit: What DuckDB may take; beyond it works in a folder beside the table, which is removed afterwards.
+    """
+    if not any((folder / 'scores').glob('*.parquet')):
+        raise FileNotFoundError(f'{folder} holds no scores; make them with `curate.py score`')
+    spill = tempfile.mkdtemp(prefix='duckdb-', dir=folder)
+    try:
+        with duckdb.connect(config=dict(memory_limit=memory_limit, temp_directory=spill)) as connection:
+            shards = _quoted(f'{glob.escape(str(folder / "scores"))}/*.parquet')
+            # A shard whose images all failed does not know how long a feature is and has no such column.
+            by_name = 'true' if pool_settings(folder)['keep_features'] else 'false'
+            connection.execute(f'CREATE VIEW scores AS FROM read_parquet({shards}, union_by_name={by_name})')
+            yield connection
+    finally:
+        shutil.rmtree(spill, ignore_errors=True)
+
+
+def _quoted(text: str | Path) -> str:
+    """A string in SQL."""
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def _check_complete(connection: duckdb.DuckDBPyConnection, folder: Path, pool: dict) -> None:
+    scored = connection.execute('SELECT count(*) FROM scores').fetchone()[0]
+    done = scored + num_errors(folder)
+    if done != pool['images']:
+        raise ValueError(f'{folder} holds {done} of the {pool["images"]} images of the pool; repeat `curate.py score`, '
+                         'which goes on where it was')
+
+
+def num_errors(folder: Path) -> int:
+    """Images of a pool that could not be scored.
+
+    Args:
+        folder: Of the table.
+    """
+    return sum(pq.read_metadata(path).num_rows for path in (folder / 'errors').glob('*.parquet'))
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
+    part = path.with_name(f'{path.name}.{os.getpid()}.part')
+    connection.execute(f'COPY ({query}) TO {_quoted(part)} (FORMAT parquet, COMPRESSION zstd)')
+    os.replace(part, path)
+
+
+def _check_once(connection: duckdb.DuckDBPyConnection, manifest: Path) -> None:
+    twice = connection.execute(
+        'SELECT path FROM (SELECT path, lag(path) OVER (ORDER BY path) AS before '
+        f'FROM read_parquet({_quoted(manifest)})) WHERE path = before LIMIT 1').fetchone()
+    if twice:
+        manifest.unlink()
+        raise ValueError(f'{twice[0]} is in the scores more than once; do not put shards of other tables into the '
+                         'folder')
+
+
+def _write_list(manifest: Path, path: Path) -> None:
+    """The column ``path``, one a line, which is the form of a list that training reads."""
+    part = path.with_name(f'{path.name}.{os.getpid()}.part')
+    with part.open('w', encoding='utf-8', newline='\n') as file, pq.ParquetFile(manifest) as rows:
+        for batch in rows.iter_batches(columns=['path']):
+            file.writelines(f'{name}\n' for name in batch['path'].to_pylist())
+    os.replace(part, path)
+
+
+def _without_near_duplicates(connection: duckdb.DuckDBPyConnection, plan: Plan, counts: np.ndarray | None,
+                             settings: CurationSettings) -> tuple[Plan, int]:
+    """Find near-duplicates among the best images of each group, as far as its quota needs.
+
+    They go into a table ``near_duplicates``. What a group then lacks may be passed on to others, which are searched
+    further.
+    """
+    columns = [row[0] for row in connection.execute('DESCRIBE scores').fetchall()]
+    if 'feature' not in columns:
+        raise ValueError('near_duplicates needs the features of the pool, and the scores have none; score with '
+                         'keep_features=True into another work_dir')
+    counts = np.ones(1, dtype=np.int64) if counts is None else counts
+    found = [np.zeros(0, dtype=object)] * len(counts)
+    searched = np.zeros(len(counts), dtype=np.int64)
+    while True:
+        left = plan.available - [len(paths) for paths in found]
+        taken = fill(counts, left, settings.budget, settings.unfilled)
+        behind = np.flatnonzero(taken > searched)
+        if not len(behind):
+            break
+        for group in behind:
+            blocks = _feature_blocks(connection, ordered_query(settings.strategy, int(group), settings.seed))
+            found[group] = near_duplicates(blocks, settings.near_duplicates, int(taken[group]))
+        searched[behind] = taken[behind]
+    paths = np.concatenate(found)
+    connection.execute('CREATE TABLE near_duplicates (path VARCHAR)')
+    if len(paths):
+        names = {'path': paths}
+        connection.register('names', names)
+        connection.execute('INSERT INTO near_duplicates SELECT path FROM names')
+    return Plan(plan.quotas, plan.available, taken), len(paths)
+
+
+def _feature_blocks(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for batch in connection.sql(query).to_arrow_reader(8192):
+        features = batch['feature']
+        yield (batch['path'].to_numpy(zero_copy_only=False),
+               features.flatten().to_numpy().reshape(len(features), -1))
+
+
+def _card(connection: duckdb.DuckDBPyConnection, settings: CurationSettings, pool: dict, plan: Plan,
+          counts: np.ndarray | None, duplicates: int, files: list[Path]) -> dict:
+    by_cluster = STRATEGIES[settings.strategy].by_cluster
+    group = 'cluster' if by_cluster else '0'
+    thresholds = dict(connection.execute(
+        f'SELECT {group}, max(entropy) FROM read_parquet({_quoted(files[0])}) GROUP BY ALL').fetchall())
+    groups = [dict(cluster=m if by_cluster else None, labeled=int(counts[m]) if by_cluster else None,
+                   quota=int(plan.quotas[m]), available=int(plan.available[m]), taken=int(plan.taken[m]),
+                   unfilled=max(0, int(plan.quotas[m] - plan.taken[m])), highest_entropy=thresholds.get(m))
+              for m in range(len(plan.taken))]
+    means = [connection.execute(f'SELECT avg(entropy) FROM {relation}').fetchone()[0]
+             for relation in ('scores', f'read_parquet({_quoted(files[0])})')]
+    return dict(
+        strategy=settings.strategy, budget=settings.budget, selected=int(plan.taken.sum()),
+        near_duplicates_left_out=duplicates,
+        mean_entropy=dict(pool=means[0], selected=means[1]),
+        groups=groups,
+        pool=dict(pool, errors=num_errors(settings.scores_folder)),
+        model=pool['model'],
+        arguments=dataclasses.asdict(settings),
+        versions=dict(s5_mm=__version__, duckdb=duckdb.__version__, python=platform.python_version()),
+        sha256={path.name: sha256_of(path) for path in files})

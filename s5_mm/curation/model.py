@@ -1,0 +1,53 @@
+"""The segmentor that judges a pool."""
+from pathlib import Path
+from typing import NamedTuple
+
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.registry import init_default_scope
+from mmengine.runner import load_checkpoint
+from torch import nn
+
+from s5_mm.engine.hooks.checkpoint_fit_hook import check_fit
+from s5_mm.registry import MODELS
+
+from .entropy import largest_entropy
+from .files import sha256_of
+
+
+class Judge(NamedTuple):
+    """A segmentor with its weights.
+
+    Attributes:
+        model: In eval mode, on the device.
+        name: Id of the model: name of its config and checksum of its checkpoint.
+        largest: The largest entropy that it can give.
+    """
+
+    model: nn.Module
+    name: str
+    largest: float
+
+
+def load_judge(cfg: Config, checkpoint: str, background: int | None, renormalise: bool,
+               device: str | None = None) -> Judge:
+    """Build a config's model and load a checkpoint, as weights only.
+
+    Args:
+        cfg: With ``model``, and the ``filename`` that it was read from.
+        checkpoint: A training checkpoint or a ``.safetensors`` file.
+        background: Class that does not count in the entropy.
+        renormalise: See :func:`s5_mm.curation.mean_entropy`.
+        device: Default the GPU, if there is one.
+
+    Raises:
+        FileNotFoundError: There is no such checkpoint.
+        ValueError: It is damaged, holds code or does not fit, or ``background`` is no class of the model.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    model = MODELS.build(cfg.model)
+    loaded = load_checkpoint(model, checkpoint, map_location='cpu')
+    check_fit(model, loaded)
+    largest = largest_entropy(model.out_channels, background, renormalise)
+    name = f'{Path(cfg.filename).stem}-{sha256_of(Path(checkpoint))[:12]}'
+    return Judge(model.to(device or get_device()).eval(), name, largest)

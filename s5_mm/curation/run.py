@@ -1,0 +1,145 @@
+"""Long steps on one or many processes: score a pool into a table, make prototypes from the labeled images."""
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from mmengine.config import Config
+from mmengine.dist import get_dist_info, init_dist, is_distributed
+from mmengine.logging import print_log
+from tqdm import tqdm
+
+from s5_mm.apis import prepare_for_cpu
+
+from .files import sha256_of
+from .loading import build_loader, build_pool
+from .model import Judge, load_judge
+from .prototypes import Prototypes, fit_prototypes, load_prototypes, propose_num_clusters, save_prototypes
+from .score_table import ScoreTable, batches_of, check_errors, score_chunks
+from .scoring import score
+from .settings import CurationSettings
+
+POLL_SECONDS = 2.0
+
+
+def join_processes(cfg: Config) -> None:
+    """Join the processes of a launcher; gloo where there is no GPU.
+
+    Args:
+        cfg: Its ``launcher`` says which one; ``'none'``: a process alone.
+    """
+    prepare_for_cpu(cfg)
+    if cfg.launcher != 'none' and not is_distributed():
+        init_dist(cfg.launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {}))
+
+
+def make_prototypes(cfg: Config, checkpoint: str, settings: CurationSettings) -> Prototypes | None:
+    """Score the labeled images, features kept, in ``WORK_DIR/labeled``, and cluster them into ``prototypes.npz``.
+
+    Args:
+        cfg: With the model.
+        checkpoint: Its weights.
+        settings: The rest.
+
+    Returns:
+        The prototypes, or ``None`` on all processes but the first.
+
+    Raises:
+        ValueError: A labeled image cannot be read, or see :class:`ScoreTable`, :func:`load_judge` and
+            :func:`fit_prototypes`.
+    """
+    judge = load_judge(cfg, checkpoint, settings.background, settings.renormalise)
+    folder = settings.folder / 'labeled'
+    _score_all(folder, settings.labeled, settings, judge, None, keep_features=True, max_errors=0.0)
+    if get_dist_info()[0] > 0:
+        return None
+    features = read_features(folder)
+    num_clusters = settings.num_clusters
+    if num_clusters == 'auto':
+        proposal = propose_num_clusters(features, seed=settings.seed)
+        shown = ', '.join(f'{m}: {value:.3f}' for m, value in proposal.scores.items())
+        print_log(f'silhouette by number of clusters: {shown}; {proposal.num_clusters} is taken', 'current')
+        num_clusters = proposal.num_clusters
+    prototypes = fit_prototypes(features, num_clusters, settings.seed, judge.name)
+    save_prototypes(settings.prototypes_file, prototypes)
+    return prototypes
+
+
+def read_features(folder: Path) -> np.ndarray:
+    """Features of all images of a table, in order.
+
+    Args:
+        folder: Of a table with features.
+
+    Returns:
+        (N, C), fp32.
+    """
+    tables = (pq.read_table(path) for path in sorted((folder / 'scores').glob('*.parquet')))
+    parts = [table['feature'].combine_chunks() for table in tables if len(table)]
+    return np.concatenate([part.flatten().to_numpy().reshape(len(part), -1) for part in parts])
+
+
+def score_pool(cfg: Config, checkpoint: str, settings: CurationSettings, use_prototypes: bool = True) -> ScoreTable:
+    """Score the pool into ``WORK_DIR/pool``.
+
+    Args:
+        cfg: With the model.
+        checkpoint: Its weights.
+        settings: The rest.
+        use_prototypes: Whether to assign images to ``WORK_DIR/prototypes.npz``; without them only selections without
+            quotas can be made.
+
+    Returns:
+        The table; complete when the first process returns.
+
+    Raises:
+        FileNotFoundError: There are no prototypes.
+        ValueError: The prototypes were made with another model, more images than ``max_errors`` allows could not be
+            scored, or see :class:`ScoreTable` and :func:`load_judge`.
+    """
+    prototypes = load_prototypes(settings.prototypes_file) if use_prototypes else None
+    judge = load_judge(cfg, checkpoint, settings.background, settings.renormalise)
+    if prototypes is not None and prototypes.model != judge.name:
+        raise ValueError(f'{settings.prototypes_file} was made with the model {prototypes.model}, this is '
+                         f'{judge.name}; features of different models do not compare. Make prototypes with this one')
+    return _score_all(settings.scores_folder, settings.pool, settings, judge, prototypes, settings.keep_features,
+                      settings.max_errors)
+
+
+def _score_all(folder: Path, source: dict, settings: CurationSettings, judge: Judge, prototypes: Prototypes | None,
+               keep_features: bool, max_errors: float) -> ScoreTable:
+    rank, world_size = get_dist_info()
+    pool = build_pool(source, settings.size)
+    root = str(Path(pool.root).resolve())
+    decisive = dict(
+        root=root, model=judge.name, background=settings.background, renormalise=settings.renormalise,
+        size=settings.size, max_side=settings.max_side, amp=settings.amp, keep_features=keep_features,
+        prototypes=None if prototypes is None else sha256_of(settings.prototypes_file))
+    table = ScoreTable(folder, pool.paths, decisive, judge.largest, settings.chunk_size)
+    chunks = table.todo(rank, world_size)
+    device = next(judge.model.parameters()).device
+    batches = build_loader(pool, batches_of(table, chunks, settings.batch_size), settings.workers, settings.max_side,
+                           pin_memory=device.type == 'cuda')
+    scores = score(judge.model, batches, prototypes, settings.background, settings.renormalise, settings.amp,
+                   keep_features)
+    _follow(table, score_chunks(table, scores, chunks, max_errors), chunks, folder.name)
+    if rank == 0:
+        check_errors(table, max_errors)
+    return table
+
+
+def _follow(table: ScoreTable, steps: Iterator[int], chunks: list[int], title: str) -> None:
+    """Work the steps off under a progress bar of this process's share; the first process waits for the others."""
+    rank, world_size = get_dist_info()
+    share, left = (sum(len(table.indices(chunk)) for chunk in part)
+                   for part in (range(rank, table.num_chunks, world_size), chunks))
+    title = f'scoring {title}' + (f', process {rank + 1} of {world_size}' if world_size > 1 else '')
+    # Without a terminal a line every half minute goes to the log.
+    with tqdm(total=share, initial=share - left, desc=title, unit='image', disable=rank > 0,
+              mininterval=0.1 if sys.stderr.isatty() else 30) as bar:
+        for number in steps:
+            bar.update(number)
+    while rank == 0 and len(table.finished()) < table.num_chunks:
+        time.sleep(POLL_SECONDS)

@@ -1,0 +1,152 @@
+"""Score images with a segmentor: entropy, and the prototype that an image is nearest to."""
+import contextlib
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from mmseg.structures import SegDataSample
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .entropy import mean_entropy
+from .loading import Batch, Failure, Group
+from .prototypes import Prototypes, assign, image_features
+
+DIVISOR = 16
+SHORTEST_SIDE = 32
+
+
+class Scores(NamedTuple):
+    """Scores of the images of one batch, N that could be read.
+
+    Attributes:
+        index: (N,), int64, places in the pool.
+        entropy: (N,), fp32, see :func:`s5_mm.curation.mean_entropy`.
+        cluster: (N,), int64; -1 without prototypes.
+        similarity: (N,), fp32, cosine; NaN without prototypes.
+        size: (N, 2), int64, (height, width) in pixels, as in the file.
+        features: (N, C), fp32, of unit length; C = 0 unless kept.
+        failures: The images that could not be scored.
+    """
+
+    index: np.ndarray
+    entropy: np.ndarray
+    cluster: np.ndarray
+    similarity: np.ndarray
+    size: np.ndarray
+    features: np.ndarray
+    failures: list[Failure]
+
+
+def score(model: nn.Module,
+          batches: Iterable[Batch],
+          prototypes: Prototypes | None = None,
+          background: int | None = None,
+          renormalise: bool = False,
+          amp: bool = False,
+          keep_features: bool = False) -> Iterator[Scores]:
+    """Score what a loader gives.
+
+    Args:
+        model: An mmseg ``EncoderDecoder`` or a :class:`s5_mm.FixMatchSegmentor`, whose evaluated network (the teacher,
+            if there is one) is asked. In eval mode meanwhile.
+        batches: Of :func:`s5_mm.curation.loading.build_loader`.
+        prototypes: To assign images to; ``None``: not.
+        background: As :func:`s5_mm.curation.mean_entropy` has it.
+        renormalise: As above.
+        amp: Whether the model runs in bfloat16. The entropy is computed in fp32 in any case.
+        keep_features: Whether features are given too.
+
+    Yields:
+        One for each batch, in order.
+    """
+    network = getattr(model, 'evaluated', model)
+    for batch in batches:
+        with _evaluating(network):
+            found = [_score_group(model, network, group, prototypes, background, renormalise, amp, keep_features)
+                     for group in batch.groups]
+        yield _joined(found, batch.failures)
+
+
+def _score_group(model: nn.Module, network: nn.Module, group: Group, prototypes: Prototypes | None,
+                 background: int | None, renormalise: bool, amp: bool, keep_features: bool) -> tuple[np.ndarray, ...]:
+    entropy, features = score_images(model, network, group.pixels, background, renormalise, amp)
+    if prototypes is None:
+        cluster, similarity = torch.full_like(group.indices, -1), torch.full(entropy.shape, torch.nan)
+    else:
+        cluster, similarity = assign(features, prototypes)
+    kept = F.normalize(features, dim=1) if keep_features else features[:, :0]
+    tensors = (group.indices, entropy, cluster, similarity, group.sizes, kept)
+    return tuple(tensor.cpu().numpy() for tensor in tensors)
+
+
+@torch.no_grad()
+def score_images(model: nn.Module, network: nn.Module, pixels: Tensor, background: int | None = None,
+                 renormalise: bool = False, amp: bool = False) -> tuple[Tensor, Tensor]:
+    """Entropy and feature of images of one size.
+
+    They are padded, after normalisation, to multiples of 16 px and at least 32; padding counts in neither number.
+
+    Args:
+        model: Has the data preprocessor.
+        network: The network, in eval mode.
+        pixels: (B, 3, H, W), uint8, blue, green, red.
+        background: See :func:`score`.
+        renormalise: See :func:`score`.
+        amp: See :func:`score`.
+
+    Returns:
+        Entropy (B,) and features (B, C), fp32.
+    """
+    data = dict(inputs=list(pixels), data_samples=[SegDataSample() for _ in pixels])
+    inputs, valid = _padded(model.data_preprocessor(data)['inputs'], *pixels.shape[2:])
+    shape = tuple(inputs.shape[2:])
+    metas = [dict(img_shape=shape, pad_shape=shape, ori_shape=shape)] * len(inputs)
+    with _outputs_of(network.backbone) as outputs, torch.autocast(inputs.device.type, torch.bfloat16, enabled=amp):
+        logits = network.encode_decode(inputs, metas)
+    return mean_entropy(logits, background, renormalise, valid), image_features(outputs[-1], valid)
+
+
+def _padded(inputs: Tensor, height: int, width: int) -> tuple[Tensor, Tensor | None]:
+    """Inputs, which hold the image at the upper left, of a size that fits, and (B, H, W) where the image is."""
+    missing = [max(SHORTEST_SIDE, -(-side // DIVISOR) * DIVISOR) - side for side in inputs.shape[2:]]
+    inputs = F.pad(inputs, (0, missing[1], 0, missing[0]))
+    if inputs.shape[2:] == (height, width):
+        return inputs, None
+    valid = torch.zeros(len(inputs), *inputs.shape[2:], dtype=torch.bool, device=inputs.device)
+    valid[:, :height, :width] = True
+    return inputs, valid
+
+
+@contextlib.contextmanager
+def _outputs_of(module: nn.Module) -> Iterator[list]:
+    """Collect what a module returns while the block runs."""
+    outputs: list = []
+    handle = module.register_forward_hook(lambda _, __, output: outputs.append(output))
+    try:
+        yield outputs
+    finally:
+        handle.remove()
+
+
+@contextlib.contextmanager
+def _evaluating(network: nn.Module) -> Iterator[None]:
+    training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(training)
+
+
+def _joined(found: list[tuple[np.ndarray, ...]], failures: list[Failure]) -> Scores:
+    """The groups of a batch together; entropies that are no number become failures."""
+    if not found:
+        empty = np.zeros(0, dtype=np.int64)
+        return Scores(empty, empty.astype(np.float32), empty, empty.astype(np.float32), np.zeros((0, 2), np.int64),
+                      np.zeros((0, 0), np.float32), failures)
+    arrays = [np.concatenate(parts) for parts in zip(*found, strict=True)]
+    good = np.isfinite(arrays[1])
+    failed = [Failure(int(index), 'the model gives no finite entropy for it') for index in arrays[0][~good]]
+    return Scores(*(array[good] for array in arrays), [*failures, *failed])
