@@ -35,15 +35,11 @@ def publish_encoder(checkpoint: str,
         FileExistsError: ``out`` exists and ``force`` is not set.
         ValueError: The suffix of ``out`` or the part is unknown, or the checkpoint does not hold such an encoder.
     """
-    target = Path(out)
-    if target.suffix not in SUFFIXES:
-        raise ValueError(f'{out} ends in {target.suffix or "nothing"!r}; choose one of {", ".join(SUFFIXES)}.')
-    if target.exists() and not force:
-        raise FileExistsError(f'{out} exists; choose another name or allow to replace it with --force.')
+    check_target(out, force)
     content = read_checkpoint(checkpoint)
     part, weights = select_encoder(content.get('state_dict', content), checkpoint, part)
     iteration = content.get('meta', {}).get('iter', 0)
-    _write(target, weights, dict(source=Path(checkpoint).name, part=part, iter=iteration, s5_mm=__version__))
+    write_weights(out, weights, dict(source=Path(checkpoint).name, part=part, iter=iteration, s5_mm=__version__))
     return part, weights
 
 
@@ -74,15 +70,42 @@ def select_encoder(weights: dict[str, Tensor], filename: str, part: str = 'auto'
                          f'{" or ".join(PREFIXES[wanted])}, they begin with {sorted(weights)[:3]}. Give a checkpoint '
                          'of a FixMatchSegmentor or EncoderDecoder.')
     encoder = {name.removeprefix(found[0]): value for name, value in weights.items() if name.startswith(found[0])}
-    return wanted, {name: _plain(value) for name, value in encoder.items()}
+    return wanted, {name: plain(value) for name, value in encoder.items()}
 
 
-def _plain(value: Tensor) -> Tensor:
-    """A tensor with storage of its own."""
+def plain(value: Tensor) -> Tensor:
+    """A tensor with storage of its own; in fp32 if it is a floating-point one."""
     return value.detach().to(torch.float32 if value.is_floating_point() else value.dtype).clone().contiguous()
 
 
-def _write(target: Path, weights: dict[str, Tensor], origin: dict[str, str | int]) -> None:
+def check_target(out: str, force: bool = False, suffixes: tuple[str, ...] = SUFFIXES) -> None:
+    """Check that a file may be written.
+
+    Args:
+        out: The file.
+        force: Whether it may replace another.
+        suffixes: Kinds of files that can be written.
+
+    Raises:
+        FileExistsError: It exists and ``force`` is not set.
+        ValueError: Its suffix is unknown.
+    """
+    target = Path(out)
+    if target.suffix not in suffixes:
+        raise ValueError(f'{out} ends in {target.suffix or "nothing"!r}; choose one of {", ".join(suffixes)}.')
+    if target.exists() and not force:
+        raise FileExistsError(f'{out} exists; choose another name or allow to replace it with --force.')
+
+
+def write_weights(out: str, weights: dict[str, Tensor], origin: dict[str, str | int]) -> None:
+    """Write weights under a temporary name and rename the file.
+
+    Args:
+        out: ``.pth`` (``{'state_dict': weights, 'meta': origin}``) or ``.safetensors``.
+        weights: Tensors with storage of their own.
+        origin: What is told about them.
+    """
+    target = Path(out)
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f'{target.name}.part')
     if target.suffix == '.safetensors':
