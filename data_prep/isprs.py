@@ -1,4 +1,28 @@
-"""ISPRS 2D semantic labeling, Potsdam and Vaihingen: the tiles of each split, the colours of the labels."""
+"""ISPRS 2D semantic labeling: what the commands for Potsdam and Vaihingen share."""
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.downloads import File, PreparationError, decode_colour, first_matches, list_files
+from data_prep.preparing import (
+    UNKNOWN,
+    Official,
+    Source,
+    colours_to_ids,
+    command_line,
+    compare,
+    count,
+    look_up_colours,
+    prepare_all,
+    report,
+    require_equal_sizes,
+    save_pair,
+    store_settings,
+    window_starts,
+)
 
 # Red, green, blue of mmseg's ids 0-6: boundary, impervious surface, building, low vegetation, tree, car, clutter.
 COLOURS = ((0, 0, 0), (255, 255, 255), (0, 0, 255), (0, 255, 255), (0, 255, 0), (255, 255, 0), (255, 0, 0))
@@ -13,3 +37,166 @@ VAIHINGEN_TILES = {
     'train': ('1', '3', '5', '7', '11', '13', '15', '17', '21', '23', '26', '28', '30', '32', '34', '37'),
     'val': ('2', '4', '6', '8', '10', '12', '14', '16', '20', '22', '24', '27', '29', '31', '33', '35', '38'),
 }
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides which crops come out; lengths in pixels."""
+
+    labels: str
+    crop: int = 512
+    train_stride: int = 512
+    val_stride: int = 512
+    nearest_colour: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ('crop', 'train_stride', 'val_stride'):
+            if getattr(self, name) < 1:
+                raise PreparationError(f'--{name.replace("_", "-")} is {getattr(self, name)}; it must be at least 1')
+
+
+@dataclass(frozen=True)
+class City:
+    """What the files of one city are called, and what they are known to give.
+
+    Attributes:
+        name: As in the settings file and in messages.
+        tiles: Split -> names of its tiles.
+        image: Regular expression of an image's place, whose one group is the tile.
+        labels: Kind of label -> regular expression, likewise; the first kind that all images have is taken.
+        sample: Tile -> first part of the names of its crops, as mmseg's converters name them.
+        published: What the official splits give with the default settings.
+        off_palette: Tiles of which the official label has other colours than those of the palette.
+    """
+
+    name: str
+    tiles: Mapping[str, Sequence[str]]
+    image: str
+    labels: Mapping[str, str]
+    sample: str
+    published: Mapping[str, Official]
+    off_palette: Sequence[str] = ()
+
+
+def find_sources(files: Sequence[tuple[str, File]], city: City, labels: str | None) -> tuple[list[Source], str]:
+    """Pair images with labels.
+
+    Args:
+        files: The download, see :func:`data_prep.downloads.list_files`.
+        city: What to look for.
+        labels: Kind of label; None takes the first of ``city.labels`` that is there for all images.
+
+    Returns:
+        Images in the order of the splits, and the kind of label.
+
+    Raises:
+        PreparationError: No image, or images without a label.
+    """
+    images = {tile: file for (tile, ), file in first_matches(files, city.image).items()}
+    split_of = {tile: split for split, tiles in city.tiles.items() for tile in tiles}
+    tiles = [tile for tile in split_of if tile in images]
+    if not tiles:
+        raise PreparationError(f'found no image of {city.name}: no file matches {city.image}; --help shows the layout')
+    lost = {}
+    for kind in [labels] if labels else city.labels:
+        masks = {tile: file for (tile, ), file in first_matches(files, city.labels[kind]).items()}
+        lost[kind] = [tile for tile in tiles if tile not in masks]
+        if not lost[kind]:
+            return [Source(split_of[tile], tile, images[tile], masks[tile]) for tile in tiles], kind
+    told = '; '.join(f'{kind}: {len(names)} of {len(tiles)}, e.g. {", ".join(names[:3])}'
+                     for kind, names in lost.items())
+    raise PreparationError(f'images of {city.name} without a label ({told}); fetch the archive with the labels of all '
+                           'tiles, see --help')
+
+
+def label_ids(rgb: np.ndarray, name: str, nearest: bool) -> tuple[np.ndarray, int]:
+    """Translate a colour label.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        name: Its file, for the message.
+        nearest: Give other colours to the palette's colour that each of their channels is nearest to; pink, which has
+            none, becomes boundary.
+
+    Returns:
+        Ids 0-6, (H, W) uint8, and the number of pixels with other colours.
+
+    Raises:
+        PreparationError: Another colour, unless ``nearest``.
+    """
+    if not nearest:
+        remedy = 'use the official files, neither resized nor saved as JPEG; --nearest-colour accepts them as they are'
+        return colours_to_ids(rgb, COLOURS, name, remedy), 0
+    # All colours of the palette have channels of 0 and 255 alone.
+    pure = np.where(rgb >= 128, np.uint8(255), np.uint8(0))
+    ids = look_up_colours(pure, COLOURS)
+    return np.where(ids == UNKNOWN, 0, ids).astype(np.uint8), int((pure != rgb).any(-1).sum())
+
+
+def prepare_tile(source: Source, out: Path, settings: Settings, city: City) -> dict:
+    """Write the crops of one tile; returns the record with ``off_palette``, the share of such pixels in its label."""
+    image, label = decode_colour(source.image), decode_colour(source.mask)
+    require_equal_sizes(source.image, image.shape[:2], source.mask, label.shape[:2])
+    nearest = settings.nearest_colour or source.name in city.off_palette
+    ids, others = label_ids(label, str(source.mask), nearest)
+    stride = settings.train_stride if source.split == 'train' else settings.val_stride
+    files = []
+    for top in window_starts(ids.shape[0], settings.crop, stride):
+        for left in window_starts(ids.shape[1], settings.crop, stride):
+            window = (slice(top, top + settings.crop), slice(left, left + settings.crop))
+            height, width = ids[window].shape
+            name = '_'.join(map(str, (city.sample.format(source.name), left, top, left + width, top + height)))
+            files += save_pair(out, source.split, name, image[window], ids[window])
+    return {'files': files, 'off_palette': others / ids.size}
+
+
+def prepare(root: Path, out: Path, city: City, defaults: Settings, workers: int = 1, **chosen: object) -> list[str]:
+    """Cut a download, or what an earlier run has left of it.
+
+    Args:
+        root: The download's folder.
+        out: Output folder.
+        city: Which of the two.
+        defaults: Settings that the published numbers belong to.
+        workers: Processes.
+        **chosen: Settings; ``labels=None`` takes the first kind that is there.
+
+    Returns:
+        Lines that say what was made, and how it agrees with the published numbers.
+
+    Raises:
+        PreparationError: Whatever is wrong with the files or the settings.
+    """
+    sources, kind = find_sources(list_files(root), city, chosen.pop('labels'))
+    settings = replace(defaults, labels=kind, **chosen)
+    store_settings(out / f'{city.name.lower()}_settings.json', asdict(settings))
+    records = prepare_all(sources, out, partial(prepare_tile, out=out, settings=settings, city=city), workers)
+    counts = count(sources, records)
+    lines = [f'{split}: {numbers["images"]:,} tiles, {numbers["samples"]:,} crops in {out}/img_dir/{split} ({kind} '
+             'labels)' for split, numbers in counts.items()]
+    lines += [f'{source.mask.name}: {record["off_palette"]:.1%} of the pixels have colours beside the palette and took '
+              'the nearest one' for source, record in records.items() if record['off_palette']]
+    return lines + (compare(counts, city.published, 'crops') if replace(settings, labels='') == defaults else [])
+
+
+def parse_args(doc: str, city: City, defaults: Settings, argv: Sequence[str] | None) -> dict:
+    """Read the command line; returns the arguments of :func:`prepare`."""
+    parser = command_line(
+        doc, 'folder of the download, archives or unpacked', f'output folder, e.g. data/{city.name.lower()}')
+    parser.add_argument('--labels', choices=list(city.labels),
+                        help=f'kind of label (default: the first of {", ".join(city.labels)} that all images have)')
+    parser.add_argument(
+        '--crop', type=int, default=defaults.crop, help='side of a crop in pixels (default: %(default)s)')
+    for split in ('train', 'val'):
+        parser.add_argument(f'--{split}-stride', type=int, default=getattr(defaults, f'{split}_stride'),
+                            help=f'pixels from one {split} crop to the next (default: %(default)s)')
+    parser.add_argument('--nearest-colour', action='store_true',
+                        help='accept labels with other colours than the six and black')
+    args = vars(parser.parse_args(argv))
+    return {'root': args.pop('source'), **args, 'city': city, 'defaults': defaults}
+
+
+def main(doc: str, city: City, defaults: Settings, argv: Sequence[str] | None) -> None:
+    """The command line of one city."""
+    arguments = parse_args(doc, city, defaults, argv)
+    report(partial(prepare, **arguments), city.name.lower())

@@ -1,0 +1,127 @@
+"""A download as folders or zip archives, read without unpacking, and nothing in it trusted."""
+import functools
+import io
+import os
+import re
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image
+
+LARGEST_MEMBER = 1 << 30  # bytes; the largest file of the benchmarks has 144 million
+
+
+class PreparationError(ValueError):
+    """What the user must put right; its text is shown without a traceback."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a download: on disk, or a member of a zip archive."""
+
+    path: Path
+    member: str = ''
+
+    def __str__(self) -> str:
+        return f'{self.path}:{self.member}' if self.member else str(self.path)
+
+    @property
+    def name(self) -> str:
+        """File name with suffix."""
+        return PurePosixPath(self.member).name if self.member else self.path.name
+
+    def read(self) -> bytes:
+        """The whole content.
+
+        Raises:
+            PreparationError: The file or its archive is damaged or missing.
+        """
+        try:
+            if not self.member:
+                return self.path.read_bytes()
+            archive = _archive(self.path, self.path.stat().st_mtime_ns, os.getpid())
+            if archive.getinfo(self.member).file_size > LARGEST_MEMBER:
+                raise PreparationError(f'{self} claims more than {LARGEST_MEMBER:,} bytes; this is no official file')
+            return archive.read(self.member)
+        except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, KeyError) as error:
+            raise PreparationError(f'cannot read {self}: {error}; fetch it again') from error
+
+
+@functools.lru_cache(maxsize=8)
+def _archive(path: Path, _changed: int, _process: int) -> zipfile.ZipFile:
+    """An archive kept open, for each process its own: forked ones would share the position in the file."""
+    return zipfile.ZipFile(path)
+
+
+def list_files(root: Path) -> list[tuple[str, File]]:
+    """List a download, folders and zip archives alike.
+
+    Args:
+        root: The download's folder.
+
+    Returns:
+        For each file its place below ``root``, with ``/`` between the parts, where an archive counts as a folder of its
+        name without suffix; and the file. Files on disk come first, then those in archives, each sorted.
+
+    Raises:
+        PreparationError: The folder does not exist, or an archive is damaged.
+    """
+    if not root.is_dir():
+        raise PreparationError(f'the source folder {root} does not exist')
+    plain = sorted(Path(folder) / name for folder, _, names in os.walk(root, followlinks=True) for name in names)
+    members = []
+    for path in plain:
+        if path.suffix.lower() == '.zip':
+            place = path.relative_to(root).with_suffix('').as_posix()
+            members += [(f'{place}/{name}', File(path, name)) for name in _members(path)]
+    return [(path.relative_to(root).as_posix(), File(path)) for path in plain] + members
+
+
+def _members(path: Path) -> list[str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return sorted(info.filename for info in archive.infolist() if not info.is_dir())
+    except (OSError, zipfile.BadZipFile) as error:
+        raise PreparationError(f'cannot read the archive {path}: {error}; fetch it again') from error
+
+
+def first_matches(files: Sequence[tuple[str, File]], pattern: str) -> dict[tuple[str, ...], File]:
+    """The first file for each combination of the groups of ``pattern``, which is searched for in the places."""
+    found: dict[tuple[str, ...], File] = {}
+    for where, file in files:
+        if match := re.search(pattern, where):
+            found.setdefault(match.groups(), file)
+    return found
+
+
+def decode_colour(file: File) -> np.ndarray:
+    """(H, W, 3) uint8, red, green, blue.
+
+    Raises:
+        PreparationError: The file is damaged.
+    """
+    return np.asarray(_decode(file, 'RGB'))
+
+
+def decode_ids(file: File) -> np.ndarray:
+    """(H, W) integers as stored in a mask of one channel.
+
+    Raises:
+        PreparationError: The file is damaged or has other channels.
+    """
+    ids = np.asarray(_decode(file))
+    if ids.ndim != 2 or ids.dtype.kind not in 'ui':
+        raise PreparationError(f'{file} is no mask of one integer channel: {ids.shape}, {ids.dtype}')
+    return ids
+
+
+def _decode(file: File, mode: str | None = None) -> Image.Image:
+    content = file.read()
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return image.convert(mode) if mode else image.copy()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise PreparationError(f'cannot read {file}: {error}; fetch it again') from error

@@ -1,0 +1,117 @@
+"""Check the official LoveDA download and arrange it as training reads it.
+
+LoveDA is published as PNG of 1024 x 1024 px at 30 cm (https://zenodo.org/records/5706578). SRC holds Train.zip, Val.zip
+and Test.zip, or these unpacked:
+
+    Train/{Urban,Rural}/images_png/0.png and masks_png/0.png, the same for Val; Test/{Urban,Rural}/images_png/4191.png
+
+Nothing is converted: images and masks are copied as they are. Masks have 0 = no data and 1-7 the classes, which is how
+mmseg has them, too.
+
+    OUT/img_dir/{train,val,test}/0.png and OUT/ann_dir/{train,val}/0.png
+    OUT/lists/{train,val,test}_{urban,rural}.txt   names of each domain
+    OUT/lists/trainval.txt                         train/0 ... val/2522 ...: both splits, for the score of the server
+
+A run that was stopped goes on where it was when the same command is given again.
+"""
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+if not __package__:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from data_prep.downloads import File, PreparationError, decode_colour, decode_ids, first_matches, list_files
+from data_prep.preparing import (
+    Official,
+    Source,
+    command_line,
+    compare,
+    count,
+    place,
+    prepare_all,
+    report,
+    require_equal_sizes,
+    require_ids,
+    store_settings,
+    write_text,
+)
+
+PLACE = r'(?:^|/)(Train|Val|Test)/(Urban|Rural)/{}_png/(\d+)\.png$'
+LABELED = ('train', 'val')
+LARGEST_ID = 7
+PUBLISHED = {'train': Official(2522, 2522), 'val': Official(1669, 1669), 'test': Official(1796, 1796)}
+
+
+def find_sources(files: Sequence[tuple[str, File]]) -> dict[Source, str]:
+    """Pair images with masks; returns the domain of each, ``urban`` or ``rural``.
+
+    Raises:
+        PreparationError: No image, a name that both domains have, or images without a mask.
+    """
+    images, masks = (first_matches(files, PLACE.format(kind)) for kind in ('images', 'masks'))
+    if not images:
+        raise PreparationError('found no image .../Train/Urban/images_png/0.png and so on, nor Train.zip; --help shows '
+                               'the layout')
+    both = [name for split, domain, name in images if domain == 'Urban' and (split, 'Rural', name) in images]
+    if both:
+        raise PreparationError(f'{len(both)} names are in Urban and in Rural, e.g. {both[0]}.png; the official names '
+                               'differ')
+    lost = [image for key, image in images.items() if key[0] != 'Test' and key not in masks]
+    if lost:
+        raise PreparationError(f'{len(lost)} of {len(images)} images have no mask in masks_png, e.g. {lost[0]}')
+    order = sorted(images, key=lambda key: (tuple(PUBLISHED).index(key[0].lower()), int(key[2])))
+    return {Source(key[0].lower(), key[2], images[key], masks.get(key) if key[0] != 'Test' else None): key[1].lower()
+            for key in order}
+
+
+def prepare_pair(source: Source, out: Path, link: bool) -> dict:
+    """Check an image and its mask and copy them; returns their record."""
+    size = decode_colour(source.image).shape[:2]
+    if source.mask:
+        ids = decode_ids(source.mask)
+        require_equal_sizes(source.image, size, source.mask, ids.shape)
+        require_ids(ids, LARGEST_ID, str(source.mask))
+    files = []
+    for kind, file in {'img_dir': source.image, 'ann_dir': source.mask}.items():
+        if file:
+            files.append(f'{kind}/{source.split}/{source.name}.png')
+            place(file, out / files[-1], link)
+    return {'files': files}
+
+
+def write_lists(out: Path, domains: dict[Source, str]) -> None:
+    """Write the lists of domains, and that of both labeled splits."""
+    for split in PUBLISHED:
+        for domain in ('urban', 'rural'):
+            names = [source.name for source, own in domains.items() if (source.split, own) == (split, domain)]
+            write_text(''.join(f'{name}\n' for name in names), out / 'lists' / f'{split}_{domain}.txt')
+    both = [f'{source.split}/{source.name}\n' for source in domains if source.split in LABELED]
+    write_text(''.join(both), out / 'lists' / 'trainval.txt')
+
+
+def prepare(root: Path, out: Path, link: bool = False, workers: int = 1) -> list[str]:
+    """Arrange a download, or what an earlier run has left of it; returns lines that say what was made.
+
+    Raises:
+        PreparationError: Whatever is wrong with the files.
+    """
+    domains = find_sources(list_files(root))
+    sources = list(domains)
+    store_settings(out / 'loveda_settings.json', {'link': link})
+    records = prepare_all(sources, out, partial(prepare_pair, out=out, link=link), workers)
+    write_lists(out, domains)
+    return compare(count(sources, records), PUBLISHED, 'images')
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line; see the module and ``--help``."""
+    parser = command_line(__doc__, 'folder of the download, archives or unpacked', 'output folder, e.g. data/loveda')
+    parser.add_argument('--link', action='store_true', help='link to unpacked files instead of copying them')
+    args = parser.parse_args(argv)
+    report(partial(prepare, args.source, args.out, args.link, args.workers), 'loveda')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,164 @@
+"""Check the official OpenEarthMap download and arrange it as training reads it.
+
+OpenEarthMap is published as GeoTIFF of about 1024 x 1024 px at 25-50 cm (https://zenodo.org/records/7223446). SRC holds
+its archive or what is in it:
+
+    REGION/images/REGION_1.tif and REGION/labels/REGION_1.tif
+    train.txt, val.txt, test.txt (or train_wo_xBD.txt and so on): REGION_1.tif, one name a line
+    xbd_files.csv: the names whose images belong to xBD and are not in the release
+
+Listed images that are missing are left out where xbd_files.csv names them, and an error otherwise. Nothing is
+converted: images and labels are copied as they are, labels with 0 = unknown and 1-8 the classes. The official test
+labels are not public, so test has images alone.
+
+    OUT/img_dir/{train,val,test}/REGION_1.tif and OUT/ann_dir/{train,val}/REGION_1.tif
+
+A run that was stopped goes on where it was when the same command is given again.
+"""
+import re
+import sys
+import warnings
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+if not __package__:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from data_prep.downloads import File, PreparationError, first_matches, list_files
+from data_prep.preparing import (
+    Official,
+    Source,
+    command_line,
+    compare,
+    count,
+    place,
+    prepare_all,
+    report,
+    require_equal_sizes,
+    require_ids,
+    store_settings,
+)
+
+PLACE = r'/{}/([\w-]+_\d+)\.tif$'
+LIST = r'(?:^|/)(train|val|test)(_wo_xBD)?\.txt$'
+LABELED = ('train', 'val')
+LARGEST_ID = 8
+PUBLISHED = {'train': Official(2303, 2303), 'val': Official(384, 384)}
+
+
+def find_sources(files: Sequence[tuple[str, File]]) -> tuple[list[Source], list[str]]:
+    """Pair the listed images with labels.
+
+    Returns:
+        Sources in the order of the lists, and the listed names that belong to xBD and are missing.
+
+    Raises:
+        PreparationError: No list, listed images or labels that are missing, or a name listed twice.
+    """
+    images, labels = ({name: file for (name, ), file in first_matches(files, PLACE.format(kind)).items()}
+                      for kind in ('images', 'labels'))
+    lists = _read_lists(files)
+    listed = [name for names in lists.values() for name in names]
+    if len(set(listed)) < len(listed):
+        twice = next(name for name in listed if listed.count(name) > 1)
+        raise PreparationError(f'{twice}.tif is listed twice in {", ".join(f"{split}.txt" for split in lists)}')
+    elsewhere = _names_in_xbd(files)
+    lost = [name for name in listed if name not in images and name not in elsewhere]
+    lost += [name for split in LABELED for name in lists.get(split, ()) if name in images and name not in labels]
+    if lost:
+        named = ', '.join(f'{name}.tif' for name in lost[:3])
+        raise PreparationError(f'{len(lost)} of {len(listed)} listed images are missing, or have no label: {named}; '
+                               'fetch the archive again. Images of xBD are left out if xbd_files.csv, or a list like '
+                               'train_wo_xBD.txt, tells which they are')
+    sources = [Source(split, name, images[name], labels[name] if split in LABELED else None)
+               for split, names in lists.items() for name in names if name in images]
+    if not sources:
+        raise PreparationError('none of the listed images is there')
+    return sources, [name for name in listed if name not in images]
+
+
+def _read_lists(files: Sequence[tuple[str, File]]) -> dict[str, list[str]]:
+    found = first_matches(files, LIST)
+    lists = {}
+    for split in (*LABELED, 'test'):
+        file = found.get((split, '_wo_xBD')) or found.get((split, None))
+        if file:
+            lines = file.read().decode('utf-8', 'replace').splitlines()
+            lists[split] = [line.strip().removesuffix('.tif') for line in lines if line.strip()]
+    absent = [f'{split}.txt' for split in LABELED if split not in lists]
+    if absent:
+        raise PreparationError(f'found no {" and no ".join(absent)}; they come with the archive, see --help')
+    return lists
+
+
+def _names_in_xbd(files: Sequence[tuple[str, File]]) -> set[str]:
+    tables = first_matches(files, r'(?:^|/)(xbd_files\.csv)$').values()
+    text = '\n'.join(file.read().decode('utf-8', 'replace') for file in tables)
+    return set(re.findall(r',\s*([\w-]+_\d+)\.tif', text))
+
+
+def read_geotiff(file: File) -> np.ndarray:
+    """(bands, H, W) as stored.
+
+    Raises:
+        PreparationError: The file is damaged or no GeoTIFF.
+    """
+    import rasterio  # takes a while, which --help should not
+
+    content = file.read()
+    try:
+        with warnings.catch_warnings(), rasterio.MemoryFile(content) as memory:
+            warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
+            with memory.open(driver='GTiff') as source:
+                return source.read()
+    except rasterio.errors.RasterioError as error:
+        raise PreparationError(f'cannot read {file}: {error}; fetch it again') from error
+
+
+def prepare_pair(source: Source, out: Path, link: bool) -> dict:
+    """Check an image and its label and copy them; returns their record."""
+    image = read_geotiff(source.image)
+    if image.dtype != np.uint8 or len(image) < 3:
+        raise PreparationError(f'{source.image} has {len(image)} bands of {image.dtype}; official images have three of '
+                               'uint8')
+    if source.mask:
+        label = read_geotiff(source.mask)
+        if len(label) != 1:
+            raise PreparationError(f'{source.mask} has {len(label)} bands; official labels have one')
+        require_equal_sizes(source.image, image.shape[1:], source.mask, label.shape[1:])
+        require_ids(label, LARGEST_ID, str(source.mask))
+    files = []
+    for kind, file in {'img_dir': source.image, 'ann_dir': source.mask}.items():
+        if file:
+            files.append(f'{kind}/{source.split}/{source.name}.tif')
+            place(file, out / files[-1], link)
+    return {'files': files}
+
+
+def prepare(root: Path, out: Path, link: bool = False, workers: int = 1) -> list[str]:
+    """Arrange a download, or what an earlier run has left of it; returns lines that say what was made.
+
+    Raises:
+        PreparationError: Whatever is wrong with the files.
+    """
+    sources, elsewhere = find_sources(list_files(root))
+    store_settings(out / 'openearthmap_settings.json', {'link': link})
+    records = prepare_all(sources, out, partial(prepare_pair, out=out, link=link), workers)
+    left_out = [f'{len(elsewhere):,} listed images belong to xBD and are not there'] if elsewhere else []
+    return left_out + compare(count(sources, records), PUBLISHED, 'images')
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line; see the module and ``--help``."""
+    parser = command_line(
+        __doc__, 'folder of the download, archive or unpacked', 'output folder, e.g. data/openearthmap')
+    parser.add_argument('--link', action='store_true', help='link to unpacked files instead of copying them')
+    args = parser.parse_args(argv)
+    report(partial(prepare, args.source, args.out, args.link, args.workers), 'openearthmap')
+
+
+if __name__ == '__main__':
+    main()

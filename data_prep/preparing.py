@@ -1,0 +1,301 @@
+"""What the preparation commands share: checks, work that can be resumed, a word on the numbers."""
+import argparse
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from data_prep.downloads import File, PreparationError
+
+STRIP_ROWS = 1024
+UNKNOWN = 254
+
+
+@dataclass(frozen=True)
+class Source:
+    """One image of a split, with its label unless the split has none; ``name`` is that of the output."""
+
+    split: str
+    name: str
+    image: File
+    mask: File | None = None
+
+
+def window_starts(length: int, size: int, stride: int) -> list[int]:
+    """Where windows start along one side; the last is moved inside the image.
+
+    Args:
+        length: Pixels of the image.
+        size: Pixels of a window.
+        stride: Pixels from one window to the next, at least 1.
+
+    Returns:
+        Rising starts; ``[0]`` where the image is not larger than a window.
+    """
+    return [0] if length <= size else [*range(0, length - size, stride), length - size]
+
+
+@functools.cache
+def _colour_table(palette: tuple[tuple[int, int, int], ...]) -> np.ndarray:
+    """Class id of each 24-bit colour; a full table makes the conversion one look-up a pixel."""
+    table = np.full(1 << 24, UNKNOWN, np.uint8)
+    for class_id, (red, green, blue) in enumerate(palette):
+        table[red << 16 | green << 8 | blue] = class_id
+    return table
+
+
+def look_up_colours(rgb: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
+    """Ids (H, W) uint8 of the colours of ``rgb`` (H, W, 3) uint8 in ``palette``; ``UNKNOWN`` for others."""
+    table = _colour_table(tuple(tuple(colour) for colour in palette))
+    ids = np.empty(rgb.shape[:2], np.uint8)
+    for top in range(0, len(rgb), STRIP_ROWS):
+        strip = rgb[top:top + STRIP_ROWS].astype(np.int32)
+        ids[top:top + STRIP_ROWS] = table[strip[..., 0] << 16 | strip[..., 1] << 8 | strip[..., 2]]
+    return ids
+
+
+def colours_to_ids(rgb: np.ndarray, palette: Sequence[Sequence[int]], name: str, remedy: str) -> np.ndarray:
+    """Translate a colour mask to class ids.
+
+    Args:
+        rgb: (H, W, 3), uint8, red, green, blue.
+        palette: K colours, that of id 0 first, K below 254.
+        name: The mask's file, for the message.
+        remedy: What to do about other colours, for the message.
+
+    Returns:
+        (H, W), uint8, 0 ... K-1.
+
+    Raises:
+        PreparationError: A colour outside the palette; names the first pixel that has it.
+    """
+    ids = look_up_colours(rgb, palette)
+    unknown = ids == UNKNOWN
+    if unknown.any():
+        row, column = np.unravel_index(unknown.argmax(), unknown.shape)
+        colour = tuple(int(value) for value in rgb[row, column])
+        raise PreparationError(
+            f'{name} has the unknown colour {colour} (red, green, blue) at row {row}, column {column}, and '
+            f'{int(unknown.sum())} pixels outside the {len(palette)} colours in all; {remedy}')
+    return ids
+
+
+def require_ids(ids: np.ndarray, top: int, name: str) -> None:
+    """Refuse a mask (H, W) with ids outside 0 ... ``top``."""
+    wrong = np.unique(ids[(ids < 0) | (ids > top)]).tolist()
+    if wrong:
+        raise PreparationError(f'{name} holds the ids {wrong[:10]}; the official labels have 0..{top}')
+
+
+def require_equal_sizes(image: File, image_size: tuple[int, int], mask: File, mask_size: tuple[int, int]) -> None:
+    """Refuse an image and a mask of different size; sizes are (height, width)."""
+    if tuple(image_size) != tuple(mask_size):
+        raise PreparationError(f'{image} is {image_size[1]} x {image_size[0]} pixels but its mask {mask} is '
+                               f'{mask_size[1]} x {mask_size[0]}; they must be equal')
+
+
+def save_pair(out: Path, split: str, name: str, image: np.ndarray, ids: np.ndarray | None) -> list[str]:
+    """Write an image and its mask (unless it has none) as PNG; returns their paths below ``out``."""
+    arrays = {'img_dir': image} | ({} if ids is None else {'ann_dir': ids})
+    files = [f'{kind}/{split}/{name}.png' for kind in arrays]
+    for file, array in zip(files, arrays.values(), strict=True):
+        save_png(array, out / file)
+    return files
+
+
+def save_png(array: np.ndarray, path: Path) -> None:
+    """Write (H, W, 3) or (H, W) uint8 under a temporary name and rename."""
+    partial_path = path.with_suffix('.part')
+    # Pillow's default level takes three times as long for files that are 3 % smaller.
+    Image.fromarray(array).save(partial_path, format='PNG', compress_level=3)
+    os.replace(partial_path, path)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a text file under a temporary name and rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial_path = path.with_suffix('.part')
+    partial_path.write_text(text)
+    os.replace(partial_path, path)
+
+
+def place(file: File, path: Path, link: bool) -> None:
+    """Put an unchanged file into the output, or a symbolic link to it where it lies on disk."""
+    partial_path = path.with_suffix('.part')
+    partial_path.unlink(missing_ok=True)
+    if link and not file.member:
+        partial_path.symlink_to(file.path.resolve())
+    else:
+        partial_path.write_bytes(file.read())
+    os.replace(partial_path, path)
+
+
+def store_settings(path: Path, settings: Mapping) -> None:
+    """Write the settings into a new output folder, or compare them with those of an earlier run.
+
+    Args:
+        path: The settings file in the output folder.
+        settings: Settings of this run, as JSON can hold them.
+
+    Raises:
+        PreparationError: The folder was made with other settings.
+    """
+    if path.is_file():
+        stored = json.loads(path.read_text())
+        changed = [f'{key} {stored.get(key)} there, {value} now' for key, value in settings.items()
+                   if stored.get(key) != value]
+        if changed:
+            raise PreparationError(f'{path.parent} was made with other settings ({"; ".join(changed)}); choose another '
+                                   'output folder, repeat the old settings, or delete it')
+    write_text(json.dumps(settings), path)
+
+
+def prepare_all(sources: Sequence[Source], out: Path, work: Callable[[Source], dict], workers: int,
+                initializer: Callable[[], None] | None = None) -> dict[Source, dict]:
+    """Prepare all images, or those that an earlier run has left.
+
+    Args:
+        sources: The images.
+        out: Output folder.
+        work: Writes what becomes of one image to ``out/img_dir/SPLIT`` and ``out/ann_dir/SPLIT`` and returns its
+            record: ``files``, the paths below ``out`` that it wrote, and what else is to be kept. Must be picklable.
+        workers: Processes.
+        initializer: Called once in each of them.
+
+    Returns:
+        The record of each source.
+
+    Raises:
+        PreparationError: What ``work`` raises; images that were complete by then are kept.
+    """
+    for source in {source.split: source for source in sources}.values():
+        for kind in ('img_dir', 'records', *(['ann_dir'] if source.mask else [])):
+            (out / kind / source.split).mkdir(parents=True, exist_ok=True)
+    present = _present_files(out)
+    records = {source: record for source in sources if (record := _finished_record(source, out, present))}
+    todo = [source for source in sources if source not in records]
+    recorded = functools.partial(_work_and_record, work, out)
+    with tqdm(total=len(sources), initial=len(records), desc='preparing', unit='image', disable=None) as progress:
+        for source, record in _each(recorded, todo, workers, initializer):
+            records[source] = record
+            progress.update()
+    return records
+
+
+def _work_and_record(work: Callable[[Source], dict], out: Path, source: Source) -> dict:
+    record = work(source)
+    write_text(json.dumps(record), _record_path(source, out))
+    return record
+
+
+def _record_path(source: Source, out: Path) -> Path:
+    return out / 'records' / source.split / f'{source.name}.json'
+
+
+def _finished_record(source: Source, out: Path, present: set[str]) -> dict | None:
+    """The record of an earlier run, if every file that it names is still there."""
+    path = _record_path(source, out)
+    record = json.loads(path.read_text()) if path.is_file() else {}
+    return record if 'files' in record and present.issuperset(record['files']) else None
+
+
+def _present_files(out: Path) -> set[str]:
+    return {f'{folder.parent.name}/{folder.name}/{entry.name}' for kind in ('img_dir', 'ann_dir')
+            if (out / kind).is_dir() for folder in (out / kind).iterdir() if folder.is_dir()
+            for entry in os.scandir(folder)}
+
+
+def _each(work: Callable[[Source], dict], sources: Sequence[Source], workers: int,
+          initializer: Callable[[], None] | None) -> Iterator[tuple[Source, dict]]:
+    if workers == 1 or len(sources) < 2:
+        yield from ((source, work(source)) for source in sources)
+        return
+    with ProcessPoolExecutor(workers, initializer=initializer) as pool:
+        futures = {pool.submit(work, source): source for source in sources}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        finally:
+            # After an error nothing new is begun; images that are being worked on are finished and recorded.
+            pool.shutdown(cancel_futures=True)
+
+
+def count(sources: Sequence[Source], records: Mapping[Source, dict]) -> dict[str, dict[str, int]]:
+    """For each split the numbers of ``images`` and ``samples``, which are image files written."""
+    counts: dict[str, dict[str, int]] = {}
+    for source in sources:
+        numbers = counts.setdefault(source.split, {'images': 0, 'samples': 0})
+        numbers['images'] += 1
+        numbers['samples'] += sum(name.startswith('img_dir/') for name in records[source]['files'])
+    return counts
+
+
+@dataclass(frozen=True)
+class Official:
+    """What a complete official split gives: its images, the samples made of them, and a word on the latter."""
+
+    images: int
+    samples: int
+    word: str = 'as published'
+
+
+def compare(counts: Mapping[str, Mapping[str, int]], official: Mapping[str, Official], unit: str) -> list[str]:
+    """Say how the numbers agree with the official ones.
+
+    Args:
+        counts: See :func:`count`.
+        official: What each split has.
+        unit: What a sample is called.
+
+    Returns:
+        A line for each split that is there.
+    """
+    lines = []
+    for split, known in official.items():
+        if split not in counts:
+            continue
+        images, samples = counts[split]['images'], counts[split]['samples']
+        made = f'{split}: {images:,} images' + (f', {samples:,} {unit}' if unit != 'images' else '')
+        official_made = f'{known.images:,} images' + (f', {known.samples:,} {unit}' if unit != 'images' else '')
+        if images != known.images:
+            word = 'NOT COMPLETE' if images < known.images else 'MORE'
+            lines.append(f'{made}: {word}, the official split has {official_made}')
+        elif samples != known.samples:
+            lines.append(f'{made}: this DIFFERS from the published {official_made}')
+        else:
+            lines.append(f'{made}: {known.word}')
+    return lines
+
+
+def command_line(doc: str, source_help: str, out_help: str) -> argparse.ArgumentParser:
+    """A parser with the arguments that all commands have."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('source', type=Path, metavar='SRC', help=source_help)
+    parser.add_argument('out', type=Path, metavar='OUT', help=out_help)
+    parser.add_argument('--workers', type=_positive, default=os.cpu_count(), help='processes (default: all cores)')
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f'it is {number}; it must be at least 1')
+    return number
+
+
+def report(command: Callable[[], list[str]], name: str) -> None:
+    """Run a command and print its lines, or end with its error in one line."""
+    try:
+        lines = command()
+    except PreparationError as error:
+        sys.exit(f'{name}: error: {error}')
+    for line in lines:
+        print(line)
