@@ -10,6 +10,7 @@ from mmengine.runner import load_checkpoint
 from mmseg.structures import SegDataSample
 
 from s5_mm.checkpoints.segmentor import fold_segmentor
+from s5_mm.engine.hooks.checkpoint_fit_hook import check_fit
 from s5_mm.models.segmentors import multi_dataset
 from s5_mm.models.segmentors.multi_dataset import folded_config
 from s5_mm.registry import MODELS
@@ -101,6 +102,7 @@ class TestPublishedFunction:
         adapted = model.adapt_weights(weights)
         assert set(model.state_dict()) <= set(adapted)
         left = sorted(set(adapted) - set(model.state_dict()))
+        check_fit(model, weights)
         assert left == ['backbone.cls_token', *(f'semsegdecoder{name}.decode_head.conv_seg.{part}' for name in (
             '', '_OpenEarthMap', '_loveda', '_potsdam') for part in ('bias', 'weight'))]
 

@@ -33,20 +33,23 @@ def check_fit(model: nn.Module, checkpoint: dict, min_share: float = 0.95) -> No
 
     Args:
         model: The model.
-        checkpoint: What was loaded into it, a ``state_dict`` or a dict that has one.
+        checkpoint: What was loaded into it, a ``state_dict`` or a dict that has one. A model that takes other formats
+            says by ``adapt_weights`` what they are under its own names.
         min_share: See :class:`CheckpointFitHook`.
 
     Raises:
-        ValueError: Too little fits.
+        ValueError: Too little fits, or a parameter is not there at all.
     """
     weights = checkpoint.get('state_dict', checkpoint)
     weights = {name.removeprefix('module.'): value for name, value in weights.items()}
+    weights = model.adapt_weights(weights) if hasattr(model, 'adapt_weights') else weights
     own = dict(model.named_parameters())
+    absent = [name for name in own if name not in weights]
     fitting = [p.numel() for name, p in own.items() if name in weights and weights[name].shape == p.shape]
     share = sum(fitting) / sum(p.numel() for p in own.values())
-    if share < min_share:
+    if share < min_share or absent:
         raise ValueError(
             f'The checkpoint holds {share:.1%} of the parameters of the config\'s {type(model).__name__}, at least '
-            f'{min_share:.0%} must be there: its names begin with {sorted(weights)[:2]}, the model\'s with '
-            f'{sorted(own)[:2]}. Give the config that it was trained with (a FixMatch checkpoint needs the '
-            'FixMatch config; an encoder alone is a start, not a model).')
+            f'{min_share:.0%} must be there and each by name: its names begin with {sorted(weights)[:2]}, the model\'s '
+            f'with {sorted(own)[:2]}; {absent[:2]} are missing. Give the config that it was trained with (a FixMatch '
+            'checkpoint needs the FixMatch config; an encoder alone is a start, not a model).')

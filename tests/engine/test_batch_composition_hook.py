@@ -1,0 +1,37 @@
+"""Batches that do not suit the model are an error before training."""
+from types import SimpleNamespace
+
+import pytest
+from torch.utils.data import SequentialSampler
+
+from s5_mm.datasets.samplers import MultiSourceSampler
+from s5_mm.engine import BatchCompositionHook
+from s5_mm.registry import MODELS
+
+
+def runner_of(model, per_batch):
+    dataset = SimpleNamespace(sources=dict.fromkeys(('red', 'green', 'blue'), range(8)))
+    sampler = SequentialSampler(range(3)) if per_batch is None else MultiSourceSampler(dataset, per_batch, seed=0)
+    return SimpleNamespace(model=model, train_dataloader=SimpleNamespace(sampler=sampler))
+
+
+@pytest.fixture
+def model(multi_segmentor):
+    return MODELS.build(multi_segmentor())
+
+
+def test_batches_that_suit(model, tiny_segmentor):
+    hook = BatchCompositionHook()
+    hook.before_train(runner_of(model, dict(red=2, green=3)))
+    hook.before_train(runner_of(model, None))
+    hook.before_train(runner_of(MODELS.build(tiny_segmentor()), dict(blue=1)))
+
+
+@pytest.mark.parametrize(('per_batch', 'message'), [
+    (dict(red=2, green=1), "A batch holds 1 image of data set 'green'.* raise MultiSourceSampler.per_batch"),
+    (dict(red=2), r"Batches hold data sets \['red'\], the model has \['red', 'green'\]"),
+    (dict(red=2, green=2, blue=2), r"Batches hold data sets \['red', 'green', 'blue'\], the model has"),
+])
+def test_batches_that_do_not(model, per_batch, message):
+    with pytest.raises(ValueError, match=message):
+        BatchCompositionHook().before_train(runner_of(model, per_batch))
