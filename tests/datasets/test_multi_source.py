@@ -61,6 +61,13 @@ class TestSampler:
         assert sampler(dataset).batch_size == 5
         assert len(sampler(dataset)) == 27
 
+    def test_a_number_stands_for_every_source(self, dataset):
+        equal = sampler(dataset, per_batch=2)
+        assert (equal.per_batch, equal.batch_size) == (dict(labeled=2, unlabeled=2, partner=2), 6)
+        assert [draw.source for draw in take(equal, 6)] == ['labeled'] * 2 + ['unlabeled'] * 2 + ['partner'] * 2
+        with pytest.raises(ValueError, match=r"per_batch\['labeled'\] is 0, it must be an integer of at least 1"):
+            sampler(dataset, per_batch=0)
+
     def test_every_index_once_an_epoch_over_two_ranks(self, dataset, monkeypatch):
         """The ranks' draws of a step, put side by side, go through each source in epochs of its length."""
         streams = [take(sampler(dataset, monkeypatch, rank, 2), 5 * 110) for rank in range(2)]

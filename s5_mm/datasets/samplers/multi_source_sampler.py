@@ -35,7 +35,7 @@ class MultiSourceSampler(Sampler):
     Args:
         dataset: The data set.
         per_batch: Samples of each source in a batch of one process, in this order, e.g. ``dict(labeled=12,
-            unlabeled=12)``. The loader's ``batch_size`` is their sum.
+            unlabeled=12)``; a number stands for as many of every source. The loader's ``batch_size`` is their sum.
         same_order: Source -> source whose order it takes over; both then draw the same index at the same time, with
             different augmentations.
         shuffle: Whether to shuffle each epoch.
@@ -47,14 +47,14 @@ class MultiSourceSampler(Sampler):
 
     def __init__(self,
                  dataset: MultiSourceDataset,
-                 per_batch: dict[str, int],
+                 per_batch: dict[str, int] | int,
                  same_order: dict[str, str] | None = None,
                  shuffle: bool = True,
                  seed: int | None = None) -> None:
         self.rank, self.world_size = get_dist_info()
         self.seed = sync_random_seed() if seed is None else seed
         self.sizes = {name: len(source) for name, source in dataset.sources.items()}
-        self.per_batch = dict(per_batch)
+        self.per_batch = dict.fromkeys(self.sizes, per_batch) if isinstance(per_batch, int) else dict(per_batch)
         self.same_order = dict(same_order or {})
         self.shuffle = shuffle
         self._selections: dict[str, Selection] = {}
