@@ -12,6 +12,7 @@ import torch
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
+from running import command, forget_instances, write_config
 
 import s5_mm  # noqa: F401  registers our classes
 
@@ -134,3 +135,31 @@ def load_tool():
         spec.loader.exec_module(module)
         return module
     return load
+
+
+@pytest.fixture(scope='session')
+def data(tmp_path_factory):
+    """Labeled crops and an unlabeled pool with one truncated image."""
+    root = tmp_path_factory.mktemp('data')
+    synthetic = command('data_prep/synthetic.py')
+    synthetic(['isaid', str(root / 'raw'), '--train', '8', '--val', '2', '--size', '128'])
+    synthetic(['unlabeled', str(root / 'unlabeled'), '--num', '8', '--size', '128'])
+    command('data_prep/isaid.py')(
+        [str(root / 'raw'), str(root / 'isaid'), '--patch', '128', '--gap', '0', '--crop', '128', '--workers', '1']
+    )
+    image = sorted((root / 'unlabeled').rglob('*.jpg'))[0]
+    image.write_bytes(image.read_bytes()[:200])
+    return root
+
+
+@pytest.fixture
+def train(data, tmp_path):
+    """Run tools/train.py on a config; gives the work dir."""
+
+    def run(config, *arguments, work_dir='run', iters=2, workers=0, **options):
+        config = write_config(tmp_path / f'{work_dir}.py', config, data, iters, workers, options)
+        forget_instances()
+        command('tools/train.py')([str(config), '--work-dir', str(tmp_path / work_dir), *arguments])
+        return tmp_path / work_dir
+
+    return run

@@ -1,113 +1,18 @@
 """What users do, by the commands they use: prepare data, train, resume, test, on generated data in genuine formats."""
 
-import gc
-import importlib.util
 import json
 import os
 import re
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.logging import MessageHub, MMLogger
-from mmengine.visualization import Visualizer
-from mmseg.visualization import SegLocalVisualizer
 from PIL import Image
-
-ROOT = Path(__file__).parents[1]
-SUPERVISED = 'configs/quickstart/supervised_vit-t_upernet_synthetic-96x96.py'
-TINY = dict(embed_dims=32, num_layers=4, num_heads=2, feedforward_channels=64, out_indices=(0, 1, 2, 3))
-FIXMATCH = 'configs/quickstart/fixmatch_vit-t_upernet_synthetic-96x96.py'
-
-
-def command(path):
-    """The ``main`` function of a script."""
-    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
-
-
-@pytest.fixture(scope='module')
-def data(tmp_path_factory):
-    """Labeled crops and an unlabeled pool with one truncated image."""
-    root = tmp_path_factory.mktemp('data')
-    synthetic = command('data_prep/synthetic.py')
-    synthetic(['isaid', str(root / 'raw'), '--train', '8', '--val', '2', '--size', '128'])
-    synthetic(['unlabeled', str(root / 'unlabeled'), '--num', '8', '--size', '128'])
-    command('data_prep/isaid.py')(
-        [str(root / 'raw'), str(root / 'isaid'), '--patch', '128', '--gap', '0', '--crop', '128', '--workers', '1']
-    )
-    image = sorted((root / 'unlabeled').rglob('*.jpg'))[0]
-    image.write_bytes(image.read_bytes()[:200])
-    return root
-
-
-def forget_instances():
-    """MMEngine keeps visualizers, loggers and message hubs by name in a process; each command starts without."""
-    # Loaders of an earlier run that are collected while a config is parsed upset CPython 3.11's parser.
-    gc.collect()
-    for kind in (Visualizer, SegLocalVisualizer, MMLogger, MessageHub):
-        kind._instance_dict.clear()
-
-
-@pytest.fixture
-def train(data, tmp_path):
-    """Run tools/train.py on a config; gives the work dir."""
-
-    def run(config, *arguments, work_dir='run', iters=2, workers=0, **options):
-        config = write_config(tmp_path / f'{work_dir}.py', config, data, iters, workers, options)
-        forget_instances()
-        command('tools/train.py')([str(config), '--work-dir', str(tmp_path / work_dir), *arguments])
-        return tmp_path / work_dir
-
-    return run
-
-
-def write_config(path, base, data, iters, workers, options, keep_data=False):
-    """A config that inherits from one of ours, on the small data, with 2 images of each source in a batch."""
-    base = Path(base)
-    cfg = Config.fromfile(ROOT / base)
-    sources = cfg.train_dataloader.dataset.sources
-    loader = dict(num_workers=workers, persistent_workers=workers > 0)
-    settings = dict(
-        train_cfg=dict(max_iters=iters, val_interval=iters),
-        train_dataloader=dict(batch_size=2 * len(sources), sampler=dict(per_batch=dict.fromkeys(sources, 2)), **loader),
-        val_dataloader=dict(**loader),
-        test_dataloader=dict(**loader),
-        default_hooks=dict(logger=dict(interval=1), checkpoint=dict(interval=iters)),
-        randomness=dict(seed=3),
-    )
-    if not keep_data:
-        where = dict(labeled=dict(data_root=str(data / 'isaid')), unlabeled=dict(source=str(data / 'unlabeled')))
-        settings['train_dataloader']['dataset'] = dict(sources={name: where[name] for name in sources})
-        for loader in ('val_dataloader', 'test_dataloader'):
-            settings[loader].update(batch_size=2, dataset=dict(data_root=str(data / 'isaid')))
-    lines = [f'_base_ = [{str(ROOT / base)!r}]', *(f'{name} = {value!r}' for name, value in settings.items())]
-    path.write_text('\n'.join(lines))
-    cfg = Config.fromfile(path)
-    cfg.merge_from_dict(options)
-    cfg.dump(path)
-    return path
-
-
-def scalars(work_dir):
-    """What was logged, by iteration; the newest run of the work dir last."""
-    lines = [
-        json.loads(line)
-        for path in sorted(work_dir.glob('*/vis_data/scalars.json'))
-        for line in path.read_text().splitlines()
-    ]
-    return {line['step']: line for line in lines if 'loss' in line}
-
-
-def losses(work_dir):
-    return {step: line['loss'] for step, line in scalars(work_dir).items()}
+from running import FIXMATCH, ROOT, SUPERVISED, TINY, command, forget_instances, losses, scalars, write_config
 
 
 def test_supervised_training_then_test_gives_the_validated_score(train, data, tmp_path):

@@ -1,5 +1,7 @@
 from .hooks import (
+    BatchCompositionHook,
     CheckpointFitHook,
+    DatasetFilterHook,
     FixMatchPanelHook,
     IterationSeedHook,
     MultiDatasetVisualizationHook,
@@ -9,6 +11,7 @@ from .loops import LongestEpochTrainLoop, MultiDatasetTestLoop, MultiDatasetValL
 from .optim_wrapper import Bf16OptimWrapper
 
 __all__ = [
-    'Bf16OptimWrapper', 'CheckpointFitHook', 'FixMatchPanelHook', 'IterationSeedHook', 'LongestEpochTrainLoop',
-    'MultiDatasetTestLoop', 'MultiDatasetValLoop', 'MultiDatasetVisualizationHook', 'UnreadableImagesHook'
+    'BatchCompositionHook', 'Bf16OptimWrapper', 'CheckpointFitHook', 'DatasetFilterHook', 'FixMatchPanelHook',
+    'IterationSeedHook', 'LongestEpochTrainLoop', 'MultiDatasetTestLoop', 'MultiDatasetValLoop',
+    'MultiDatasetVisualizationHook', 'UnreadableImagesHook'
 ]
