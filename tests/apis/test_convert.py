@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.runner import load_checkpoint
 from PIL import Image
 
-from s5_mm.apis.convert import folded_run, load_segmentor
+from s5_mm.apis.convert import fold_checkpoint, folded_run, load_segmentor
 from s5_mm.registry import MODELS
 
 RUNTIME = """
@@ -94,6 +94,25 @@ class TestFold:
         content = torch.load(tmp_path / 'red.pth', weights_only=True)
         assert content['meta'].items() >= dict(source='iter_7.pth', dataset='red').items()
         assert not [name for name in content['state_dict'] if 'experts' in name or 'decode_heads' in name]
+
+    def test_published_file(self, golden_mdf, tmp_path):
+        torch.save({'model': {f'module.{name}': value for name, value in golden_mdf.weights.items()}},
+                   tmp_path / 'mdf.pth')
+        width = golden_mdf.arch['embed_dims']
+        cfg = Config(dict(model=dict(
+            type='s5_mm.MultiDatasetSegmentor',
+            backbone=dict(type='s5_mm.ViTMoE', arch=golden_mdf.arch, img_size=golden_mdf.img_size,
+                          part_features=golden_mdf.part_features, expert_order=golden_mdf.expert_order),
+            decode_head=dict(type='s5_mm.UPerHead', in_channels=[width] * 4, in_index=[0, 1, 2, 3], channels=256,
+                             norm_cfg=dict(type='BN')),
+            datasets=dict(loveda=dict(num_classes=7), potsdam=dict(num_classes=5)))))
+        config = fold_checkpoint(cfg, str(tmp_path / 'mdf.pth'), 'loveda', str(tmp_path / 'loveda.pth'))
+        plain = MODELS.build(Config.fromfile(config).model)
+        load_checkpoint(plain, str(tmp_path / 'loveda.pth'), strict=True)
+        plain.eval()
+        with torch.no_grad():
+            logits = plain.encode_decode(golden_mdf.images, [dict(img_shape=(64, 64))])
+        assert (logits[:, :, ::4, ::4] - torch.tensor(golden_mdf.arrays['mdf_loveda_logits'])).abs().max() < 1e-4
 
     def test_config_without_data(self, trained):
         cfg = Config.fromfile(trained[0])
