@@ -13,7 +13,8 @@ from s5_mm.checkpoints.publish import check_target, plain, write_weights
 from s5_mm.checkpoints.segmentor import add_dataset, fold_segmentor
 from s5_mm.models import MultiDatasetSegmentor
 from s5_mm.models.backbones.vit_moe import check_names
-from s5_mm.models.segmentors.multi_dataset import DatasetSettings, folded_config
+from s5_mm.models.segmentors.dataset_settings import DatasetSettings
+from s5_mm.models.segmentors.folding import folded_config
 from s5_mm.registry import MODELS
 from s5_mm.version import __version__
 

@@ -12,7 +12,7 @@ from mmseg.structures import SegDataSample
 from s5_mm.checkpoints.segmentor import fold_segmentor
 from s5_mm.engine.hooks.checkpoint_fit_hook import check_fit
 from s5_mm.models.segmentors import multi_dataset
-from s5_mm.models.segmentors.multi_dataset import folded_config
+from s5_mm.models.segmentors.folding import folded_config
 from s5_mm.registry import MODELS
 
 MIXED = ('green', 'red', 'red', 'green')
@@ -276,7 +276,10 @@ class TestSettings:
         trained = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
         assert trained == {id(parameter) for parameter in model.parameters_of('green')}
         model.check_batch(dict(green=2))
-        model.parse_losses(model.loss(*batch(('green', 'green'))))[0].backward()
+        model.check_batch(dict(green=2, red=1))
+        before = [value.clone() for value in model.decode_heads['red'].state_dict().values()]
+        model.parse_losses(model.loss(*batch()))[0].backward()
+        assert all(map(torch.equal, before, model.decode_heads['red'].state_dict().values()))
         assert all(parameter.grad is not None for parameter in model.parameters_of('green'))
         with pytest.raises(ValueError, match=r"frozen_except names \['blue'\]; choose from \('red', 'green'\)"):
             MODELS.build(multi_segmentor(frozen_except=['blue']))

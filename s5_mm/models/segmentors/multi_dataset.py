@@ -1,6 +1,4 @@
 """One segmentor for several data sets: MDF and MoE-MDF."""
-import copy
-import dataclasses
 from collections.abc import Sequence
 from functools import partial
 from types import SimpleNamespace
@@ -8,7 +6,6 @@ from typing import Any
 
 import torch
 from mmcv.ops import SyncBatchNorm
-from mmengine.config import Config
 from mmengine.dist import get_world_size
 from mmengine.logging import MessageHub
 from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
@@ -23,62 +20,11 @@ from s5_mm.models.layers import MoEFFN
 from s5_mm.registry import MODELS
 from s5_mm.routing import Route
 
+from .dataset_settings import DatasetSettings
 from .image_metas import image_metas
 from .protocols import build_protocol
 
 SYNC_BN = (nn.SyncBatchNorm, SyncBatchNorm)
-# What test_cfg of mmseg's own segmentor may say, by mode.
-MMSEG_TEST_CFG = dict(whole={'mode'}, slide={'mode', 'crop_size', 'stride'})
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class DatasetSettings:
-    """What a :class:`MultiDatasetSegmentor` is told about one data set.
-
-    Attributes:
-        num_classes: Number of its classes.
-        ignore_index: Label id of pixels that do not count; default the decode head's (255).
-        loss_weight: Weight of its losses, at least 0.
-        start: Fraction of training, in [0, 1), before which its losses have the weight 0.
-        decode_head: Settings of its decode head that differ from the common ones; ``_delete_=True`` replaces these.
-        test_cfg: Its test protocol, see :func:`s5_mm.models.segmentors.protocols.build_protocol`; default the common.
-    """
-
-    num_classes: int
-    ignore_index: int | None = None
-    loss_weight: float = 1.0
-    start: float = 0.0
-    decode_head: dict = dataclasses.field(default_factory=dict)
-    test_cfg: dict | None = None
-
-    @classmethod
-    def from_config(cls, name: str, cfg: dict) -> 'DatasetSettings':
-        """Read and check a config.
-
-        Raises:
-            ValueError: A key is unknown or missing, or a value impossible.
-        """
-        keys = [field.name for field in dataclasses.fields(cls)]
-        unknown = sorted(set(cfg) - set(keys))
-        if unknown or 'num_classes' not in cfg:
-            raise ValueError(f'datasets[{name!r}] has {f"unknown keys {unknown}" if unknown else "no num_classes"}; '
-                             f'num_classes is needed, allowed are {keys}.')
-        settings = cls(**cfg)
-        for key, right in (('num_classes', settings.num_classes >= 1), ('loss_weight', settings.loss_weight >= 0),
-                           ('start', 0 <= settings.start < 1)):
-            if not right:
-                raise ValueError(f'datasets[{name!r}].{key} is {getattr(settings, key)}; num_classes must be at least '
-                                 '1, loss_weight at least 0, start in [0, 1).')
-        return settings
-
-    def head_cfg(self, common: dict) -> dict:
-        """Config of the data set's decode head, from the common one."""
-        own = dict(copy.deepcopy(self.decode_head), num_classes=self.num_classes)
-        if self.ignore_index is not None:
-            own['ignore_index'] = self.ignore_index
-        merged = Config(dict(head=copy.deepcopy(common)))
-        merged.merge_from_dict(dict(head=own))
-        return merged.head
 
 
 @MODELS.register_module()
@@ -153,6 +99,13 @@ class MultiDatasetSegmentor(BaseSegmentor):
         """Parameters that only one data set uses: its experts and its decode head."""
         experts = [ffn.experts[dataset] for ffn in self.backbone.modules() if isinstance(ffn, MoEFFN)]
         return [parameter for part in (*experts, self.decode_heads[dataset]) for parameter in part.parameters()]
+
+    def train(self, mode: bool = True) -> 'MultiDatasetSegmentor':
+        """Switch the mode; decode heads that are not trained stay in eval mode, which keeps their norms as they are."""
+        super().train(mode)
+        for name in self.frozen:
+            self.decode_heads[name].eval()
+        return self
 
     def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
         """Losses of a batch that mixes data sets.
@@ -272,7 +225,7 @@ class MultiDatasetSegmentor(BaseSegmentor):
                              'SyncBN: the other processes would wait for ever. Give every process every data set '
                              '(s5_mm.MultiSourceSampler does), or use BN.')
         for name, number in numbers.items():
-            least = _least_images(self.decode_heads[name], processes)
+            least = 1 if name in self.frozen else _least_images(self.decode_heads[name], processes)
             if number < least:
                 raise ValueError(f'A batch holds {number} image of data set {name!r}, whose decode head normalises a '
                                  f'1x1 map over the batch and needs {least}; raise MultiSourceSampler.per_batch.')
@@ -318,38 +271,3 @@ def _least_images(head: nn.Module, processes: int) -> int:
     pooled = any(isinstance(part, nn.AdaptiveAvgPool2d) and part.output_size in (1, (1, 1)) for part in head.modules())
     shared = _has(head, SYNC_BN) and processes > 1
     return 2 if pooled and not shared and _has(head, _BatchNorm) else 1
-
-
-def folded_config(model: dict, dataset: str) -> dict:
-    """Config of the plain segmentor that :func:`s5_mm.checkpoints.segmentor.fold_segmentor` makes weights for.
-
-    Args:
-        model: Config of a :class:`MultiDatasetSegmentor` with a :class:`s5_mm.ViTMoE` or a shared encoder.
-        dataset: Whose expert, decode head and test protocol.
-
-    Returns:
-        Config of an mmseg ``EncoderDecoder``; of :class:`s5_mm.EncoderDecoder` if mmseg's lacks the protocol.
-
-    Raises:
-        ValueError: It is no such model, or has no such data set.
-    """
-    model = copy.deepcopy(dict(model))
-    if dataset not in model.get('datasets', {}):
-        raise ValueError(f'The config\'s model ({model.get("type")}) has no data set {dataset!r}; its data sets are '
-                         f'{list(model.get("datasets", {}))}.')
-    settings = DatasetSettings.from_config(dataset, model['datasets'][dataset])
-    test_cfg = dict(mode='whole') | dict(settings.test_cfg or model.get('test_cfg') or {})
-    plain = set(test_cfg) <= MMSEG_TEST_CFG.get(test_cfg['mode'], set())
-    return dict(
-        {key: model[key] for key in ('data_preprocessor', 'neck') if model.get(key)},
-        type='EncoderDecoder' if plain else 's5_mm.EncoderDecoder',
-        backbone=_folded_backbone(model['backbone']),
-        decode_head=settings.head_cfg(model['decode_head']),
-        train_cfg={},
-        test_cfg=test_cfg)
-
-
-def _folded_backbone(cfg: dict) -> dict:
-    kind = MMSEG_MODELS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
-    cfg = kind.folded_config(cfg) if getattr(kind, 'takes_route', False) else cfg
-    return {key: value for key, value in cfg.items() if key != 'init_cfg'}
