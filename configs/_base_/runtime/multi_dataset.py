@@ -1,0 +1,6 @@
+# Runtime of training on several data sets: the best checkpoint is the one with the best mean over them.
+_base_ = ['./iter_based.py']
+default_hooks = dict(
+    checkpoint=dict(save_best='mean/mIoU'),
+    visualization=dict(type='s5_mm.MultiDatasetVisualizationHook'))
+custom_hooks = [*_base_.custom_hooks, dict(type='s5_mm.BatchCompositionHook')]
