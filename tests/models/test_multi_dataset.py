@@ -15,6 +15,8 @@ from s5_mm.models.segmentors import multi_dataset
 from s5_mm.models.segmentors.folding import folded_config
 from s5_mm.registry import MODELS
 
+MAE_NAMES = {'layers.': 'blocks.', '.ffn.blocks.0.0.': '.mlp.fc1.', '.ffn.blocks.1.': '.mlp.fc2.', '.ln': '.norm',
+             '.projection': '.proj'}
 MIXED = ('green', 'red', 'red', 'green')
 LAYER_DECAY = dict(
     type='OptimWrapper',
@@ -348,13 +350,19 @@ class TestFiles:
             assert torch.equal(head.bottleneck.conv.weight, evaluated.decode_head.bottleneck.conv.weight)
         assert torch.equal(model.decode_heads['red'].conv_seg.weight, before)
 
-    def test_encoder_alone(self, multi_segmentor, tiny_vit, tmp_path):
+    @pytest.mark.parametrize('names', [{}, MAE_NAMES], ids=['ours', 'MAE'])
+    def test_encoder_alone(self, multi_segmentor, tiny_vit, tmp_path, names):
         vit = randomised(tiny_vit(), 5)
-        torch.save({'model': vit.state_dict()}, tmp_path / 'x.pth')
+        weights = vit.state_dict()
+        for ours, theirs in names.items():
+            weights = {name.replace(ours, theirs): value for name, value in weights.items()}
+        torch.save({'model': weights}, tmp_path / 'x.pth')
         model = randomised(multi_segmentor())
         before = model.decode_heads['red'].bottleneck.conv.weight.clone()
         load_checkpoint(model, str(tmp_path / 'x.pth'))
         assert torch.equal(model.backbone.pos_embed, vit.pos_embed)
+        assert torch.equal(model.backbone.layers[1].ffn.experts['red'].bias, vit.layers[1].ffn.layers[1].bias[12:])
+        assert torch.equal(model.backbone.layers[3].ln2.weight, vit.layers[3].ln2.weight)
         assert torch.equal(model.decode_heads['red'].bottleneck.conv.weight, before)
 
     def test_own_checkpoint_is_taken_as_it_is(self, multi_segmentor):
