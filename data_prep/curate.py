@@ -12,6 +12,7 @@ A CONFIG (configs/curation) says model, data and numbers. Each step goes on wher
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -206,6 +207,8 @@ def report(args: argparse.Namespace) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line; see the module and ``--help``."""
     args = parse_args(argv)
+    # mmseg says this once for every size of image.
+    warnings.filterwarnings('ignore', message='When align_corners=True')
     run = dict(crop=crop, prototypes=prototypes, score=score, select=select, report=report)[args.step]
     try:
         message = run(args)

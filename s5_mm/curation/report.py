@@ -76,13 +76,13 @@ def _summary(card: dict) -> str:
 def _entropy_section(connection: duckdb.DuckDBPyConnection) -> str:
     highest = connection.execute('SELECT max(entropy) FROM scores').fetchone()[0] or 1.0
     edges = np.linspace(0, highest, BINS + 1)
-    figure = Figure(figsize=(9, 3.6), layout='constrained')
-    axes = figure.subplots()
-    for relation, label, colour in (('scores', 'pool', BEFORE), ('selected', 'selection', AFTER)):
-        axes.bar(edges[:-1], _histogram(connection, relation, highest), np.diff(edges), align='edge', color=colour,
-                 label=label, alpha=0.75)
-    axes.set(xlabel='mean pixel entropy in nats', ylabel='images')
-    axes.legend()
+    figure = Figure(figsize=(9, 4.4), layout='constrained')
+    # One above the other, each with its own scale: a selection is often a small part of its pool.
+    for axes, (relation, label, colour) in zip(figure.subplots(2, sharex=True), (
+            ('scores', 'pool', BEFORE), ('selected', 'selection', AFTER)), strict=True):
+        axes.bar(edges[:-1], _histogram(connection, relation, highest), np.diff(edges), align='edge', color=colour)
+        axes.set(ylabel=f'images, {label}')
+    axes.set(xlabel='mean pixel entropy in nats')
     return f'<h2>Entropy before and after</h2>{_png(figure)}'
 
 
