@@ -148,6 +148,16 @@ def test_metrics_of_each_data_set_and_their_means(config):
     assert not any('Precision.' in key for key in values)
 
 
+def test_a_table_compares_the_data_sets(config, monkeypatch):
+    lines = []
+    monkeypatch.setattr('s5_mm.engine.loops.multi_dataset.print_log', lambda text, *args: lines.append(text))
+    values = Runner.from_cfg(config).test()
+    rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in lines[-1].splitlines() if '|' in line]
+    assert [row[0] for row in rows] == ['data set', 'fields', 'towns', 'mean']
+    assert rows[0][1:] == ['aAcc', 'mAcc', 'mFscore', 'mIoU', 'mPrecision', 'mRecall']
+    assert [float(row[4]) for row in rows[1:]] == [values[f'{name}/mIoU'] for name in ('fields', 'towns', 'mean')]
+
+
 def test_one_undefined_value_leaves_the_mean_defined():
     metrics = dict(a=dict(x=1.0, y=math.nan, z=math.nan), b=dict(x=2.0, y=3.0, z=math.nan, only=4.0))
     assert _means(metrics) == dict(x=1.5, y=3.0)

@@ -6,6 +6,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.logging import print_log
 from mmengine.runner import Runner, TestLoop, ValLoop
 from mmengine.structures import BaseDataElement
+from prettytable import PrettyTable
 from torch.utils.data import DataLoader
 
 from s5_mm.datasets import MultiSourceDataset
@@ -74,8 +75,9 @@ class MultiDatasetEvaluator(Evaluator):
         for name, evaluator in self.evaluators.items():
             print_log(f'data set {name}:', 'current')
             metrics[name] = evaluator.evaluate(self.sizes[name])
-        return {f'{name}/{key}': value for name, values in {**metrics, 'mean': _means(metrics)}.items()
-                for key, value in values.items()}
+        metrics['mean'] = _means(metrics)
+        print_log(f'\n{_table(metrics)}', 'current')
+        return {f'{name}/{key}': value for name, values in metrics.items() for key, value in values.items()}
 
 
 def _means(metrics: dict[str, dict[str, float]]) -> dict[str, float]:
@@ -87,6 +89,14 @@ def _means(metrics: dict[str, dict[str, float]]) -> dict[str, float]:
         if known:
             means[key] = round(sum(known) / len(known), 2)
     return dict(sorted(means.items()))
+
+
+def _table(metrics: dict[str, dict[str, float]]) -> PrettyTable:
+    """The shared metrics, one data set a row; values of single classes, named ``METRIC.CLASS``, are left out."""
+    shared = [key for key in metrics['mean'] if '.' not in key]
+    table = PrettyTable(['data set', *shared])
+    table.add_rows([[name, *(values[key] for key in shared)] for name, values in metrics.items()])
+    return table
 
 
 class _MultiDataset:
