@@ -1,17 +1,21 @@
-"""S4P in minutes on a CPU: make synthetic data, train supervised and semi-supervised, test both, compare.
+"""S5 in minutes on a CPU: curate a synthetic pool, train S4P and a supervised twin, fine-tune for four data sets.
 
-Both runs start from the same network (configs/quickstart/start.safetensors), use the same labels and see the same
-number of labeled samples. Logs, checkpoints and results go to work_dirs/quickstart.
+S4P and its twin start from the same network (configs/quickstart/start.safetensors), use the same labels and see the
+same number of labeled samples. From the S4P weights four data sets are learned: by a network each (SDF), by one network
+(MDF), by one with experts (MoE-MDF). Logs, checkpoints and results go to work_dirs/quickstart.
 """
 
 import argparse
+import json
+import os
 import time
 from pathlib import Path
 
 import numpy as np
+from landcover_task import SCENES, count_parameters, make_landcover, mean_scores, run_ways
 from PIL import Image
 from prettytable import PrettyTable
-from synthetic_task import CONFIGS, DATA, POOL, make_data, test, train, write_json
+from synthetic_task import CONFIGS, DATA, POOL, make_data, score_pool, select_pool, test, train, write_json
 
 from s5_mm.apis import draw_comparison
 from s5_mm.datasets import ISAIDDataset
@@ -23,26 +27,64 @@ def main(argv: list[str] | None = None) -> None:
     """Run all steps; what is finished already is not done again."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
     start = time.perf_counter()
+    logs = WORK_DIR / 'logs'
     say(start, f'making labeled scenes and an unlabeled pool in {DATA}')
-    make_data(WORK_DIR / 'logs')
+    make_data(logs)
+    selection, kept = curate(start, logs)
+    results = run_s4p(start, selection) | {'unlabeled': {'pool': POOL, 'kept': kept}}
+    draw(WORK_DIR / 'predictions.png')
+    results['minutes'] = minutes(start)
+    write_json(WORK_DIR / 'results.json', results)
+    show_s4p(results)
+    results['mdf'] = run_mdf(start, logs)
+    results['mdf']['minutes'] = round(minutes(start) - results['minutes'], 1)
+    write_json(WORK_DIR / 'results.json', results)
+    show_mdf(results['mdf'])
+    print(f'pictures: {WORK_DIR}/predictions.png; what S4P sees: {WORK_DIR}/s4p/*/vis_data/vis_image; numbers: '
+          f'{WORK_DIR}/results.json')
+
+
+def curate(start: float, logs: Path) -> tuple[dict[str, object], int]:
+    """Choose from the pool; gives the options with which training draws from the selection, and its size."""
+    say(start, 'python data_prep/curate.py prototypes|score|select')
+    score_pool(logs)
+    options = select_pool('curated', logs)
+    kept = json.loads((DATA / 'curation/curated.json').read_text())['selected']
+    say(start, f'{kept} of {POOL} unlabeled images kept')
+    return options, kept
+
+
+def run_s4p(start: float, selection: dict[str, object]) -> dict:
+    """Train and test supervised and S4P."""
     results = {}
     for name, config in CONFIGS.items():
         say(start, f'python tools/train.py {config}   (follow it in {WORK_DIR / name / "train.log"})')
-        checkpoint = train(config, WORK_DIR / name)
+        options = selection if name == 's4p' else {}
+        checkpoint = train(config, WORK_DIR / name, **options)
         say(start, f'python tools/test.py {config} {checkpoint}')
-        results[name] = {'mIoU': test(config, checkpoint, WORK_DIR / f'{name}_test')['mIoU']}
+        results[name] = {'mIoU': test(config, checkpoint, WORK_DIR / f'{name}_test', **options)['mIoU']}
     results['gain'] = round(results['s4p']['mIoU'] - results['supervised']['mIoU'], 2)
-    results['minutes'] = round((time.perf_counter() - start) / 60, 1)
-    picture = WORK_DIR / 'predictions.png'
-    draw(picture)
-    write_json(WORK_DIR / 'results.json', results)
-    show(results)
-    print(f'pictures: {picture}; what S4P sees: {WORK_DIR}/s4p/*/vis_data/vis_image; numbers: {WORK_DIR}/results.json')
+    return results
+
+
+def run_mdf(start: float, logs: Path) -> dict:
+    """Train and test the four data sets in three ways, two runs side by side."""
+    say(start, f'making four land-cover data sets in {DATA}')
+    make_landcover(logs)
+    say(start, f'python tools/train.py configs/quickstart/{{sdf,mdf,moe-mdf}}_*.py   (logs in {WORK_DIR}/*/train.log)')
+    os.environ['OMP_NUM_THREADS'] = str(max(1, os.cpu_count() // 2))
+    scores = run_ways(WORK_DIR, jobs=2)
+    return {'mIoU': scores, 'mean': mean_scores(scores), 'parameters': count_parameters()}
+
+
+def minutes(start: float) -> float:
+    """Minutes since the start."""
+    return round((time.perf_counter() - start) / 60, 1)
 
 
 def say(start: float, message: str) -> None:
     """Report a step with the minutes passed."""
-    print(f'[{(time.perf_counter() - start) / 60:4.1f} min] {message}', flush=True)
+    print(f'[{minutes(start):4.1f} min] {message}', flush=True)
 
 
 def draw(out: Path) -> None:
@@ -61,13 +103,23 @@ def richest(masks: Path, num_classes: int) -> list[str]:
     return [files[i].stem for i in dict.fromkeys(best)]
 
 
-def show(results: dict) -> None:
-    """Print the table."""
+def show_s4p(results: dict) -> None:
+    """Print the table of S4P."""
     table = PrettyTable(['training', 'unlabeled images', 'mIoU'])
     table.add_row(['supervised', 'none', f'{results["supervised"]["mIoU"]:.2f}'])
-    table.add_row(['S4P', POOL, f'{results["s4p"]["mIoU"]:.2f}'])
+    table.add_row(['S4P', '{kept} of {pool}'.format_map(results['unlabeled']), f'{results["s4p"]["mIoU"]:.2f}'])
     table.add_row(['gain', '', f'{results["gain"]:+.2f}'])
-    print(f'{table}\n{results["minutes"]} minutes')
+    print(f'{table}\n{results["minutes"]} minutes', flush=True)
+
+
+def show_mdf(results: dict) -> None:
+    """Print the table of the land-cover data sets."""
+    table = PrettyTable(['mIoU', *results['mIoU']])
+    for name in SCENES:
+        table.add_row([name, *(f'{scores[name]:.2f}' for scores in results['mIoU'].values())])
+    table.add_row(['mean', *(f'{mean:.2f}' for mean in results['mean'].values())])
+    table.add_row(['parameters, M', *(f'{count / 1e6:.2f}' for count in results['parameters'].values())])
+    print(f'{table}\n{results["minutes"]} minutes', flush=True)
 
 
 if __name__ == '__main__':

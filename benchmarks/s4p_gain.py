@@ -69,7 +69,7 @@ def score(name: str, seed: int, work_dir: Path) -> dict:
     config, options = RUNS[name]
     checkpoint = train(config, work_dir / name, randomness__seed=seed, **options)
     metrics = test(config, checkpoint, work_dir / f'{name}_test')
-    found = {key[4:]: value for key, value in metrics.items() if key.startswith('IoU.') and value == value}
+    found = {key[4:]: value for key, value in metrics.items() if key.startswith('IoU.') and value is not None}
     transfer = {'transfer_mIoU': transferred(name, checkpoint, seed, work_dir)} if name in TRANSFERRED else {}
     return {'mIoU': metrics['mIoU'], **transfer, 'IoU': found}
 

@@ -1,4 +1,4 @@
-"""The synthetic task that the quickstart and the gain benchmark share: its data, its runs, its scores.
+"""The synthetic task that the quickstart and the gain benchmarks share: its data, its runs, its scores.
 
 Four styles are labeled; two others, whose images alone are at hand, are what the network is wanted for: the unlabeled
 pool and the validation set. One more is kept for transfer. Every step is a command of the repository, run as a user
@@ -15,6 +15,8 @@ CONFIGS = {
     'supervised': 'configs/quickstart/supervised_vit-t_upernet_synthetic-96x96.py',
     's4p': 'configs/quickstart/fixmatch_vit-t_upernet_synthetic-96x96.py',
 }
+START = 'configs/quickstart/start.safetensors'
+CURATION = 'configs/curation/synthetic_vit-t_upernet_96x96.py'
 DATA = Path('data/quickstart')
 CLASSES = 'tennis_court,baseball_diamond,ground_track_field,soccer_field,roundabout,harbor'
 LABELED_STYLES = 'temperate,arid,autumn,coastal_haze'
@@ -57,6 +59,30 @@ def make_data(logs: Path) -> None:
     make_isaid('isaid', 'val', 300, POOL_STYLES, seed=1, logs=logs)
     run_command('data_prep/synthetic.py', 'unlabeled', DATA / 'unlabeled', num=POOL, styles=POOL_STYLES, degraded=0.05,
                 off_domain=0.05, seed=2, **SCENES, log=logs / 'unlabeled.log')
+
+
+def score_pool(logs: Path) -> None:
+    """Cluster the labeled images and score the pool with the network that all runs start from."""
+    for step in ('prototypes', 'score'):
+        run_command('data_prep/curate.py', step, CURATION, START, log=logs / f'curate_{step}.log')
+
+
+def select_pool(strategy: str, logs: Path, **options: object) -> dict[str, object]:
+    """Select from the scored pool.
+
+    Args:
+        strategy: As ``data_prep/curate.py select`` knows it.
+        logs: Folder for the command's output.
+        options: More of its options.
+
+    Returns:
+        What training needs to draw from the selection alone, as :func:`train` takes it.
+    """
+    name = '-'.join([strategy, *map(str, options.values())])
+    run_command('data_prep/curate.py', 'select', CURATION, strategy=strategy, name=name, **options,
+                log=logs / f'select_{name}.log')
+    source = 'train_dataloader__dataset__sources__unlabeled__'
+    return {f'{source}source': DATA / f'curation/{name}.txt', f'{source}data_root': DATA / 'unlabeled'}
 
 
 def train(config: str, work_dir: Path, **options: object) -> Path:
