@@ -1,8 +1,8 @@
 """What S4P gains over supervised training on the synthetic task, and what its encoder is worth on another style.
 
-Every run starts from the same network, uses the same labels and takes the same number of optimizer steps. Supervised
-training is run in two ways, with the colour jitter that S4P's labeled images get too and without; the better counts.
-The control is S4P with its teacher but without the unlabeled loss: what is gained over it is that loss's doing.
+Every run starts from the same network, uses the same labels and takes the same number of optimizer steps. There are two
+pairs: labeled images augmented weakly, as published, and with colour jitter besides, for supervised training and S4P
+alike. The control is S4P with its teacher but without the unlabeled loss: what is gained over it is that loss's doing.
 Transfer: each encoder, with a new decoder, is fine-tuned on a few labeled scenes of a style that none saw.
 """
 
@@ -21,15 +21,21 @@ from synthetic_task import CONFIGS, DATA, TRANSFER_STYLE, make_data, make_isaid,
 
 from s5_mm.apis import run_command
 
-WEAK = 'configs/quickstart/supervised-weak_vit-t_upernet_synthetic-96x96.py'
 TRANSFER = 'configs/quickstart/transfer_vit-t_upernet_synthetic-96x96.py'
-RUNS = {
-    'supervised': (CONFIGS['supervised'], {}),
-    'supervised_weak': (WEAK, {}),
-    'control': (CONFIGS['s4p'], {'model__unlabeled_weight': 0}),
-    's4p': (CONFIGS['s4p'], {}),
+WEAK = {
+    'supervised': 'configs/quickstart/supervised-weak_vit-t_upernet_synthetic-96x96.py',
+    's4p': 'configs/quickstart/fixmatch-weak_vit-t_upernet_synthetic-96x96.py',
 }
-SUPERVISED = ('supervised', 'supervised_weak')
+CONTROL = {'model__unlabeled_weight': 0}
+# Pair -> way to train -> config and options.
+RUNS = {
+    pair: {
+        'supervised': (configs['supervised'], {}),
+        'control': (configs['s4p'], CONTROL),
+        's4p': (configs['s4p'], {}),
+    }
+    for pair, configs in {'as_published': WEAK, 'with_jitter': CONFIGS}.items()
+}
 TRANSFERRED = ('supervised', 's4p')
 
 
@@ -57,40 +63,37 @@ def main(argv: list[str] | None = None) -> None:
     show(summary(seeds))
 
 
-def run_seed(seed: int, work_dir: Path) -> dict[str, dict]:
+def run_seed(seed: int, work_dir: Path) -> dict[str, dict[str, dict]]:
     """Scores of every way to train, with one seed."""
-    scores = {name: score(name, seed, work_dir / f'seed{seed}') for name in RUNS}
+    scores = {pair: {name: score(pair, name, seed, work_dir / f'seed{seed}') for name in ways}
+              for pair, ways in RUNS.items()}
     print(f'seed {seed}: {scores}', flush=True)
     return scores
 
 
-def score(name: str, seed: int, work_dir: Path) -> dict:
+def score(pair: str, name: str, seed: int, work_dir: Path) -> dict:
     """Train one way with one seed and test it; fine-tune some encoders on the other style."""
-    config, options = RUNS[name]
-    checkpoint = train(config, work_dir / name, randomness__seed=seed, **options)
-    metrics = test(config, checkpoint, work_dir / f'{name}_test')
+    config, options = RUNS[pair][name]
+    folder = work_dir / f'{pair}_{name}'
+    checkpoint = train(config, folder, randomness__seed=seed, **options)
+    metrics = test(config, checkpoint, work_dir / f'{folder.name}_test')
     found = {key[4:]: value for key, value in metrics.items() if key.startswith('IoU.') and value is not None}
-    transfer = {'transfer_mIoU': transferred(name, checkpoint, seed, work_dir)} if name in TRANSFERRED else {}
+    transfer = {'transfer_mIoU': transferred(folder, checkpoint, seed)} if name in TRANSFERRED else {}
     return {'mIoU': metrics['mIoU'], **transfer, 'IoU': found}
 
 
-def transferred(name: str, checkpoint: Path, seed: int, work_dir: Path) -> float:
+def transferred(folder: Path, checkpoint: Path, seed: int) -> float:
     """Cut the encoder out of a checkpoint, fine-tune it with a new decoder on the other style, and test that."""
-    encoder = work_dir / f'{name}_encoder.safetensors'
+    encoder = folder.with_name(f'{folder.name}_encoder.safetensors')
     run_command('tools/model_converters/publish_s4p.py', checkpoint, encoder, '--force',
-                log=work_dir / f'{name}_publish.log')
+                log=folder.with_name(f'{folder.name}_publish.log'))
     start = dict(model__backbone__init_cfg__checkpoint=encoder)
-    tuned = train(TRANSFER, work_dir / f'{name}_transfer', randomness__seed=seed, **start)
-    return test(TRANSFER, tuned, work_dir / f'{name}_transfer_test', **start)['mIoU']
+    tuned = train(TRANSFER, folder.with_name(f'{folder.name}_transfer'), randomness__seed=seed, **start)
+    return test(TRANSFER, tuned, folder.with_name(f'{folder.name}_transfer_test'), **start)['mIoU']
 
 
 def summary(seeds: list[dict]) -> dict:
-    """The result file: every score, and what S4P gains over the better supervised run of each seed."""
-
-    def gains(key: str, others: tuple[str, ...]) -> dict:
-        each = [round(s['s4p'][key] - max(s[name][key] for name in others), 2) for s in seeds]
-        return {'each': each, 'mean': round(statistics.mean(each), 2)}
-
+    """The result file: every score, and what S4P gains in each pair."""
     commit = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], capture_output=True, text=True, check=False)
     return {
         'command': f'python benchmarks/s4p_gain.py --seeds {len(seeds)}',
@@ -99,23 +102,32 @@ def summary(seeds: list[dict]) -> dict:
         'commit': commit.stdout.strip(),
         'labeled_crops': len(list((DATA / 'isaid/img_dir/train').glob('*.png'))),
         'seeds': seeds,
-        'gain': gains('mIoU', SUPERVISED),
-        'gain_over_control': gains('mIoU', ('control',)),
-        'transfer_gain': gains('transfer_mIoU', ('supervised',)),
+        'gain': {pair: pair_gains([seed[pair] for seed in seeds]) for pair in RUNS},
     }
 
 
+def pair_gains(seeds: list[dict]) -> dict[str, dict]:
+    """What S4P gains over supervised training, over the control, and in transfer, on each seed and in the mean."""
+    gains = {}
+    for name, key, other in (('over_supervised', 'mIoU', 'supervised'), ('over_control', 'mIoU', 'control'),
+                             ('in_transfer', 'transfer_mIoU', 'supervised')):
+        each = [round(seed['s4p'][key] - seed[other][key], 2) for seed in seeds]
+        gains[name] = {'each': each, 'mean': round(statistics.mean(each), 2)}
+    return gains
+
+
 def show(result: dict) -> None:
-    """Print the table."""
-    numbers = [f'seed {i}' for i in range(len(result['seeds']))]
-    table = PrettyTable(['', *numbers, 'mean'])
-    for key, names, suffix in (('mIoU', RUNS, ''), ('transfer_mIoU', TRANSFERRED, ', transferred')):
-        for name in names:
-            scores = [seed[name][key] for seed in result['seeds']]
-            table.add_row([name + suffix, *scores, round(statistics.mean(scores), 2)])
-    for key in ('gain', 'gain_over_control', 'transfer_gain'):
-        table.add_row([key, *(f'{x:+.2f}' for x in result[key]['each']), f'{result[key]["mean"]:+.2f}'])
-    print(table)
+    """Print a table for each pair."""
+    for pair, gains in result['gain'].items():
+        table = PrettyTable([pair.replace('_', ' '), *(f'seed {i}' for i in range(len(result['seeds']))), 'mean'])
+        for key, suffix in (('mIoU', ''), ('transfer_mIoU', ', transferred')):
+            for name in TRANSFERRED if suffix else RUNS[pair]:
+                scores = [seed[pair][name][key] for seed in result['seeds']]
+                table.add_row([name + suffix, *scores, round(statistics.mean(scores), 2)])
+        for name, gain in gains.items():
+            each = (f'{x:+.2f}' for x in gain['each'])
+            table.add_row([f'gain {name.replace("_", " ")}', *each, f'{gain["mean"]:+.2f}'])
+        print(table)
 
 
 if __name__ == '__main__':

@@ -30,7 +30,8 @@ def network(name):
     return cfg, MODELS.build(cfg.model)
 
 
-@pytest.mark.parametrize(('name', 'part'), [('supervised', ''), ('supervised-weak', ''), ('fixmatch', 'segmentor.')])
+@pytest.mark.parametrize(('name', 'part'), [
+    ('supervised', ''), ('supervised-weak', ''), ('fixmatch', 'segmentor.'), ('fixmatch-weak', 'segmentor.')])
 def test_every_run_starts_from_all_of_start(name, part, monkeypatch):
     monkeypatch.chdir(ROOT)
     start = load_file(CONFIGS / 'start.safetensors')
@@ -43,8 +44,9 @@ def test_every_run_starts_from_all_of_start(name, part, monkeypatch):
     assert own == set(start)
 
 
-def test_s4p_and_supervised_differ_in_the_pool_alone():
-    supervised, s4p = network('supervised')[0], network('fixmatch')[0]
+@pytest.mark.parametrize('kind', ['', '-weak'])
+def test_s4p_and_supervised_differ_in_the_pool_alone(kind):
+    supervised, s4p = network(f'supervised{kind}')[0], network(f'fixmatch{kind}')[0]
     assert s4p.train_dataloader.dataset.sources.labeled == supervised.train_dataloader.dataset.sources.labeled
     assert s4p.train_dataloader.sampler.per_batch.labeled == supervised.train_dataloader.sampler.per_batch.labeled
     assert s4p.optim_wrapper == supervised.optim_wrapper
@@ -68,18 +70,20 @@ def test_richest_shows_each_class_once(benchmark, tmp_path):
     assert benchmark('quickstart').richest(tmp_path, 5) == ['b', 'd']
 
 
-def test_gain_is_counted_against_the_better_supervised_run(benchmark):
-    def scores(supervised, weak, control, s4p, transfer):
-        values = dict(supervised=supervised, supervised_weak=weak, control=control, s4p=s4p)
-        result = {name: dict(mIoU=value) for name, value in values.items()}
-        result['supervised']['transfer_mIoU'], result['s4p']['transfer_mIoU'] = transfer
-        return result
+def test_gain_is_counted_within_each_pair(benchmark):
+    def pair(supervised, control, s4p, transfer):
+        return dict(supervised=dict(mIoU=supervised, transfer_mIoU=transfer[0]), control=dict(mIoU=control),
+                    s4p=dict(mIoU=s4p, transfer_mIoU=transfer[1]))
 
-    seeds = [scores(40.0, 30.0, 41.0, 42.5, (22.0, 21.0)), scores(40.0, 41.0, 40.0, 40.5, (20.0, 23.0))]
+    jitter = [pair(45.0, 45.0, 45.0, (20.0, 20.0))] * 2
+    published = [pair(40.0, 41.0, 42.5, (22.0, 21.0)), pair(41.0, 40.0, 40.5, (20.0, 23.0))]
+    seeds = [dict(as_published=a, with_jitter=b) for a, b in zip(published, jitter, strict=True)]
     script = benchmark('s4p_gain')
     result = script.summary(seeds)
+    gain = result['gain']['as_published']
     # 42.5 - 40 and 40.5 - 41; 42.5 - 41 and 40.5 - 40; 21 - 22 and 23 - 20.
-    assert result['gain'] == dict(each=[2.5, -0.5], mean=1.0)
-    assert result['gain_over_control'] == dict(each=[1.5, 0.5], mean=1.0)
-    assert result['transfer_gain'] == dict(each=[-1.0, 3.0], mean=1.0)
+    assert gain['over_supervised'] == dict(each=[2.5, -0.5], mean=1.0)
+    assert gain['over_control'] == dict(each=[1.5, 0.5], mean=1.0)
+    assert gain['in_transfer'] == dict(each=[-1.0, 3.0], mean=1.0)
+    assert result['gain']['with_jitter']['over_supervised'] == dict(each=[0.0, 0.0], mean=0.0)
     script.show(result)
