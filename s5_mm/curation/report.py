@@ -156,34 +156,34 @@ def _loader(settings: CurationSettings) -> Callable[[Path], np.ndarray]:
 def _sheet_sections(connection: duckdb.DuckDBPyConnection, card: dict,
                     load: Callable[[Path], np.ndarray]) -> list[str]:
     """A contact sheet for each cluster, those with the most images first."""
-    clusters = [row[0] for row in connection.execute(
-        'SELECT cluster FROM scores GROUP BY cluster ORDER BY count(*) DESC, cluster').fetchall()]
-    root = Path(card['pool']['root'])
+    rows = connection.execute(
+        f'SELECT cluster, {_extremes("min")}, {_extremes("max")} FROM scores GROUP BY cluster '
+        'ORDER BY count(*) DESC, cluster').fetchall()
+    last = dict(connection.execute(f'SELECT cluster, {_extremes("max")} FROM selected GROUP BY cluster').fetchall())
+    shown = [image['path'] for _, lowest, highest in rows for image in lowest + highest]
+    selected = {path for path, in connection.execute(
+        'SELECT path FROM selected WHERE path IN (SELECT unnest(?))', [shown]).fetchall()}
+    selected.update(image['path'] for images in last.values() for image in images)
     sections = ['<h2>Lowest and highest entropy of each cluster</h2><p>Of the whole pool. Blue frame: selected, grey '
-                f'frame: not. The number is the entropy. {_omitted(len(clusters))}</p>']
-    for cluster in clusters[:SHEETS]:
+                f'frame: not. The number is the entropy. {_omitted(len(rows))}</p>']
+    for cluster, lowest, highest in rows[:SHEETS]:
         title = 'All images' if cluster is None else f'Cluster {cluster}'
-        where = 'cluster IS NULL' if cluster is None else f'cluster = {cluster}'
-        rows = {'lowest': _examples(connection, 'scores', where, 'entropy, path'),
-                'last selected': _examples(connection, 'selected', where, 'entropy DESC, path')[::-1],
-                'highest': _examples(connection, 'scores', where, 'entropy DESC, path')[::-1]}
-        sections.append(f'<h3>{title}</h3>{_embedded(_sheet(rows, root, load))}')
+        examples = {'lowest': lowest, 'last selected': last.get(cluster, [])[::-1], 'highest': highest[::-1]}
+        sheet = _sheet(examples, selected, Path(card['pool']['root']), load)
+        sections.append(f'<h3>{title}</h3>{_embedded(sheet)}')
     return sections
+
+
+def _extremes(which: str) -> str:
+    """SQL of the images of lowest (min) or highest (max) entropy, the most extreme first; one scan for all clusters."""
+    return f"{which}({{'entropy': entropy, 'path': path}}, {COLUMNS})"
 
 
 def _omitted(number: int) -> str:
     return f'The {SHEETS} largest of {number} clusters are shown.' if number > SHEETS else ''
 
 
-def _examples(connection: duckdb.DuckDBPyConnection, relation: str, where: str,
-              order: str) -> list[tuple[str, float, bool]]:
-    return connection.execute(
-        f'WITH shown AS (SELECT path, entropy FROM {relation} WHERE {where} ORDER BY {order} LIMIT {COLUMNS}) '
-        'SELECT path, entropy, EXISTS (SELECT 1 FROM selected WHERE selected.path = shown.path) FROM shown '
-        f'ORDER BY {order}').fetchall()
-
-
-def _sheet(rows: dict[str, Sequence[tuple[str, float, bool]]], root: Path,
+def _sheet(rows: dict[str, Sequence[dict]], selected: set[str], root: Path,
            load: Callable[[Path], np.ndarray]) -> Image.Image:
     side, caption = TILE + 8, 16
     sheet = Image.new('RGB', (COLUMNS * side, len(rows) * (side + 2 * caption)), 'white')
@@ -191,12 +191,12 @@ def _sheet(rows: dict[str, Sequence[tuple[str, float, bool]]], root: Path,
     for i, (title, examples) in enumerate(rows.items()):
         top = i * (side + 2 * caption)
         draw.text((4, top + 2), title, fill='black')
-        for j, (path, entropy, selected) in enumerate(examples):
+        for j, image in enumerate(examples):
             left = j * side
             draw.rectangle((left, top + caption, left + side - 2, top + caption + side - 2),
-                           fill=AFTER if selected else BEFORE)
-            sheet.paste(_thumbnail(root / path, load), (left + 3, top + caption + 3))
-            draw.text((left + 4, top + caption + side), f'{entropy:.4f}', fill='black')
+                           fill=AFTER if image['path'] in selected else BEFORE)
+            sheet.paste(_thumbnail(root / image['path'], load), (left + 3, top + caption + 3))
+            draw.text((left + 4, top + caption + side), f'{image["entropy"]:.4f}', fill='black')
     return sheet
 
 

@@ -129,6 +129,20 @@ def test_the_report_shows_itself_without_other_files(setting, tmp_path):
     assert 'http' not in page
 
 
+def test_contact_sheets_frame_what_is_selected(setting, tmp_path):
+    config, checkpoint = setting(num_clusters=1, budget=9)
+    curate.main(['prototypes', config, checkpoint])
+    curate.main(['score', config, checkpoint])
+    curate.main(['select', config])
+    curate.main(['report', config])
+    pictures = re.findall(r'base64,([^"]+)"', (tmp_path / 'work/curated.html').read_text())
+    sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(pictures[-1]))))
+    selected, other = [31, 119, 180], [154, 165, 177]
+    # Three rows of 8 tiles of 136 px with 16 px of text above and below: lowest, last selected, highest.
+    frames = sheet[[20, 188, 356]][:, range(1, 1088, 136)].tolist()
+    assert frames == [[selected] * 8, [selected] * 8, [other] * 8]
+
+
 def test_killed_at_any_moment_it_ends_with_the_same_table(setting, archive, tmp_path):
     pool = tmp_path / 'killed'
     write_images(pool, 24, seed=0)
