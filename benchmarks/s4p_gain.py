@@ -46,8 +46,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--jobs', type=int, default=1, help='seeds to run side by side; set OMP_NUM_THREADS to their share of the cores'
     )
+    parser.add_argument('--pairs', nargs='+', choices=list(RUNS), default=list(RUNS), help='what to run (default: both)')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/s4p_gain'), help='where the runs go')
-    parser.add_argument('--out', type=Path, default=Path('benchmarks/results/s4p_gain.json'), help='JSON to write')
+    parser.add_argument('--out-dir', type=Path, default=Path('benchmarks/results'),
+                        help='where s4p_gain_PAIR.json is written (default: %(default)s)')
     return parser.parse_args(argv)
 
 
@@ -57,17 +59,18 @@ def main(argv: list[str] | None = None) -> None:
     make_data(args.work_dir / 'logs')
     make_isaid('transfer', 'train', 60, TRANSFER_STYLE, seed=3, logs=args.work_dir / 'logs')
     make_isaid('transfer', 'val', 100, TRANSFER_STYLE, seed=4, logs=args.work_dir / 'logs')
-    with ThreadPoolExecutor(args.jobs) as pool:
-        seeds = list(pool.map(partial(run_seed, work_dir=args.work_dir), range(args.seeds)))
-    write_json(args.out, summary(seeds))
-    show(summary(seeds))
+    for pair in args.pairs:
+        with ThreadPoolExecutor(args.jobs) as pool:
+            seeds = list(pool.map(partial(run_seed, pair, args.work_dir), range(args.seeds)))
+        result = summary(pair, seeds)
+        write_json(args.out_dir / f's4p_gain_{pair}.json', result)
+        show(result)
 
 
-def run_seed(seed: int, work_dir: Path) -> dict[str, dict[str, dict]]:
-    """Scores of every way to train, with one seed."""
-    scores = {pair: {name: score(pair, name, seed, work_dir / f'seed{seed}') for name in ways}
-              for pair, ways in RUNS.items()}
-    print(f'seed {seed}: {scores}', flush=True)
+def run_seed(pair: str, work_dir: Path, seed: int) -> dict[str, dict]:
+    """Scores of every way to train of a pair, with one seed."""
+    scores = {name: score(pair, name, seed, work_dir / f'seed{seed}') for name in RUNS[pair]}
+    print(f'{pair}, seed {seed}: {scores}', flush=True)
     return scores
 
 
@@ -92,42 +95,43 @@ def transferred(folder: Path, checkpoint: Path, seed: int) -> float:
     return test(TRANSFER, tuned, folder.with_name(f'{folder.name}_transfer_test'), **start)['mIoU']
 
 
-def summary(seeds: list[dict]) -> dict:
-    """The result file: every score, and what S4P gains in each pair."""
+def summary(pair: str, seeds: list[dict]) -> dict:
+    """The result file of a pair: every score, and what S4P gains."""
     commit = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], capture_output=True, text=True, check=False)
     return {
-        'command': f'python benchmarks/s4p_gain.py --seeds {len(seeds)}',
+        'pair': pair,
+        'command': f'python benchmarks/s4p_gain.py --seeds {len(seeds)} --pairs {pair}',
         'machine': f'{platform.machine()} {platform.system()}, {os.cpu_count()} cores',
         'date': str(date.today()),
         'commit': commit.stdout.strip(),
         'labeled_crops': len(list((DATA / 'isaid/img_dir/train').glob('*.png'))),
         'seeds': seeds,
-        'gain': {pair: pair_gains([seed[pair] for seed in seeds]) for pair in RUNS},
+        'gain': {
+            'over_supervised': gain(seeds, 'mIoU', 'supervised'),
+            'over_control': gain(seeds, 'mIoU', 'control'),
+            'in_transfer': gain(seeds, 'transfer_mIoU', 'supervised'),
+        },
     }
 
 
-def pair_gains(seeds: list[dict]) -> dict[str, dict]:
-    """What S4P gains over supervised training, over the control, and in transfer, on each seed and in the mean."""
-    gains = {}
-    for name, key, other in (('over_supervised', 'mIoU', 'supervised'), ('over_control', 'mIoU', 'control'),
-                             ('in_transfer', 'transfer_mIoU', 'supervised')):
-        each = [round(seed['s4p'][key] - seed[other][key], 2) for seed in seeds]
-        gains[name] = {'each': each, 'mean': round(statistics.mean(each), 2)}
-    return gains
+def gain(seeds: list[dict], key: str, other: str) -> dict[str, object]:
+    """What S4P gains over another way to train, on each seed and in the mean."""
+    each = [round(seed['s4p'][key] - seed[other][key], 2) for seed in seeds]
+    return {'each': each, 'mean': round(statistics.mean(each), 2)}
 
 
 def show(result: dict) -> None:
-    """Print a table for each pair."""
-    for pair, gains in result['gain'].items():
-        table = PrettyTable([pair.replace('_', ' '), *(f'seed {i}' for i in range(len(result['seeds']))), 'mean'])
-        for key, suffix in (('mIoU', ''), ('transfer_mIoU', ', transferred')):
-            for name in TRANSFERRED if suffix else RUNS[pair]:
-                scores = [seed[pair][name][key] for seed in result['seeds']]
-                table.add_row([name + suffix, *scores, round(statistics.mean(scores), 2)])
-        for name, gain in gains.items():
-            each = (f'{x:+.2f}' for x in gain['each'])
-            table.add_row([f'gain {name.replace("_", " ")}', *each, f'{gain["mean"]:+.2f}'])
-        print(table)
+    """Print the table."""
+    seeds = result['seeds']
+    table = PrettyTable([result['pair'].replace('_', ' '), *(f'seed {i}' for i in range(len(seeds))), 'mean'])
+    for key, suffix in (('mIoU', ''), ('transfer_mIoU', ', transferred')):
+        for name in TRANSFERRED if suffix else seeds[0]:
+            scores = [seed[name][key] for seed in seeds]
+            table.add_row([name + suffix, *scores, round(statistics.mean(scores), 2)])
+    for name, values in result['gain'].items():
+        each = (f'{x:+.2f}' for x in values['each'])
+        table.add_row([f'gain {name.replace("_", " ")}', *each, f'{values["mean"]:+.2f}'])
+    print(table)
 
 
 if __name__ == '__main__':
