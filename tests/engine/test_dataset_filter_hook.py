@@ -4,8 +4,9 @@ import re
 import pyarrow.parquet as pq
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.hooks import Hook
-from running import FIXMATCH, SUPERVISED, losses
+from running import FIXMATCH, ROOT, SUPERVISED, losses
 
 from s5_mm.engine import DatasetFilterHook
 from s5_mm.registry import HOOKS
@@ -89,6 +90,15 @@ class TestTraining:
         other = {'train_dataloader.dataset.sources.unlabeled.source': str(listed)}
         with pytest.raises(ValueError, match='from another pool than .*other.txt with its 6 images; resume'):
             train(FIXMATCH, '--resume', work_dir='run', iters=2, **hooks(), **other)
+
+
+def test_the_documented_config(tmp_path):
+    text = re.search(r'## During training.+?```python\n(.+?)```', (ROOT / 'docs/curation.md').read_text(), re.S).group(1)
+    config = tmp_path / 'own.py'
+    config.write_text(text.replace('./fixmatch', f'{ROOT}/configs/s4p/fixmatch'))
+    hook = HOOKS.build(Config.fromfile(config).custom_hooks[-1])
+    assert isinstance(hook, DatasetFilterHook)
+    assert (hook.budget, hook.interval, hook.scoring.background) == (500_000, 20_000, 0)
 
 
 class TestRefused:
