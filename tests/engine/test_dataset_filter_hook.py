@@ -93,7 +93,8 @@ class TestTraining:
 
 
 def test_the_documented_config(tmp_path):
-    text = re.search(r'## During training.+?```python\n(.+?)```', (ROOT / 'docs/curation.md').read_text(), re.S).group(1)
+    page = (ROOT / 'docs/curation.md').read_text()
+    text = re.search(r'## During training.+?```python\n(.+?)```', page, re.S).group(1)
     config = tmp_path / 'own.py'
     config.write_text(text.replace('./fixmatch', f'{ROOT}/configs/s4p/fixmatch'))
     hook = HOOKS.build(Config.fromfile(config).custom_hooks[-1])
