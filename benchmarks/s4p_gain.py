@@ -2,7 +2,7 @@
 
 Every run starts from the same network, uses the same labels and takes the same number of optimizer steps. There are two
 pairs: labeled images augmented weakly, as published, and with colour jitter besides, for supervised training and S4P
-alike. The control is S4P with its teacher but without the unlabeled loss: what is gained over it is that loss's doing.
+alike; supervised training runs at a third of the rate too, and the better counts. The control is S4P with its teacher but without the unlabeled loss: what is gained over it is that loss's doing.
 Transfer: each encoder, with a new decoder, is fine-tuned on a few labeled scenes of a style that none saw.
 """
 
@@ -27,10 +27,12 @@ WEAK = {
     's4p': 'configs/quickstart/fixmatch-weak_vit-t_upernet_synthetic-96x96.py',
 }
 CONTROL = {'model__unlabeled_weight': 0}
+LOW_RATE = {'optim_wrapper__optimizer__lr': 1e-4}
 # Pair -> way to train -> config and options.
 RUNS = {
     pair: {
         'supervised': (configs['supervised'], {}),
+        'supervised_low_rate': (configs['supervised'], LOW_RATE),
         'control': (configs['s4p'], CONTROL),
         's4p': (configs['s4p'], {}),
     }
@@ -107,16 +109,16 @@ def summary(pair: str, seeds: list[dict]) -> dict:
         'labeled_crops': len(list((DATA / 'isaid/img_dir/train').glob('*.png'))),
         'seeds': seeds,
         'gain': {
-            'over_supervised': gain(seeds, 'mIoU', 'supervised'),
-            'over_control': gain(seeds, 'mIoU', 'control'),
-            'in_transfer': gain(seeds, 'transfer_mIoU', 'supervised'),
+            'over_supervised': gain(seeds, 'mIoU', ('supervised', 'supervised_low_rate')),
+            'over_control': gain(seeds, 'mIoU', ('control', )),
+            'in_transfer': gain(seeds, 'transfer_mIoU', ('supervised', )),
         },
     }
 
 
-def gain(seeds: list[dict], key: str, other: str) -> dict[str, object]:
-    """What S4P gains over another way to train, on each seed and in the mean."""
-    each = [round(seed['s4p'][key] - seed[other][key], 2) for seed in seeds]
+def gain(seeds: list[dict], key: str, others: tuple[str, ...]) -> dict[str, object]:
+    """What S4P gains over the best of other ways to train, on each seed and in the mean."""
+    each = [round(seed['s4p'][key] - max(seed[name][key] for name in others), 2) for seed in seeds]
     return {'each': each, 'mean': round(statistics.mean(each), 2)}
 
 
