@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import statistics
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from functools import partial
@@ -41,51 +42,59 @@ def main(argv: list[str] | None = None) -> None:
     logs = args.work_dir / 'logs'
     make_data(logs)
     score_pool(logs)
-    selections = {'curated': select_pool('curated', logs)}
+    curated = select_pool('curated', logs)
     size = json.loads((DATA / 'curation/curated.json').read_text())['selected']
-    selections |= {name: select_pool(name, logs, budget=size) for name in ('random', 'entropy')}
-    runs = [(name, seed) for seed in range(args.seeds) for name in selections]
+    entropy = select_pool('entropy', logs, budget=size)
+    # What is random is drawn anew for each seed.
+    selections = {(name, seed): options for seed in range(args.seeds) for name, options in (
+        ('curated', curated), ('random', select_pool('random', logs, budget=size, seed=seed)), ('entropy', entropy))}
     with ThreadPoolExecutor(args.jobs) as pool:
-        scores = list(pool.map(partial(run, args.work_dir, selections), runs))
-    result = summary(selections, dict(zip(runs, scores, strict=True)), args.seeds)
+        scores = list(pool.map(partial(run, args.work_dir), selections.items()))
+    lists = {which: listed(options) for which, options in selections.items()}
+    result = summary(lists, dict(zip(selections, scores, strict=True)), args.seeds)
     write_json(args.out, result)
     show(result)
 
 
-def run(work_dir: Path, selections: dict[str, dict], which: tuple[str, int]) -> float:
+def run(work_dir: Path, selection: tuple[tuple[str, int], dict]) -> float:
     """mIoU of S4P on one selection with one seed."""
-    name, seed = which
+    (name, seed), options = selection
     folder = work_dir / f'seed{seed}'
-    checkpoint = train(CONFIGS['s4p'], folder / name, randomness__seed=seed, **selections[name])
+    checkpoint = train(CONFIGS['s4p'], folder / name, randomness__seed=seed, **options)
     score = test(CONFIGS['s4p'], checkpoint, folder / f'{name}_test')['mIoU']
     print(f'{name}, seed {seed}: {score}', flush=True)
     return score
 
 
-def shares(paths: list[str]) -> dict[str, float]:
-    """Share of each kind of image, in per cent.
+def listed(options: dict[str, object]) -> list[str]:
+    """Paths of a selection, given the options with which training draws from it."""
+    return next(Path(value) for key, value in options.items() if key.endswith('source')).read_text().split()
 
-    Args:
-        paths: As the pool lists them.
-    """
+
+def kinds_of_pool() -> dict[str, str]:
+    """Path -> what the image is."""
     with (DATA / 'unlabeled/pool.csv').open() as file:
-        kinds = {row['path']: row['kind'] for row in csv.DictReader(file)}
-    counts = collections.Counter(kinds[path] for path in paths or kinds)
+        return {row['path']: row['kind'] for row in csv.DictReader(file)}
+
+
+def shares(paths: Iterable[str], kinds: dict[str, str]) -> dict[str, float]:
+    """Share of each kind among images, in per cent."""
+    counts = collections.Counter(kinds[path] for path in paths)
     return {kind: round(100 * counts[kind] / counts.total(), 2) for kind in KINDS}
 
 
-def summary(selections: dict[str, dict], scores: dict[tuple[str, int], float], seeds: int) -> dict:
+def summary(lists: dict[tuple[str, int], list[str]], scores: dict[tuple[str, int], float], seeds: int) -> dict:
     """The result file."""
-    listed = {name: (DATA / 'curation' / next(Path(value).name for key, value in options.items()
-                                              if key.endswith('source'))).read_text().split()
-              for name, options in selections.items()}
-    each = {name: [scores[name, seed] for seed in range(seeds)] for name in selections}
+    names = list(dict.fromkeys(name for name, _ in lists))
+    kinds = kinds_of_pool()
+    each = {name: [scores[name, seed] for seed in range(seeds)] for name in names}
     return {
         'command': f'python benchmarks/curation_gain.py --seeds {seeds}',
         'machine': f'{platform.machine()} {platform.system()}, {os.cpu_count()} cores',
         'date': str(date.today()),
-        'selected': {name: len(paths) for name, paths in listed.items()},
-        'kinds': {'pool': shares([]), **{name: shares(paths) for name, paths in listed.items()}},
+        'selected': {name: len(lists[name, 0]) for name in names},
+        'kinds': {'pool': shares(kinds, kinds)} | {
+            name: shares([path for seed in range(seeds) for path in lists[name, seed]], kinds) for name in names},
         'mIoU': each,
         'mean': {name: round(statistics.mean(values), 2) for name, values in each.items()},
     }

@@ -2,8 +2,9 @@
 
 Every run starts from the same network, uses the same labels and takes the same number of optimizer steps. There are two
 pairs: labeled images augmented weakly, as published, and with colour jitter besides, for supervised training and S4P
-alike; supervised training runs at a third of the rate too, and the better counts. The control is S4P with its teacher but without the unlabeled loss: what is gained over it is that loss's doing.
-Transfer: each encoder, with a new decoder, is fine-tuned on a few labeled scenes of a style that none saw.
+alike. Supervised training runs at a third of the rate too; the better counts. The control is S4P with its teacher but
+without the unlabeled loss: what is gained over it is that loss's doing. Transfer: each encoder, with a new decoder, is
+fine-tuned on a few labeled scenes of a style that none saw.
 """
 
 import argparse
