@@ -1,6 +1,6 @@
 """One network for four synthetic data sets against one for each: SDF, MDF, MoE-MDF at equal samples of each data set.
 
-All start from the quickstart's S4P weights (run `make quickstart` first). Written are mIoU of each data set and seed,
+All start from the same S4P weights, those of `make quickstart` unless told otherwise. Written are mIoU of each data set and seed,
 the means, and the parameters of all networks of a way together.
 """
 
@@ -15,14 +15,15 @@ from landcover_task import SCENES, count_parameters, make_landcover, mean_scores
 from prettytable import PrettyTable
 from synthetic_task import write_json
 
-START = Path('work_dirs/quickstart/s4p/iter_500.pth')
+QUICKSTART = Path('work_dirs/quickstart/s4p/iter_500.pth')
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--seeds', type=int, default=3, help='number of seeds, 0, 1, ... (default: 3)')
-    parser.add_argument('--iters', type=int, default=400, help='optimizer steps of each run (default: %(default)s)')
+    parser.add_argument('--start', type=Path, default=QUICKSTART, help='S4P checkpoint (default: %(default)s)')
+    parser.add_argument('--iters', type=int, default=120, help='optimizer steps of each run (default: %(default)s)')
     parser.add_argument(
         '--jobs', type=int, default=1, help='runs side by side; set OMP_NUM_THREADS to their share of the cores'
     )
@@ -34,14 +35,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     """Run all seeds; finished runs are kept, interrupted ones go on."""
     args = parse_args(argv)
-    if not START.is_file():
-        raise FileNotFoundError(f'{START} is not there; make quickstart trains it.')
+    if not args.start.is_file():
+        raise FileNotFoundError(f'{args.start} is not there; make quickstart trains one, --start names another.')
     make_landcover(args.work_dir / 'logs')
     length = dict.fromkeys(('train_cfg__max_iters', 'train_cfg__val_interval', 'param_scheduler__1__end',
                             'default_hooks__checkpoint__interval'), args.iters)
     seeds = []
     for seed in range(args.seeds):
-        seeds.append(run_ways(args.work_dir / f'seed{seed}', args.jobs, randomness__seed=seed, **length))
+        seeds.append(run_ways(args.work_dir / f'seed{seed}', args.jobs, randomness__seed=seed, **length,
+                              model__init_cfg__checkpoint=args.start))
         print(f'seed {seed}: {mean_scores(seeds[-1])}', flush=True)
     result = summary(seeds, args.iters)
     write_json(args.out, result)
