@@ -1,7 +1,7 @@
 """One network for four synthetic data sets against one for each: SDF, MDF, MoE-MDF at equal samples of each data set.
 
-All start from the same S4P weights, those of `make quickstart` unless told otherwise. Written are mIoU of each data set and seed,
-the means, and the parameters of all networks of a way together.
+All start from the same S4P weights, those of `make quickstart` unless told otherwise. Written are mIoU of each data
+set and seed, the means, and the parameters of all networks of a way together.
 """
 
 import argparse
