@@ -3,6 +3,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -192,7 +193,9 @@ def _unit(features: np.ndarray) -> np.ndarray:
 
 def _k_means(features: np.ndarray, num_clusters: int, seed: int):  # noqa: ANN202  a scikit-learn estimator
     from sklearn.cluster import KMeans, MiniBatchKMeans  # see propose_num_clusters
+    from threadpoolctl import threadpool_limits
 
-    if len(features) > MINI_BATCH_ABOVE:
-        return MiniBatchKMeans(num_clusters, batch_size=4096, n_init=5, random_state=seed).fit(features)
-    return KMeans(num_clusters, n_init=5, random_state=seed).fit(features)
+    kind = KMeans if len(features) <= MINI_BATCH_ABOVE else partial(MiniBatchKMeans, batch_size=4096)
+    # Sums of several threads differ in the last bits, and scores hold for the very prototypes they were made with.
+    with threadpool_limits(1):
+        return kind(num_clusters, n_init=5, random_state=seed).fit(features)
