@@ -26,7 +26,7 @@ from mmseg.structures import SegDataSample
 from PIL import Image
 from prettytable import PrettyTable
 
-from s5_mm.curation.files import write_json
+from s5_mm.curation.files import sha256_of, write_json
 from s5_mm.curation.loading import build_loader, build_pool
 from s5_mm.curation.manifest import write_selection
 from s5_mm.curation.prototypes import Prototypes, save_prototypes
@@ -98,9 +98,10 @@ def make_scores(folder: Path, rows: int) -> None:
                     0.5::FLOAT AS similarity, 512 AS width, 512 AS height, 'made-up' AS model
                     FROM range({start}, {stop}) AS numbers(i)
                 ) TO '{folder}/pool/scores/{shard:08d}.parquet' (FORMAT parquet, COMPRESSION zstd)""")
-    write_json(folder / 'pool/settings.json', dict(images=rows, model='made-up', keep_features=False))
     centres = np.eye(NUM_CLUSTERS, dtype=np.float32)
     save_prototypes(folder / 'prototypes.npz', Prototypes(centres, np.arange(1, NUM_CLUSTERS + 1), 'made-up'))
+    write_json(folder / 'pool/settings.json', dict(images=rows, model='made-up', keep_features=False,
+                                                   prototypes=sha256_of(folder / 'prototypes.npz')))
 
 
 def _select(folder: Path, budget: int) -> dict[str, float]:

@@ -38,10 +38,12 @@ def write_selection(settings: CurationSettings, name: str) -> dict:
 
     Raises:
         FileNotFoundError: There are no scores or no prototypes.
-        ValueError: The scores are not complete, or see :func:`s5_mm.curation.select`.
+        ValueError: The scores are not complete or of other prototypes, or see :func:`s5_mm.curation.select`.
     """
+    if Path(name).name != name:
+        raise ValueError(f'--name is {name!r}; it is the name of files in {settings.folder}, without folders.')
     pool = pool_settings(settings.scores_folder)
-    counts = load_prototypes(settings.prototypes_file).counts if STRATEGIES[settings.strategy].by_cluster else None
+    counts = _labeled_counts(settings, pool) if STRATEGIES[settings.strategy].by_cluster else None
     manifest, listing = (settings.folder / f'{name}.{suffix}' for suffix in ('parquet', 'txt'))
     with open_scores(settings.scores_folder, settings.memory_limit) as connection:
         _check_complete(connection, settings.scores_folder, pool)
@@ -57,6 +59,16 @@ def write_selection(settings: CurationSettings, name: str) -> dict:
         card = _card(connection, settings, pool, plan, counts, duplicates, [manifest, listing])
     write_json(settings.folder / f'{name}.json', card)
     return card
+
+
+def _labeled_counts(settings: CurationSettings, pool: dict) -> np.ndarray:
+    """Labeled images of each cluster, of the prototypes that the scores were made with."""
+    prototypes = load_prototypes(settings.prototypes_file)
+    if pool.get('prototypes') != sha256_of(settings.prototypes_file):
+        raise ValueError(f'{settings.scores_folder} was not scored with {settings.prototypes_file}, so its clusters '
+                         "are others; score the pool again in another work_dir, or select without quotas ('random', "
+                         "'entropy')")
+    return prototypes.counts
 
 
 def pool_settings(folder: Path) -> dict:

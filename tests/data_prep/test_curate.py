@@ -253,10 +253,16 @@ def test_errors_before_any_work(setting, archive, tmp_path):
     with pytest.raises(SystemExit, match='was made with the model judge-.*, this is other-'):
         curate.main(['score', other, other_checkpoint])
     curate.main(['score', config, checkpoint])
+    with pytest.raises(SystemExit, match="--name is 'sub/x'; it is the name of files in .*work, without folders"):
+        curate.main(['select', config, '--name', 'sub/x'])
     with pytest.raises(SystemExit, match='near_duplicates needs the features of the pool'):
         curate.main(['select', config, '--near-duplicates', '0.9'])
     with pytest.raises(SystemExit, match='was made with other settings .*background: 0 there, None now'):
         curate.main(['score', config, checkpoint, '--cfg-options', 'curation.background=None'])
+    curate.main(['prototypes', config, checkpoint, '--num-clusters', '1'])
+    with pytest.raises(SystemExit, match=r'pool was not scored with .*prototypes\.npz, so its clusters are others'):
+        curate.main(['select', config])
+    curate.main(['prototypes', config, checkpoint])
     (tmp_path / 'work/pool/scores/00000002.parquet').unlink()
     with pytest.raises(SystemExit, match='holds 20 of the 24 images of the pool; repeat `curate.py score`'):
         curate.main(['select', config])

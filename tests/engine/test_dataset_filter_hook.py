@@ -120,9 +120,20 @@ class TestRefused:
         with pytest.raises(ValueError, match=r'budget is 5, 4 of the 8 images .* \(share 0.5\); keep 1 to 4'):
             train(FIXMATCH, iters=1, **hooks(budget=5, share=0.5))
 
+    def test_more_clusters_than_labeled_images(self, train):
+        with pytest.raises(ValueError, match='num_clusters is 99, there are 7 labeled images; make it 1 to 7'):
+            train(FIXMATCH, iters=1, **hooks(num_clusters=99))
+
+    def test_a_second_unlabeled_source(self, train):
+        source = 'train_dataloader.dataset.sources.partner'
+        pool = dict(type='s5_mm.UnlabeledDataset', source=str(ROOT / 'docs/images'), pipeline=[])
+        options = {source: pool, 'train_dataloader.sampler.per_batch.partner': 2, 'train_dataloader.batch_size': 6}
+        with pytest.raises(ValueError, match=r"'partner' is unlabeled too .*same_order=dict\(partner='unlabeled'"):
+            train(FIXMATCH, iters=1, **hooks(), **options)
+
     @pytest.mark.parametrize(('options', 'message'), [
-        (dict(budget=0), 'budget is 0; it is a number of images or a share below 1'),
-        (dict(budget=2.5), 'budget is 2.5; it is a number of images'),
+        (dict(budget=0), r'budget is 0; it is a number of images \(an integer\) or a share above 0 and below 1'),
+        (dict(budget=1.0), 'budget is 1.0; it is a number of images'),
         (dict(budget=1, interval=0), 'interval is 0; it must be at least 1, or None'),
         (dict(budget=1, share=1.5), 'share is 1.5; it must be above 0 and up to 1'),
         (dict(budget=1, strategy='best'), r"strategy is 'best'; choose from \['curated'"),

@@ -33,7 +33,7 @@ class DatasetFilterHook(Hook):
     written to ``WORK_DIR/curation/iter_N.parquet`` with path, entropy, cluster and similarity.
 
     Args:
-        budget: Images to keep; a number below 1 is a share of what is scored.
+        budget: Images to keep, an integer; or a share of what is scored, above 0 and below 1.
         interval: Iterations between selections; ``None``: only the one before training.
         share: Random share of the pool that is scored each time, above 0 and up to 1.
         strategy: As :func:`s5_mm.curation.select` has it.
@@ -57,8 +57,9 @@ class DatasetFilterHook(Hook):
                  source: str = 'unlabeled',
                  labeled: str = 'labeled',
                  scoring: dict | None = None) -> None:
-        if budget <= 0 or (budget >= 1 and budget != int(budget)):
-            raise ValueError(f'DatasetFilterHook: budget is {budget}; it is a number of images or a share below 1.')
+        if budget <= 0 or (isinstance(budget, float) and budget >= 1):
+            raise ValueError(f'DatasetFilterHook: budget is {budget}; it is a number of images (an integer) or a share '
+                             'above 0 and below 1.')
         if interval is not None and interval < 1:
             raise ValueError(f'DatasetFilterHook: interval is {interval}; it must be at least 1, or None.')
         if not 0 < share <= 1:
@@ -131,11 +132,30 @@ class DatasetFilterHook(Hook):
         if not isinstance(pool, UnlabeledDataset):
             raise ValueError(f'DatasetFilterHook: source {self.source!r} is a {type(pool).__name__}, only an '
                              'UnlabeledDataset can be filtered.')
+        self._check_labeled(sources, runner.train_dataloader.sampler)
         scored = self._num_scored(len(pool))
         if self._num_kept(scored) > scored or self._num_kept(scored) < 1:
             raise ValueError(f'DatasetFilterHook: budget is {self.budget}, {scored} of the {len(pool)} images of '
                              f'{self.source!r} are scored (share {self.share}); keep 1 to {scored} of them.')
         return pool
+
+    def _check_labeled(self, sources: dict, sampler: MultiSourceSampler) -> None:
+        """What would come to light only after the labeled images have been scored, or never."""
+        if curation.STRATEGIES[self.strategy].by_cluster:
+            labeled = sources[self.labeled]
+            if not hasattr(labeled, 'pipeline'):
+                raise ValueError(f'DatasetFilterHook: source {self.labeled!r} is a {type(labeled).__name__} without a '
+                                 'pipeline of its own, whose images cannot be read alone; give one data set, or a '
+                                 "strategy without quotas ('random', 'entropy').")
+            if not 1 <= self.num_clusters <= len(labeled):
+                raise ValueError(f'DatasetFilterHook: num_clusters is {self.num_clusters}, there are {len(labeled)} '
+                                 f'labeled images; make it 1 to {len(labeled)}.')
+        twins = [name for name, source in sources.items()
+                 if name != self.source and isinstance(source, UnlabeledDataset) and name in sampler.per_batch
+                 and sampler.same_order.get(name) != self.source]
+        if twins:
+            raise ValueError(f'DatasetFilterHook: source {twins[0]!r} is unlabeled too and would not be filtered; let '
+                             f'it share the order, sampler.same_order=dict({twins[0]}={self.source!r}).')
 
     def _num_scored(self, pool_size: int) -> int:
         return max(1, round(self.share * pool_size))
