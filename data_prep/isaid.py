@@ -195,7 +195,7 @@ def prepare(root: Path, out: Path, settings: Settings, splits: Sequence[str] | N
         workers: Processes.
 
     Returns:
-        For each split the numbers of ``images``, ``crops``, and crops that show ``padding`` alone.
+        For each split in ``out`` the numbers of ``images``, ``crops``, and crops that show ``padding`` alone.
 
     Raises:
         PreparationError: See :func:`find_sources`, :func:`data_prep.preparing.store_settings` and
@@ -205,10 +205,12 @@ def prepare(root: Path, out: Path, settings: Settings, splits: Sequence[str] | N
     sources = find_sources(root, splits)
     preparing.store_settings(out / 'isaid_settings.json', asdict(settings))
     work = partial(prepare_image, out=out, settings=settings, palette=class_palette())
-    records = preparing.prepare_all(sources, out, work, workers, initializer=_lift_pixel_limit)
-    return {split: {'images': numbers['images'], 'crops': numbers['samples'],
-                    'padding': sum(record['padding'] for source, record in records.items() if source.split == split)}
-            for split, numbers in preparing.count(sources, records).items()}
+    preparing.prepare_all(sources, out, work, workers, initializer=_lift_pixel_limit)
+    records = preparing.stored_records(out)
+    counts = preparing.count(records)
+    return {split: {'images': counts[split]['images'], 'crops': counts[split]['samples'],
+                    'padding': sum(record['padding'] for key, record in records.items() if key[0] == split)}
+            for split in SPLITS if split in counts}
 
 
 def _lift_pixel_limit() -> None:
@@ -265,7 +267,7 @@ def _run(args: argparse.Namespace) -> list[str]:
     counts = prepare(args.source, args.out, settings, args.splits, args.workers)
     lines = [f'{split}: {numbers["images"]:,} images, {numbers["crops"]:,} crops in {args.out}/img_dir/{split}'
              f' ({numbers["padding"]:,} of padding alone)' for split, numbers in counts.items()]
-    return lines + compare_with_published(counts)
+    return lines + preparing.none_found(counts, args.splits or SPLITS) + compare_with_published(counts)
 
 
 if __name__ == '__main__':

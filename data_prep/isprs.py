@@ -16,11 +16,13 @@ from data_prep.preparing import (
     compare,
     count,
     look_up_colours,
+    none_found,
     prepare_all,
     report,
     require_equal_sizes,
     save_pair,
     store_settings,
+    stored_records,
     window_starts,
 )
 
@@ -171,12 +173,13 @@ def prepare(root: Path, out: Path, city: City, defaults: Settings, workers: int 
     settings = replace(defaults, labels=kind, **chosen)
     store_settings(out / f'{city.name.lower()}_settings.json', asdict(settings))
     records = prepare_all(sources, out, partial(prepare_tile, out=out, settings=settings, city=city), workers)
-    counts = count(sources, records)
+    counts = count(stored_records(out))
     lines = [f'{split}: {numbers["images"]:,} tiles, {numbers["samples"]:,} crops in {out}/img_dir/{split} ({kind} '
              'labels)' for split, numbers in counts.items()]
     lines += [f'{source.mask.name}: {record["off_palette"]:.1%} of the pixels have colours beside the palette and took '
               'the nearest one' for source, record in records.items() if record['off_palette']]
-    return lines + (compare(counts, city.published, 'crops') if replace(settings, labels='') == defaults else [])
+    as_published = replace(settings, labels='') == defaults
+    return lines + (compare(counts, city.published, 'crops') if as_published else none_found(counts, city.tiles))
 
 
 def parse_args(doc: str, city: City, defaults: Settings, argv: Sequence[str] | None) -> dict:

@@ -12,10 +12,12 @@ mmseg has them, too.
     OUT/lists/{train,val,test}_{urban,rural}.txt   names of each domain
     OUT/lists/trainval.txt                         train/0 ... val/2522 ...: both splits, for the score of the server
 
-A run that was stopped goes on where it was when the same command is given again.
+A run that was stopped goes on where it was when the same command is given again. SRC may hold a part of the download;
+lists and numbers are of all that OUT holds.
 """
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -35,6 +37,7 @@ from data_prep.preparing import (
     require_equal_sizes,
     require_ids,
     store_settings,
+    stored_records,
     write_text,
 )
 
@@ -44,8 +47,15 @@ LARGEST_ID = 7
 PUBLISHED = {'train': Official(2522, 2522), 'val': Official(1669, 1669), 'test': Official(1796, 1796)}
 
 
-def find_sources(files: Sequence[tuple[str, File]]) -> dict[Source, str]:
-    """Pair images with masks; returns the domain of each, ``urban`` or ``rural``.
+@dataclass(frozen=True)
+class Scene(Source):
+    """An image of a ``domain``, ``urban`` or ``rural``."""
+
+    domain: str = ''
+
+
+def find_sources(files: Sequence[tuple[str, File]]) -> list[Scene]:
+    """Pair images with masks, in the order of the splits.
 
     Raises:
         PreparationError: No image, a name that both domains have, or images without a mask.
@@ -62,12 +72,12 @@ def find_sources(files: Sequence[tuple[str, File]]) -> dict[Source, str]:
     if lost:
         raise PreparationError(f'{len(lost)} of {len(images)} images have no mask in masks_png, e.g. {lost[0]}')
     order = sorted(images, key=lambda key: (tuple(PUBLISHED).index(key[0].lower()), int(key[2])))
-    return {Source(key[0].lower(), key[2], images[key], masks.get(key) if key[0] != 'Test' else None): key[1].lower()
-            for key in order}
+    return [Scene(key[0].lower(), key[2], images[key], masks.get(key) if key[0] != 'Test' else None, key[1].lower())
+            for key in order]
 
 
-def prepare_pair(source: Source, out: Path, link: bool) -> dict:
-    """Check an image and its mask and copy them; returns their record."""
+def prepare_pair(source: Scene, out: Path, link: bool) -> dict:
+    """Check an image and its mask and copy them; returns their record, with the ``domain``."""
     size = decode_colour(source.image).shape[:2]
     if source.mask:
         ids = decode_ids(source.mask)
@@ -78,16 +88,22 @@ def prepare_pair(source: Source, out: Path, link: bool) -> dict:
         if file:
             files.append(f'{kind}/{source.split}/{source.name}.png')
             place(file, out / files[-1], link)
-    return {'files': files}
+    return {'files': files, 'domain': source.domain}
 
 
-def write_lists(out: Path, domains: dict[Source, str]) -> None:
-    """Write the lists of domains, and that of both labeled splits."""
+def write_lists(out: Path, domains: Mapping[tuple[str, str], str]) -> None:
+    """Write the lists of domains, and that of both labeled splits.
+
+    Args:
+        out: Output folder.
+        domains: (split, name) -> domain of each image in it.
+    """
+    ordered = sorted(domains, key=lambda key: (tuple(PUBLISHED).index(key[0]), int(key[1])))
     for split in PUBLISHED:
         for domain in ('urban', 'rural'):
-            names = [source.name for source, own in domains.items() if (source.split, own) == (split, domain)]
+            names = [key[1] for key in ordered if key[0] == split and domains[key] == domain]
             write_text(''.join(f'{name}\n' for name in names), out / 'lists' / f'{split}_{domain}.txt')
-    both = [f'{source.split}/{source.name}\n' for source in domains if source.split in LABELED]
+    both = [f'{split}/{name}\n' for split, name in ordered if split in LABELED]
     write_text(''.join(both), out / 'lists' / 'trainval.txt')
 
 
@@ -97,12 +113,14 @@ def prepare(root: Path, out: Path, link: bool = False, workers: int = 1) -> list
     Raises:
         PreparationError: Whatever is wrong with the files.
     """
-    domains = find_sources(list_files(root))
-    sources = list(domains)
+    sources = find_sources(list_files(root))
     store_settings(out / 'loveda_settings.json', {'link': link})
-    records = prepare_all(sources, out, partial(prepare_pair, out=out, link=link), workers)
-    write_lists(out, domains)
-    return compare(count(sources, records), PUBLISHED, 'images')
+    prepare_all(sources, out, partial(prepare_pair, out=out, link=link), workers)
+    records = stored_records(out)
+    # Records of earlier versions name no domain.
+    found = {(source.split, source.name): source.domain for source in sources}
+    write_lists(out, {key: record.get('domain') or found.get(key, '') for key, record in records.items()})
+    return compare(count(records), PUBLISHED, 'images')
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -40,6 +40,7 @@ from data_prep.preparing import (
     require_equal_sizes,
     require_ids,
     store_settings,
+    stored_records,
 )
 
 PLACE = r'/{}/([\w-]+_\d+)\.tif$'
@@ -146,9 +147,9 @@ def prepare(root: Path, out: Path, link: bool = False, workers: int = 1) -> list
     """
     sources, elsewhere = find_sources(list_files(root))
     store_settings(out / 'openearthmap_settings.json', {'link': link})
-    records = prepare_all(sources, out, partial(prepare_pair, out=out, link=link), workers)
+    prepare_all(sources, out, partial(prepare_pair, out=out, link=link), workers)
     left_out = [f'{len(elsewhere):,} listed images belong to xBD and are not there'] if elsewhere else []
-    return left_out + compare(count(sources, records), PUBLISHED, 'images')
+    return left_out + compare(count(stored_records(out)), PUBLISHED, 'images')
 
 
 def main(argv: Sequence[str] | None = None) -> None:

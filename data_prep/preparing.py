@@ -4,7 +4,7 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,7 +180,8 @@ def prepare_all(sources: Sequence[Source], out: Path, work: Callable[[Source], d
         for kind in ('img_dir', 'records', *(['ann_dir'] if source.mask else [])):
             (out / kind / source.split).mkdir(parents=True, exist_ok=True)
     present = _present_files(out)
-    records = {source: record for source in sources if (record := _finished_record(source, out, present))}
+    records = {source: record for source in sources
+               if (record := _finished_record(_record_path(source, out), present))}
     todo = [source for source in sources if source not in records]
     recorded = functools.partial(_work_and_record, work, out)
     with tqdm(total=len(sources), initial=len(records), desc='preparing', unit='image', disable=None) as progress:
@@ -200,9 +201,8 @@ def _record_path(source: Source, out: Path) -> Path:
     return out / 'records' / source.split / f'{source.name}.json'
 
 
-def _finished_record(source: Source, out: Path, present: set[str]) -> dict | None:
+def _finished_record(path: Path, present: set[str]) -> dict | None:
     """The record of an earlier run, if every file that it names is still there."""
-    path = _record_path(source, out)
     record = json.loads(path.read_text()) if path.is_file() else {}
     return record if 'files' in record and present.issuperset(record['files']) else None
 
@@ -228,14 +228,37 @@ def _each(work: Callable[[Source], dict], sources: Sequence[Source], workers: in
             pool.shutdown(cancel_futures=True)
 
 
-def count(sources: Sequence[Source], records: Mapping[Source, dict]) -> dict[str, dict[str, int]]:
-    """For each split the numbers of ``images`` and ``samples``, which are image files written."""
+def stored_records(out: Path) -> dict[tuple[str, str], dict]:
+    """What an output folder holds, of this run and of earlier ones from other parts of the download.
+
+    Args:
+        out: The folder.
+
+    Returns:
+        (split, name) -> record of each image that is complete, sorted by path; see :func:`prepare_all`.
+    """
+    present = _present_files(out)
+    return {(path.parent.name, path.stem): record for path in sorted(out.glob('records/*/*.json'))
+            if (record := _finished_record(path, present))}
+
+
+def count(records: Mapping[tuple[str, str], dict]) -> dict[str, dict[str, int]]:
+    """For each split the numbers of ``images`` and ``samples``, which are image files written.
+
+    Args:
+        records: See :func:`stored_records`.
+    """
     counts: dict[str, dict[str, int]] = {}
-    for source in sources:
-        numbers = counts.setdefault(source.split, {'images': 0, 'samples': 0})
+    for (split, _), record in records.items():
+        numbers = counts.setdefault(split, {'images': 0, 'samples': 0})
         numbers['images'] += 1
-        numbers['samples'] += sum(name.startswith('img_dir/') for name in records[source]['files'])
+        numbers['samples'] += sum(name.startswith('img_dir/') for name in record['files'])
     return counts
+
+
+def none_found(counts: Mapping[str, Mapping[str, int]], splits: Iterable[str]) -> list[str]:
+    """A line for each of ``splits`` that has no image; ``counts`` is of :func:`count`."""
+    return [f'{split}: none found' for split in splits if split not in counts]
 
 
 @dataclass(frozen=True)
@@ -256,9 +279,9 @@ def compare(counts: Mapping[str, Mapping[str, int]], official: Mapping[str, Offi
         unit: What a sample is called.
 
     Returns:
-        A line for each split that is there.
+        A line for each split.
     """
-    lines = []
+    lines = none_found(counts, official)
     for split, known in official.items():
         if split not in counts:
             continue

@@ -101,7 +101,18 @@ class TestRun:
         crop = read(out / 'img_dir/train/P0000_0_6_4_4.png')
         assert crop[0, 0].tolist() == [4, 10, 200]
         assert crop.shape == (4, 4, 3)
-        assert 'train: 1 images, 4 crops' in capsys.readouterr().out
+        told = capsys.readouterr().out
+        assert 'train: 1 images, 4 crops' in told
+        assert 'test: none found' in told
+
+    def test_splits_one_after_another(self, source, tmp_path, capsys):
+        """The numbers are of all that the output holds; splits that were not asked for are not missed."""
+        isaid.main([str(source), str(tmp_path / 'out'), *SMALL, '--splits', 'train'])
+        assert 'none found' not in capsys.readouterr().out
+        isaid.main([str(source), str(tmp_path / 'out'), *SMALL, '--splits', 'val'])
+        told = capsys.readouterr().out
+        assert 'train: 1 images, 4 crops' in told
+        assert 'val: 1 images, 4 crops' in told
 
     def test_padding(self, source, tmp_path, capsys):
         isaid.main([str(source), str(tmp_path / 'out'), *SMALL])

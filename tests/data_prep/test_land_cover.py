@@ -196,6 +196,18 @@ class TestISPRS:
         assert 'source folder' in fails('potsdam', tmp_path / 'none', tmp_path / 'out')
         assert 'found no image of Potsdam' in fails('potsdam', tmp_path, tmp_path / 'out')
 
+    @pytest.mark.parametrize('options', [[], OPTIONS['potsdam']])
+    def test_a_split_without_tiles_is_named(self, tile, tmp_path, capsys, options):
+        potsdam.main([str(tile('2_10', [WHITE, RED])), str(tmp_path / 'out'), '--workers', '1', *options])
+        assert 'val: none found' in capsys.readouterr().out.splitlines()
+        (tmp_path / '2_Ortho_RGB').rename(tmp_path / 'first')
+        (tmp_path / '5_Labels_all').rename(tmp_path / 'first_labels')
+        potsdam.main([str(tile('2_13', [WHITE, BLUE])), str(tmp_path / 'out'), '--workers', '1', *options])
+        out = capsys.readouterr().out
+        assert 'none found' not in out
+        assert 'train: 1 tiles, 1 crops' in out
+        assert 'val: 1 tiles, 1 crops' in out
+
     def test_other_settings(self, raw, tmp_path):
         run('vaihingen', raw / 'vaihingen', tmp_path)
         error = fails('vaihingen', raw / 'vaihingen', tmp_path, '--train-stride', '8')
@@ -236,6 +248,36 @@ class TestLoveDA:
         save(tmp_path / 'Val/Rural/images_png/2600.png', np.zeros((2, 2, 3)))
         save(tmp_path / 'Val/Rural/masks_png/2600.png', [[0, 1], [6, 7]])
         return tmp_path
+
+    def test_parts_of_the_download_one_after_another(self, raw, tmp_path, capsys):
+        """Lists and numbers are of all that the output holds, whatever the last command was given."""
+        parts = tmp_path / 'parts'
+        for split in ('Train', 'Val'):
+            (parts / split).mkdir(parents=True)
+            (parts / split / split).symlink_to(raw / 'loveda' / split)
+        run('loveda', parts / 'Train', tmp_path / 'out')
+        assert capsys.readouterr().out.splitlines()[:2] == ['val: none found', 'test: none found']
+        run('loveda', parts / 'Val', tmp_path / 'out')
+        out = capsys.readouterr().out
+        assert 'train: 3 images' in out
+        assert 'val: 2 images' in out
+        assert 'train: none' not in out
+        run('loveda', raw / 'loveda', tmp_path / 'whole')
+        for path in (tmp_path / 'whole/lists').iterdir():
+            expected = '' if path.name.startswith('test_') else path.read_text()
+            assert (tmp_path / 'out/lists' / path.name).read_text() == expected, path.name
+        (tmp_path / 'out/ann_dir/val').rename(tmp_path / 'lost')
+        run('loveda', parts / 'Train', tmp_path / 'out')
+        assert (tmp_path / 'out/lists/trainval.txt').read_text().count('\n') == 3
+        assert 'val: none found' in capsys.readouterr().out
+
+    def test_records_without_a_domain(self, raw, tmp_path):
+        run('loveda', raw / 'loveda', tmp_path)
+        lists = {path: path.read_text() for path in (tmp_path / 'lists').iterdir()}
+        for record in (tmp_path / 'records').glob('*/*.json'):
+            record.write_text(json.dumps({'files': json.loads(record.read_text())['files']}))
+        run('loveda', raw / 'loveda', tmp_path)
+        assert {path: path.read_text() for path in lists} == lists
 
     def test_ids(self, root, tmp_path):
         assert run('loveda', root, tmp_path / 'out') == ['ann_dir/val/2600.png', 'img_dir/val/2600.png']
@@ -367,10 +409,13 @@ def test_words_on_numbers():
     assert words(train=(24, 12696), val=(17, 398)) == [
         'train: 24 images, 12,696 crops: as published', 'val: 17 images, 398 crops: the usual number']
     assert words(train=(24, 12000)) == [
+        'val: none found',
         'train: 24 images, 12,000 crops: this DIFFERS from the published 24 images, 12,696 crops']
     assert words(train=(23, 1)) == [
+        'val: none found',
         'train: 23 images, 1 crops: NOT COMPLETE, the official split has 24 images, 12,696 crops']
-    assert words(val=(18, 1)) == ['val: 18 images, 1 crops: MORE, the official split has 17 images, 398 crops']
+    assert words(val=(18, 1)) == [
+        'train: none found', 'val: 18 images, 1 crops: MORE, the official split has 17 images, 398 crops']
 
 
 @pytest.mark.parametrize('name', list(COMMANDS))
