@@ -286,6 +286,26 @@ class TestSettings:
         with pytest.raises(ValueError, match=r"frozen_except names \['blue'\]; choose from \('red', 'green'\)"):
             MODELS.build(multi_segmentor(frozen_except=['blue']))
 
+    @pytest.mark.parametrize('trained', [['green'], []])
+    def test_frozen_data_sets_keep_their_results_under_batch_norm(self, multi_segmentor, batch, trained):
+        """Encoder and neck have batch norms, whose statistics every data set's results depend on."""
+        model = randomised(multi_segmentor(frozen_except=trained) | dict(
+            backbone=dict(type='ResNet', depth=18, stem_channels=4, base_channels=4, norm_cfg=dict(type='BN')),
+            neck=dict(type='FPN', in_channels=[4, 8, 16, 32], out_channels=16, num_outs=4, norm_cfg=dict(type='BN'))))
+        images, samples = batch(('red', 'red'))
+
+        def scores():
+            model.eval()
+            with torch.no_grad():
+                return torch.stack([one.seg_logits.data for one in model.predict(images, copy.deepcopy(samples))])
+        before = scores()
+        optimizer = torch.optim.SGD([one for one in model.parameters() if one.requires_grad], lr=0.1)
+        model.train()
+        for seed in range(2):
+            model.parse_losses(model.loss(*batch(('green', ) * 4, seed)))[0].backward()
+            optimizer.step()
+        assert torch.equal(scores(), before) == bool(trained)
+
 
 class TestBatchCheck:
 

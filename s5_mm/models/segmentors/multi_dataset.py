@@ -89,6 +89,7 @@ class MultiDatasetSegmentor(BaseSegmentor):
         if unknown:
             raise ValueError(f'MultiDatasetSegmentor: frozen_except names {unknown}; choose from {self.datasets}.')
         self.frozen = tuple(name for name in self.datasets if name not in trained) if trained else ()
+        self.shared_frozen = bool(trained)
         if trained:
             self.requires_grad_(False)
             for name in trained:
@@ -101,10 +102,18 @@ class MultiDatasetSegmentor(BaseSegmentor):
         return [parameter for part in (*experts, self.decode_heads[dataset]) for parameter in part.parameters()]
 
     def train(self, mode: bool = True) -> 'MultiDatasetSegmentor':
-        """Switch the mode; decode heads that are not trained stay in eval mode, which keeps their norms as they are."""
+        """Switch the mode.
+
+        What is frozen stays in eval mode: decode heads that are not trained, and the batch norms of encoder and neck,
+        whose running statistics decide every data set's results.
+        """
         super().train(mode)
         for name in self.frozen:
             self.decode_heads[name].eval()
+        if self.shared_frozen:
+            for part in (*self.backbone.modules(), *(self.neck.modules() if self.with_neck else ())):
+                if isinstance(part, (_BatchNorm, *SYNC_BN)):
+                    part.eval()
         return self
 
     def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
