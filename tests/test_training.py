@@ -111,6 +111,9 @@ def test_batch_size_and_sampler_must_agree(train):
         train(FIXMATCH, iters=1, **{'train_dataloader.batch_size': 3})
 
 
+FIXMATCH_ISAID = 'configs/s4p/fixmatch_vit-b-mae_upernet_8xb12-120k_isaid-rs4p1m-512x512.py'
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
@@ -188,3 +191,16 @@ def make_fields(root):
             values = rng.integers(0, 3, size) if 'masks' in kind else rng.integers(0, 256, (*size, 3))
             name = f'{i}_mask.png' if 'masks' in kind else f'{i}.png'
             Image.fromarray(values.astype(np.uint8)).save(root / kind / name)
+
+
+def test_the_documented_pool_is_what_is_trained_on(tmp_path):
+    page = (ROOT / 'docs/curation.md').read_text()
+    text = next(block for block in re.findall(r'```python\n(.+?)```', page, re.S) if 'data/mine' in block)
+    config = tmp_path / 'own.py'
+    config.write_text(text.replace("'./fixmatch", f"'{ROOT}/configs/s4p/fixmatch"))
+    pool = Config.fromfile(config).train_dataloader.dataset.sources.unlabeled
+    assert (pool.source, pool.data_root) == ('data/mine/curated.parquet', 'data/mine/patches/images')
+    curated = Config.fromfile(ROOT / 'configs/curation/rs4p1m_vit-h_upernet_isaid-512x512.py').curation
+    shipped = Config.fromfile(ROOT / FIXMATCH_ISAID).train_dataloader.dataset.sources.unlabeled
+    assert shipped.source == f'{curated.work_dir}/curated.parquet'
+    assert shipped.data_root == curated.pool.source

@@ -8,8 +8,9 @@ unlabeled_pipeline = [
 ]
 unlabeled = dict(
     type='s5_mm.UnlabeledDataset',
-    data_root='data/rs4p1m',
-    source='rs4p1m.parquet',  # also: a folder of images, a text file with one path a line
+    # What data_prep/curate.py selects; also: a folder of images, a text file with one path a line.
+    source='data/rs4p1m/curated.parquet',
+    data_root='data/rs4p1m/patches/images',
     pipeline=unlabeled_pipeline)
 
 train_dataloader = dict(
