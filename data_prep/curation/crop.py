@@ -1,6 +1,5 @@
 """Big images -> patches for an unlabeled pool."""
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from tqdm import tqdm
 
 from data_prep.curation.rasters import SUFFIXES, RasterError, Stretch, open_raster
 from s5_mm.curation.files import keep_settings, write_bytes, write_json
+from s5_mm.datasets.unlabeled import image_names
 
 RECORDS = 'records'
 IMAGES = 'images'
@@ -131,7 +131,7 @@ def crop(source: Path, out: Path, settings: CropSettings, workers: int = 1, max_
 
 
 def find_images(source: Path, out: Path) -> list[str]:
-    """Images below a folder, relative to it, sorted.
+    """Images below a folder, relative to it, sorted. Links to folders are followed.
 
     Args:
         source: The folder.
@@ -143,10 +143,7 @@ def find_images(source: Path, out: Path) -> list[str]:
     """
     if not source.is_dir():
         raise FileNotFoundError(f'the source folder {source} does not exist')
-    own = out.resolve()
-    found = sorted(str((Path(folder) / name).relative_to(source)) for folder, _, names in os.walk(source)
-                   if own not in (Path(folder).resolve(), *Path(folder).resolve().parents)
-                   for name in names if name.lower().endswith(SUFFIXES))
+    found = sorted(name for names in image_names(str(source), SUFFIXES, left_out=str(out)) for name in names)
     if not found:
         raise FileNotFoundError(f'found no image in {source} or below it (looked for {" ".join(SUFFIXES)})')
     stems: dict[str, str] = {}

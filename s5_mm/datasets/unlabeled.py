@@ -251,25 +251,38 @@ def _paths_of_list(source: str) -> pa.LargeStringArray:
 
 
 def _paths_of_folder(folder: str) -> pa.LargeStringArray:
-    paths = _combine(pa.array(names, pa.large_string()) for names in _image_names(folder))
+    paths = _combine(pa.array(names, pa.large_string()) for names in image_names(folder))
     if not len(paths):
         raise ValueError(f'found no image in the folder {folder} or below it (looked for '
                          f'{" ".join(IMAGE_EXTENSIONS)})')
     return paths.take(pc.sort_indices(paths))
 
 
-def _image_names(folder: str) -> Iterator[list[str]]:
-    """Image files relative to ``folder``, a list for each subfolder. Links to folders are followed, not in rings."""
-    seen = set()
+def image_names(folder: str,
+                suffixes: tuple[str, ...] = IMAGE_EXTENSIONS,
+                left_out: str | None = None) -> Iterator[list[str]]:
+    """Images of a folder and its subfolders. Links to folders are followed; a folder that has two names counts once.
+
+    Args:
+        folder: The folder.
+        suffixes: How names of images end, in lower case.
+        left_out: A folder that is not searched.
+
+    Yields:
+        Paths of one subfolder's images, relative to ``folder``.
+    """
+    seen = set() if left_out is None else {osp.realpath(left_out)}
     for current, subfolders, names in os.walk(folder, followlinks=True):
         real = osp.realpath(current)
         if real in seen:
             subfolders.clear()
             continue
         seen.add(real)
+        # Of a folder's names the first counts, whatever order the file system lists them in.
+        subfolders.sort()
         prefix = osp.relpath(current, folder)
         yield [name if prefix == '.' else osp.join(prefix, name) for name in names
-               if name.lower().endswith(IMAGE_EXTENSIONS)]
+               if name.lower().endswith(suffixes)]
 
 
 def _combine(chunks: Iterator[pa.LargeStringArray]) -> pa.LargeStringArray:

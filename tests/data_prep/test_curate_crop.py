@@ -223,6 +223,23 @@ def test_output_inside_the_source_is_not_cut_again(source):
     assert json.loads((source / 'out/records/a.png.json').read_text()) == dict(patches=1, empty=0)
 
 
+def test_linked_folders_are_cut_once_and_rings_end(source, tmp_path):
+    write_image(tmp_path / 'disk/b.png', gradient(32, 32))
+    write_image(source / 'here/a.png', gradient(32, 32))
+    (source / 'linked').symlink_to(tmp_path / 'disk')
+    (source / 'linked_again').symlink_to(tmp_path / 'disk')
+    (source / 'here/ring').symlink_to(source)
+    assert crop(source, tmp_path / 'out', SMALL).images == 2
+    assert set(patches(tmp_path / 'out')) == {'here/a_0_0.png', 'linked/b_0_0.png'}
+
+
+def test_an_output_that_a_link_leads_to_is_not_cut_again(source, tmp_path):
+    write_image(source / 'a.png', gradient(32, 32))
+    crop(source, tmp_path / 'out', SMALL)
+    (source / 'linked').symlink_to(tmp_path / 'out')
+    assert crop(source, tmp_path / 'out', SMALL).images == 1
+
+
 def test_gdal_keeps_a_line_of_patches_and_not_the_image(source):
     with rasterio.open(source / 'a.tif', 'w', driver='GTiff', width=30000, height=20000, count=3, dtype='uint8',
                        photometric='RGB', SPARSE_OK=True):
