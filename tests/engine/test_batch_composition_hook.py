@@ -9,10 +9,18 @@ from s5_mm.engine import BatchCompositionHook
 from s5_mm.registry import MODELS
 
 
-def runner_of(model, per_batch):
-    dataset = SimpleNamespace(sources=dict.fromkeys(('red', 'green', 'blue'), range(8)))
+class Classes(list):
+    """A data set of eight samples that knows its classes."""
+
+    def __init__(self, *classes):
+        super().__init__(range(8))
+        self.metainfo = dict(classes=classes)
+
+
+def runner_of(model, per_batch, **sources):
+    dataset = SimpleNamespace(sources=dict.fromkeys(('red', 'green', 'blue'), range(8)) | sources)
     sampler = SequentialSampler(range(3)) if per_batch is None else MultiSourceSampler(dataset, per_batch, seed=0)
-    return SimpleNamespace(model=model, train_dataloader=SimpleNamespace(sampler=sampler))
+    return SimpleNamespace(model=model, train_dataloader=SimpleNamespace(sampler=sampler, dataset=dataset))
 
 
 @pytest.fixture
@@ -35,3 +43,18 @@ def test_batches_that_suit(model, tiny_segmentor):
 def test_batches_that_do_not(model, per_batch, message):
     with pytest.raises(ValueError, match=message):
         BatchCompositionHook().before_train(runner_of(model, per_batch))
+
+
+def test_classes_that_fit_their_head(model, tiny_segmentor):
+    """``blue`` is not drawn; a segmentor of one data set has no head for each."""
+    sources = dict(red=Classes('a', 'b', 'c'), green=Classes('a', 'b', 'c', 'd'), blue=Classes('a'))
+    BatchCompositionHook().before_train(runner_of(model, dict(red=2, green=2), **sources))
+    BatchCompositionHook().before_train(runner_of(MODELS.build(tiny_segmentor()), dict(blue=1), **sources))
+
+
+@pytest.mark.parametrize('classes', ['abcde', 'abc'])
+def test_classes_that_do_not(model, classes):
+    message = (rf"train_dataloader: data set 'green' has {len(classes)} classes \({', '.join(classes)}\), its head in "
+               rf'the model has 4; set model\.datasets\.green\.num_classes={len(classes)}, or choose')
+    with pytest.raises(ValueError, match=message):
+        BatchCompositionHook().before_train(runner_of(model, dict(red=2, green=2), green=Classes(*classes)))

@@ -30,9 +30,10 @@ SIZES = dict(fields=5, towns=3)
 class RedChannelModel(BaseModel):
     """Predicts the class that the red channel holds."""
 
-    def __init__(self, names, data_preprocessor):
+    def __init__(self, names, data_preprocessor, numbers=None):
         super().__init__(data_preprocessor=data_preprocessor)
         self.datasets = dict.fromkeys(names)
+        self.settings = {name: SimpleNamespace(num_classes=number) for name, number in (numbers or {}).items()}
         self.weight = torch.nn.Parameter(torch.ones(()))
 
     def forward(self, inputs, data_samples, mode):
@@ -237,6 +238,24 @@ def test_testing_what_the_model_does_not_know_is_an_error(config):
     with pytest.raises(ValueError, match=r"test_dataloader has the data sets \['towns'\], which the model does not "
                        r"know; its model\.datasets has \['fields'\]"):
         Runner.from_cfg(config).test()
+
+
+@pytest.mark.parametrize('number', [2, 4])
+@pytest.mark.parametrize('loop', ['val', 'test'])
+def test_heads_with_other_classes_are_an_error(config, loop, number):
+    config.model.numbers = dict(fields=2, towns=number)
+    with pytest.raises(ValueError, match=rf"{loop}_dataloader: data set 'towns' has 3 classes \(road, house, tree\), "
+                       rf'its head in the model has {number}; set model\.datasets\.towns\.num_classes=3'):
+        getattr(Runner.from_cfg(config), loop)()
+
+
+def test_heads_with_other_classes_are_an_error_before_training(config, tmp_path):
+    config.model.numbers = dict(fields=2, towns=4)
+    with pytest.raises(ValueError, match="val_dataloader: data set 'towns' has 3 classes"):
+        Runner.from_cfg(config).train()
+    assert not list(tmp_path.rglob('scalars.json'))
+    config.model.numbers = dict(fields=2, towns=3)
+    Runner.from_cfg(config).test()
 
 
 def test_pictures_have_the_colours_of_their_data_set(config, tmp_path):

@@ -4,20 +4,24 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from s5_mm.datasets import MultiSourceSampler
+from s5_mm.engine.loops.naming import check_classes
 from s5_mm.registry import HOOKS
 
 
 @HOOKS.register_module()
 class BatchCompositionHook(Hook):
-    """Let a :class:`s5_mm.MultiDatasetSegmentor` check what its :class:`s5_mm.MultiSourceSampler` will draw."""
+    """Compare a :class:`s5_mm.MultiDatasetSegmentor` with what its :class:`s5_mm.MultiSourceSampler` will draw."""
 
     def before_train(self, runner: Runner) -> None:
-        """Compare the sampler's ``per_batch`` with the model.
+        """Compare the sampler's ``per_batch`` and the classes of what it draws from with the model.
 
         Raises:
-            ValueError: The data sets are others than the model's, or one has too few images in a batch.
+            ValueError: The data sets are others than the model's, or one has too few images in a batch, or another
+                number of classes than its head.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        sampler = runner.train_dataloader.sampler
-        if isinstance(sampler, MultiSourceSampler) and hasattr(model, 'check_batch'):
-            model.check_batch(sampler.per_batch)
+        loader = runner.train_dataloader
+        if isinstance(loader.sampler, MultiSourceSampler) and hasattr(model, 'check_batch'):
+            model.check_batch(loader.sampler.per_batch)
+            drawn = {name: loader.dataset.sources[name] for name in loader.sampler.per_batch}
+            check_classes('train_dataloader', drawn, model)

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from s5_mm.datasets import MultiSourceDataset
 from s5_mm.registry import LOOPS
 
-from .naming import check_known, check_same
+from .naming import check_classes, check_known, check_same
 
 
 class LoaderChain:
@@ -115,6 +115,7 @@ class _MultiDataset:
         diff_rank_seed = runner._randomness_cfg.get('diff_rank_seed', False)
         chain = LoaderChain({name: runner.build_dataloader(loader, runner.seed, diff_rank_seed)
                              for name, loader in dataloader.items()})
+        check_classes(loaders, chain.dataset.sources, runner.model)
         built = {name: runner.build_evaluator(evaluator[name]) for name in dataloader}
         super().__init__(runner, chain, MultiDatasetEvaluator(built, chain), fp16)
 
@@ -139,7 +140,8 @@ class MultiDatasetValLoop(_MultiDataset, ValLoop):
         fp16: MMEngine's: whether to run in float16.
 
     Raises:
-        ValueError: Loaders, evaluators and model do not agree about the names.
+        ValueError: Loaders, evaluators and model do not agree about the names, or a data set and its head about the
+            number of classes.
     """
 
     setting = 'val'
@@ -156,7 +158,8 @@ class MultiDatasetTestLoop(_MultiDataset, TestLoop):
         fp16: MMEngine's: whether to run in float16.
 
     Raises:
-        ValueError: Loaders, evaluators and model do not agree about the names.
+        ValueError: Loaders, evaluators and model do not agree about the names, or a data set and its head about the
+            number of classes.
     """
 
     setting = 'test'

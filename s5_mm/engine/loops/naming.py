@@ -1,8 +1,9 @@
-"""Agreement of loaders, evaluators and model about the names of data sets."""
-from collections.abc import Iterable
+"""Agreement of loaders, evaluators and model about the names and classes of data sets."""
+from collections.abc import Iterable, Mapping
 
 from mmengine.model import is_model_wrapper
 from torch import nn
+from torch.utils.data import Dataset
 
 
 def check_known(setting: str, names: Iterable[str], model: nn.Module) -> None:
@@ -22,6 +23,29 @@ def check_known(setting: str, names: Iterable[str], model: nn.Module) -> None:
     if unknown:
         raise ValueError(f'{setting} has the data sets {unknown}, which the model does not know; its model.datasets '
                          f'has {sorted(known)}.')
+
+
+def check_classes(setting: str, sources: Mapping[str, Dataset], model: nn.Module) -> None:
+    """Check that data sets have as many classes as their heads.
+
+    Args:
+        setting: The setting that names the data sets, for the message.
+        sources: Name -> data set. Those that know no classes, and those that the model does not know, are passed over.
+        model: A model whose ``settings`` holds each data set's ``num_classes``; any other model suits all.
+
+    Raises:
+        ValueError: The numbers differ.
+    """
+    model = model.module if is_model_wrapper(model) else model
+    settings = getattr(model, 'settings', {})
+    for name, source in sources.items():
+        classes = (getattr(source, 'metainfo', None) or {}).get('classes')
+        if classes is None or name not in settings or len(classes) == settings[name].num_classes:
+            continue
+        raise ValueError(f'{setting}: data set {name!r} has {len(classes)} classes ({", ".join(map(str, classes))}), '
+                         f'its head in the model has {settings[name].num_classes}; set model.datasets.{name}.'
+                         f'num_classes={len(classes)}, or choose the classes with label_rule or metainfo of the data '
+                         'set, alike for training, validation and test.')
 
 
 def check_same(loader: str, loader_names: Iterable[str], evaluator: str, evaluator_names: Iterable[str]) -> None:
