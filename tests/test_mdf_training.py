@@ -18,11 +18,13 @@ from mmengine.runner import Runner
 from PIL import Image
 from running import ROOT, TINY, command, forget_instances, losses, scalars
 
+from s5_mm import registry
 from s5_mm.registry import MODELS
 
 MOE = 'configs/mdf_seg/moe-mdf_vit-b-s4p_upernet_1xb48-100e_landcover4-512x512.py'
 LAYER_DECAY = MOE.replace('100e', '100e-layer-decay')
 SERVER = MOE.replace('landcover4', 'landcover4-loveda-server')
+NINE = MOE.replace('landcover4', 'landcover4-openearthmap9')
 CONFIGS = sorted(path for kind in ('mdf_seg', 'sdf') for path in (ROOT / 'configs' / kind).glob('*.py'))
 # Name -> side of the images, ids in label files, numbers of images.
 DATASETS = dict(
@@ -285,6 +287,46 @@ def test_parameters_of_every_config(path):
     assert set(cfg.val_dataloader) | set(cfg.test_dataloader) == set(model.datasets)
     assert model.settings.get('vaihingen', None) is None or model.settings['vaihingen'].start == (
         0.7 if len(model.datasets) > 1 else 0)
+
+
+def data_sets(cfg):
+    """(name, data set that has not looked for its files) of every split of a config."""
+    found = list(cfg.train_dataloader.dataset.sources.items())
+    for loaders in (cfg.val_dataloader, cfg.test_dataloader):
+        found += [(name, loader.dataset) for name, loader in loaders.items()]
+    return [(name, registry.DATASETS.build({**dataset, 'lazy_init': True})) for name, dataset in found]
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_classes_of_every_config(path):
+    cfg = Config.fromfile(path)
+    for name, dataset in data_sets(cfg):
+        assert len(dataset.metainfo['classes']) == cfg.model.datasets[name].num_classes, name
+
+
+def test_nine_classes_of_openearthmap(benchmarks, tmp_path):
+    """Unknown, which is on disk as 0, is the first class and is scored."""
+    assert {(dataset.label_rule, len(dataset.metainfo['classes'])) for name, dataset in data_sets(
+        Config.fromfile(ROOT / NINE)) if name == 'openearthmap'} == {('published', 9)}
+    config = small_config(tmp_path / 'nine.py', ROOT / NINE, benchmarks, dict(train_cfg=dict(max_epochs=1)))
+    run('train', config, '--work-dir', tmp_path / 'run')
+    metrics = validated(tmp_path / 'run')
+    assert {'openearthmap/IoU.unknown', 'openearthmap/IoU.building'} <= set(metrics)
+
+
+def test_the_documented_options_for_nine_classes(benchmarks, trained, tmp_path):
+    text = (ROOT / 'docs/mdf_seg.md').read_text()
+    options = re.search(r'CHECKPOINT --cfg-options \\\n(.+?)\n```', text).group(1).split()
+    checkpoint = torch.load(trained / 'run' / 'iter_6.pth', weights_only=False)
+    for part, shape in (('weight', (9, 16, 1, 1)), ('bias', (9, ))):
+        checkpoint['state_dict'][f'decode_heads.openearthmap.conv_seg.{part}'] = torch.zeros(shape)
+    torch.save(dict(state_dict=checkpoint['state_dict']), tmp_path / 'nine.pth')
+    arguments = [trained / 'moe.py', tmp_path / 'nine.pth', '--work-dir', tmp_path / 'run', '--dataset', 'openearthmap',
+                 '--json', tmp_path / 'm.json', '--cfg-options']
+    run('test', *arguments, *options)
+    assert 'openearthmap/IoU.unknown' in json.loads((tmp_path / 'm.json').read_text())
+    with pytest.raises(ValueError, match=r"test_dataloader: data set 'openearthmap' has 8 classes .* model has 9"):
+        run('test', *arguments, options[0])
 
 
 @pytest.mark.parametrize('name', ['mdf_seg/mdf_vit-b-s4p_upernet_1xb48-100e_landcover4-512x512',

@@ -13,8 +13,7 @@ model = dict(
         vaihingen=dict(test_cfg=dict(mode='whole', flip=True)),
         potsdam=dict(test_cfg=dict(mode='whole', flip=True)),
         loveda=dict(test_cfg=dict(mode='slide', crop_size=(512, 512), stride=(256, 256), style='published')),
-        # Its own eight classes. The published code counts unknown as a ninth: num_classes=9 here and
-        # label_rule='published' in both data sets.
+        # Its own eight classes; for unknown as a ninth, as published: the config with openearthmap9 in its name.
         openearthmap=dict(test_cfg=dict(mode='resize', size=(512, 512)))))
 train_dataloader = dict(
     batch_size=48,

@@ -1,5 +1,6 @@
 # OpenEarthMap without the xBD images, GeoTIFF of about 1024 px, made by data_prep/openearthmap.py: its own protocol of
-# eight classes. As published, with unknown as a ninth class: label_rule='published' in both data sets.
+# eight classes. As published, with unknown as a ninth class: the config with openearthmap9 in its name. In configs that
+# inherit, set keys of train_dataloader and so on; what is defined here was copied by then.
 openearthmap_train_pipeline = [
     dict(type='s5_mm.LoadGeoTIFF'),
     dict(type='s5_mm.LoadLabels'),

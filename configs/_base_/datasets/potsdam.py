@@ -1,5 +1,6 @@
 # ISPRS Potsdam in 512 px crops, made by data_prep/potsdam.py; its score is mF1 over five classes. Files that follow the
-# published ids (0-4, 5 ignored): label_rule='published' in both data sets.
+# published ids (0-4, 5 ignored): label_rule='published' in
+# train_dataloader.dataset.sources.potsdam and {val,test}_dataloader.potsdam.dataset of your config.
 potsdam_train_pipeline = [
     dict(type='s5_mm.LoadImage'),
     dict(type='s5_mm.LoadLabels'),

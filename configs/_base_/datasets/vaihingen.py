@@ -1,5 +1,6 @@
 # ISPRS Vaihingen (infrared, red, green) in 512 px crops, made by data_prep/vaihingen.py; its score is mIoU over five
-# classes. Files that follow the published ids (0-4, 5 ignored): label_rule='published' in both data sets.
+# classes. Files that follow the published ids (0-4, 5 ignored): label_rule='published' in
+# train_dataloader.dataset.sources.vaihingen and {val,test}_dataloader.vaihingen.dataset of your config.
 vaihingen_train_pipeline = [
     dict(type='s5_mm.LoadImage'),
     dict(type='s5_mm.LoadLabels'),
