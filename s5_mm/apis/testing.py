@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.dist import master_only
 
 
 def select_datasets(cfg: Config, names: Sequence[str]) -> None:
@@ -60,8 +61,9 @@ def draw_predictions(cfg: Config, folder: str) -> None:
     cfg.visualizer.save_dir = folder
 
 
+@master_only
 def write_json(metrics: dict[str, float], path: str) -> None:
-    """Write metrics; what is undefined becomes ``null``.
+    """Write metrics, which all processes have, in the first of them; what is undefined becomes ``null``.
 
     Args:
         metrics: Name -> number.

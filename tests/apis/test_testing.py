@@ -67,3 +67,9 @@ def test_undefined_values_are_null_in_json(tmp_path):
     write_json({'a/mIoU': 50.0, 'a/IoU.ship': math.nan}, str(path))
     assert json.loads(path.read_text()) == {'a/mIoU': 50.0, 'a/IoU.ship': None}
     assert [entry.name for entry in path.parent.iterdir()] == ['m.json']
+
+
+def test_one_of_several_processes_writes_the_metrics(tmp_path, monkeypatch):
+    monkeypatch.setattr('mmengine.dist.utils.get_rank', lambda *_: 1)
+    write_json({'mIoU': 50.0}, str(tmp_path / 'm.json'))
+    assert not list(tmp_path.iterdir())
