@@ -267,6 +267,11 @@ class TestRestrictedSource:
         with pytest.raises(ValueError, match="a selection from 'unlabeled' .* each once and from 0 to 10; it has"):
             sampler(dataset).restrict('unlabeled', Selection(np.array(indices, dtype=int), 0))
 
+    def test_a_source_that_follows_another(self, dataset):
+        drawing = sampler(dataset, per_batch=dict(unlabeled=2, partner=2), same_order=dict(partner='unlabeled'))
+        with pytest.raises(ValueError, match="'partner' takes over the order of 'unlabeled' .* restrict 'unlabeled'"):
+            drawing.restrict('partner', Selection(np.arange(1), 0))
+
     def test_unknown_source(self, dataset):
         with pytest.raises(ValueError, match=r"cannot restrict 'pool', the data set has \['labeled'"):
             sampler(dataset).restrict('pool', Selection(np.arange(1), 0))

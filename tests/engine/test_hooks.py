@@ -23,10 +23,10 @@ class Source(Dataset):
         raise AssertionError('no sample is needed here')
 
 
-def runner_with(batch_size=3, seed=11, **attributes):
+def runner_with(batch_size=3, seed=11, randomness=(), **attributes):
     sampler = MultiSourceSampler(MultiSourceDataset(dict(a=Source(), b=Source())), dict(a=2, b=1), seed=5)
     loader = DataLoader(list(range(8)), batch_size=batch_size, sampler=sampler)
-    return SimpleNamespace(train_dataloader=loader, seed=seed, iter=0, **attributes)
+    return SimpleNamespace(train_dataloader=loader, seed=seed, iter=0, _randomness_cfg=dict(randomness), **attributes)
 
 
 class TestIterationSeedHook:
@@ -59,6 +59,10 @@ class TestIterationSeedHook:
         with pytest.raises(ValueError, match=r"batch_size is 4, but its sampler puts 3 samples into a batch, "
                            r"\{'a': 2, 'b': 1\}; set batch_size to their sum"):
             IterationSeedHook().before_train(runner_with(batch_size=4))
+
+    def test_another_seed_on_each_process(self):
+        with pytest.raises(ValueError, match='diff_rank_seed is True, but the processes divide one order'):
+            IterationSeedHook().before_train(runner_with(randomness=dict(seed=11, diff_rank_seed=True)))
 
     def test_other_samplers_are_left_alone(self):
         loader = DataLoader(list(range(8)), batch_size=4)

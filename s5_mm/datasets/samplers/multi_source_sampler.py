@@ -108,10 +108,15 @@ class MultiSourceSampler(Sampler):
             selection: The part.
 
         Raises:
-            ValueError: The source is unknown, or the indices are none, doubled or outside of it.
+            ValueError: The source is unknown or takes over another one's order, or the indices are none, doubled or
+                outside of it.
         """
         if source not in self.sizes:
             raise ValueError(f'MultiSourceSampler: cannot restrict {source!r}, the data set has {sorted(self.sizes)}.')
+        leader = self.same_order.get(source, source)
+        if leader != source:
+            raise ValueError(f'MultiSourceSampler: {source!r} takes over the order of {leader!r} (same_order); '
+                             f'restrict {leader!r}, which restricts both.')
         indices, size = np.asarray(selection.indices, dtype=np.int64), self.sizes[source]
         if not len(indices) or indices.min() < 0 or indices.max() >= size or len(np.unique(indices)) < len(indices):
             raise ValueError(f'MultiSourceSampler: a selection from {source!r} needs at least one index, each once and '

@@ -19,10 +19,18 @@ class IterationSeedHook(Hook):
     priority = 'VERY_HIGH'
 
     def before_train(self, runner: Runner) -> None:
-        """Give the sampler the seed of the run, which a resumed run has only now, and check the batch size."""
+        """Give the sampler the seed of the run, which a resumed run has only now, and check the batch size.
+
+        Raises:
+            ValueError: The seeds of the processes differ, or ``batch_size`` is not the sampler's.
+        """
         loader = runner.train_dataloader
         if not isinstance(loader.sampler, MultiSourceSampler):
             return
+        if runner._randomness_cfg.get('diff_rank_seed'):
+            raise ValueError('randomness.diff_rank_seed is True, but the processes divide one order of the data among '
+                             'them, for which they need one seed; leave it out (augmentation and dropout differ '
+                             'between processes anyway).')
         loader.sampler.seed = runner.seed
         if loader.batch_size != loader.sampler.batch_size:
             raise ValueError(f'train_dataloader.batch_size is {loader.batch_size}, but its sampler puts '
