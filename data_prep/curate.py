@@ -92,8 +92,10 @@ def _add_prototypes(steps: argparse._SubParsersAction) -> None:
 
 def _add_score(steps: argparse._SubParsersAction) -> None:
     step = _add_step(steps, 'score', 'score the images of the pool', checkpoint=True)
-    step.add_argument('--source', help="folder, list or Parquet file of images (default: the config's)")
-    step.add_argument('--data-root', help='folder that listed paths are relative to')
+    step.add_argument('--source', help="folder, list or Parquet file of images (default: the config's); with another "
+                      "one the pool's `indices` do not hold, the rest of it does")
+    step.add_argument('--data-root', metavar='DIR', help="folder that listed paths are relative to (default: the "
+                      "config's)")
     step.add_argument('--max-errors', type=float, metavar='SHARE',
                       help="share of the images that may be unreadable (default: the config's)")
     step.add_argument('--no-prototypes', action='store_true',
@@ -164,17 +166,14 @@ def score(args: argparse.Namespace) -> str:
 
     from s5_mm.curation.run import join_processes, score_pool
 
-    cfg, settings = _load(args, max_errors=args.max_errors, pool=_pool(args))
+    cfg, settings = _load(args, max_errors=args.max_errors)
+    settings = settings.with_pool(args.source, args.data_root)
     join_processes(cfg)
     table = score_pool(cfg, args.checkpoint, settings, not args.no_prototypes)
     if not is_main_process():
         return ''
     errors = table.errors()
     return f'{table.folder}/scores: {errors.total - errors.failed:,} images scored, {errors.failed:,} errors'
-
-
-def _pool(args: argparse.Namespace) -> dict | None:
-    return args.source and dict(source=args.source, data_root=args.data_root or '')
 
 
 def select(args: argparse.Namespace) -> str:

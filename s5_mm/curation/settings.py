@@ -16,7 +16,8 @@ class CurationSettings:
     """Data and numbers of curation.
 
     Attributes:
-        pool: The unlabeled images: ``source`` and ``data_root`` of :class:`s5_mm.UnlabeledDataset`.
+        pool: The unlabeled images: ``source``, ``data_root``, ``indices`` and ``pipeline`` (the loading step) of
+            :class:`s5_mm.UnlabeledDataset`.
         labeled: The labeled images (labels are not read), given likewise.
         work_dir: Folder of everything that curation writes.
         background: Class left out of the entropy; ``None``: none.
@@ -105,6 +106,24 @@ class CurationSettings:
         if missing:
             raise ValueError(f'curation.{missing[0]} of {cfg.filename} is missing; it says where the images are')
         return cls(**given)
+
+    def with_pool(self, source: str | None = None, data_root: str | None = None) -> 'CurationSettings':
+        """These settings with another pool.
+
+        Args:
+            source: Takes the place of the pool's; ``indices``, which are of the old one, are dropped if it differs.
+            data_root: Takes the place of the pool's.
+
+        Returns:
+            Settings whose pool keeps what is not given, such as ``pipeline``.
+        """
+        pool = dict(self.pool)
+        if source is not None and source != pool['source']:
+            pool.pop('indices', None)
+            pool['source'] = source
+        if data_root is not None:
+            pool['data_root'] = data_root
+        return dataclasses.replace(self, pool=pool)
 
     @property
     def folder(self) -> Path:
