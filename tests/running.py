@@ -3,6 +3,7 @@
 import gc
 import importlib.util
 import json
+import socket
 from pathlib import Path
 
 from mmengine.config import Config
@@ -22,6 +23,13 @@ def command(path):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.main
+
+
+def free_port():
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
 
 
 def forget_instances():

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 
@@ -12,7 +11,18 @@ import pytest
 import torch
 from mmengine.config import Config
 from PIL import Image
-from running import FIXMATCH, ROOT, SUPERVISED, TINY, command, forget_instances, losses, scalars, write_config
+from running import (
+    FIXMATCH,
+    ROOT,
+    SUPERVISED,
+    TINY,
+    command,
+    forget_instances,
+    free_port,
+    losses,
+    scalars,
+    write_config,
+)
 
 
 def test_supervised_training_then_test_gives_the_validated_score(train, data, tmp_path):
@@ -112,12 +122,6 @@ def test_batch_size_and_sampler_must_agree(train):
 
 
 FIXMATCH_ISAID = 'configs/s4p/fixmatch_vit-b-mae_upernet_8xb12-120k_isaid-rs4p1m-512x512.py'
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
 
 
 def test_two_processes(data, tmp_path):

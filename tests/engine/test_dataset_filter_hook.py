@@ -1,12 +1,15 @@
 """The pool filtered while training: what is drawn, what a checkpoint carries, what is refused."""
+import os
 import re
+import subprocess
+import sys
 
 import pyarrow.parquet as pq
 import pytest
 import torch
+from drawn_images import what_was_drawn
 from mmengine.config import Config
-from mmengine.hooks import Hook
-from running import FIXMATCH, ROOT, SUPERVISED, losses
+from running import FIXMATCH, ROOT, SUPERVISED, free_port, losses, write_config
 
 from s5_mm.engine import DatasetFilterHook
 from s5_mm.registry import HOOKS
@@ -15,20 +18,16 @@ SCORING = dict(background=0, batch_size=4, workers=0)
 SEEDS = dict(type='s5_mm.IterationSeedHook')
 
 
-@HOOKS.register_module(force=True)
-class DrawnImagesHook(Hook):
-    """Keeps the files of the unlabeled images of each iteration."""
-
-    drawn: list = []  # noqa: RUF012  read by the tests
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        samples = [sample for sample in data_batch['data_samples'] if sample.dataset_name == 'unlabeled']
-        self.drawn.append({sample.img_path for sample in samples})
-
-
 def hooks(**options):
     return {'custom_hooks': [SEEDS, dict(type='s5_mm.DrawnImagesHook'), dict(
-        type='s5_mm.DatasetFilterHook', scoring=SCORING, **dict(budget=3, num_clusters=2, interval=2) | options)]}
+        type='s5_mm.DatasetFilterHook', **dict(budget=3, num_clusters=2, interval=2, scoring=SCORING) | options)]}
+
+
+def partner_from(folder):
+    """Options that paste images of a folder."""
+    pool = dict(Config.fromfile(ROOT / FIXMATCH).train_dataloader.dataset.sources.unlabeled, source=str(folder))
+    return {'train_dataloader.dataset.sources.partner': pool, 'train_dataloader.sampler.per_batch.partner': 2,
+            'train_dataloader.batch_size': 6, 'model.cutmix_partner': 'loader'}
 
 
 def selected(work_dir, step):
@@ -39,23 +38,37 @@ def log_of(work_dir):
     return ''.join(path.read_text() for path in sorted(work_dir.glob('*/*.log')))
 
 
-@pytest.fixture
-def drawn():
-    DrawnImagesHook.drawn.clear()
-    return DrawnImagesHook.drawn
-
-
 class TestTraining:
 
-    def test_each_batch_is_drawn_from_the_selection_of_its_time(self, train, drawn):
+    def test_each_batch_is_drawn_from_the_selection_of_its_time(self, train):
         """With workers that had later batches of the older selection ready."""
         work_dir = train(FIXMATCH, iters=6, workers=2, **hooks(unfilled='pass_on', strategy='diversity', share=0.9))
         selections = [selected(work_dir, step) for step in (0, 2, 4)]
         assert [len(selection) for selection in selections] == [3, 3, 3]
         assert len({tuple(selection) for selection in selections}) > 1
-        for step, files in enumerate(drawn):
+        for step, files in enumerate(what_was_drawn(work_dir)[0]):
             assert all(file.endswith(tuple(selections[step // 2])) for file in files)
         assert not list((work_dir / 'curation').glob('iter_6*'))
+
+    def test_partners_are_of_the_selection_too_or_of_another_pool(self, train, data, tmp_path):
+        same = {'train_dataloader.sampler.same_order': dict(partner='unlabeled')}
+        work_dir = train(FIXMATCH, iters=2, **hooks(), **partner_from(data / 'unlabeled'), **same)
+        for files in what_was_drawn(work_dir)[0]:
+            assert len(files) == 4
+            assert all(file.endswith(tuple(selected(work_dir, 0))) for file in files)
+        other = tmp_path / 'other'
+        other.mkdir()
+        image = sorted((data / 'unlabeled').rglob('*.jpg'))[1]
+        (other / 'a.jpg').write_bytes(image.read_bytes())
+        work_dir = train(FIXMATCH, work_dir='other', iters=1, **hooks(), **partner_from(other))
+        assert str(other / 'a.jpg') in what_was_drawn(work_dir)[0][0]
+
+    def test_log_says_which_class_does_not_count(self, train):
+        told = 'DatasetFilterHook: the entropy '
+        text = log_of(train(FIXMATCH, iters=3, **hooks()))
+        assert text.count(told) == text.count(f'{told}leaves out class 0 (background)') == 1
+        text = log_of(train(FIXMATCH, work_dir='all', iters=1, **hooks(scoring=dict(workers=0))))
+        assert f'{told}counts all classes' in text
 
     def test_log_and_manifest(self, train):
         """One of the eight images is truncated."""
@@ -92,6 +105,25 @@ class TestTraining:
             train(FIXMATCH, '--resume', work_dir='run', iters=2, **hooks(), **other)
 
 
+def test_two_processes_draw_from_one_selection(data, tmp_path):
+    options = hooks(unfilled='pass_on', share=0.9) | {'custom_imports.imports': ['s5_mm', 'drawn_images']}
+    config = write_config(tmp_path / 'two.py', FIXMATCH, data, 4, 0, options)
+    run = subprocess.run(
+        ['bash', str(ROOT / 'tools/dist_train.sh'), str(config), '2', '--work-dir', str(tmp_path / 'two')],
+        env=dict(os.environ, PYTHON=sys.executable, PYTHONPATH=str(ROOT / 'tests'), PORT=str(free_port()),
+                 OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES=''),
+        capture_output=True, text=True, timeout=240, check=False)
+    assert run.returncode == 0, run.stderr[-2000:]
+    (first, selection), (second, other) = (what_was_drawn(tmp_path / 'two', rank) for rank in range(2))
+    assert len(selection) == 3
+    assert selection == other
+    for step in (0, 2):
+        drawn = [file.split('unlabeled/')[-1] for rank in (first, second) for files in rank[step:step + 2]
+                 for file in files]
+        assert len(drawn) == 8
+        assert set(drawn) == set(selected(tmp_path / 'two', step))
+
+
 def test_the_documented_config(tmp_path):
     page = (ROOT / 'docs/curation.md').read_text()
     text = re.search(r'## During training.+?```python\n(.+?)```', page, re.S).group(1)
@@ -124,16 +156,23 @@ class TestRefused:
         with pytest.raises(ValueError, match='num_clusters is 99, there are 7 labeled images; make it 1 to 7'):
             train(FIXMATCH, iters=1, **hooks(num_clusters=99))
 
-    def test_a_second_unlabeled_source(self, train):
-        source = 'train_dataloader.dataset.sources.partner'
-        pool = dict(type='s5_mm.UnlabeledDataset', source=str(ROOT / 'docs/images'), pipeline=[])
-        options = {source: pool, 'train_dataloader.sampler.per_batch.partner': 2, 'train_dataloader.batch_size': 6}
-        with pytest.raises(ValueError, match=r"'partner' is unlabeled too .*same_order=dict\(partner='unlabeled'"):
-            train(FIXMATCH, iters=1, **hooks(), **options)
+    def test_labeled_images_that_cannot_be_read_alone(self, train, data):
+        labeled = dict(Config.fromfile(ROOT / FIXMATCH).train_dataloader.dataset.sources.labeled,
+                       data_root=str(data / 'isaid'))
+        twice = dict(_delete_=True, type='RepeatDataset', times=2, dataset=labeled)
+        with pytest.raises(ValueError, match="source 'labeled' is a RepeatDataset without a pipeline of its own"):
+            train(FIXMATCH, iters=1, **hooks(), **{'train_dataloader.dataset.sources.labeled': twice})
+
+    def test_a_partner_with_an_order_of_its_own(self, train, data):
+        with pytest.raises(ValueError, match=r"'partner' draws from the same images as 'unlabeled' .*"
+                                             r"same_order=dict\(partner='unlabeled'\)"):
+            train(FIXMATCH, iters=1, **hooks(), **partner_from(data / 'unlabeled'))
 
     @pytest.mark.parametrize(('options', 'message'), [
         (dict(budget=0), r'budget is 0; it is a number of images \(an integer\) or a share above 0 and below 1'),
-        (dict(budget=1.0), 'budget is 1.0; it is a number of images'),
+        (dict(budget=1.0), r'budget is 1.0; .* below 1\. To keep all images, leave the hook out'),
+        (dict(budget=-2), 'budget is -2; it is a number of images'),
+        (dict(budget=float('nan')), 'budget is nan; it is a number of images'),
         (dict(budget=1, interval=0), 'interval is 0; it must be at least 1, or None'),
         (dict(budget=1, share=1.5), 'share is 1.5; it must be above 0 and up to 1'),
         (dict(budget=1, strategy='best'), r"strategy is 'best'; choose from \['curated'"),

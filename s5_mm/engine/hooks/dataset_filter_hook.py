@@ -57,9 +57,9 @@ class DatasetFilterHook(Hook):
                  source: str = 'unlabeled',
                  labeled: str = 'labeled',
                  scoring: dict | None = None) -> None:
-        if budget <= 0 or (isinstance(budget, float) and budget >= 1):
+        if not (budget >= 1 if isinstance(budget, int) else 0 < budget < 1):
             raise ValueError(f'DatasetFilterHook: budget is {budget}; it is a number of images (an integer) or a share '
-                             'above 0 and below 1.')
+                             'above 0 and below 1. To keep all images, leave the hook out.')
         if interval is not None and interval < 1:
             raise ValueError(f'DatasetFilterHook: interval is {interval}; it must be at least 1, or None.')
         if not 0 < share <= 1:
@@ -87,6 +87,7 @@ class DatasetFilterHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Check that the pool can be filtered; select, or go on with the selection of the checkpoint."""
         pool = self._check(runner)
+        self._log_scoring(runner)
         if self._restored is not None:
             self._restore(runner, pool)
         else:
@@ -132,30 +133,47 @@ class DatasetFilterHook(Hook):
         if not isinstance(pool, UnlabeledDataset):
             raise ValueError(f'DatasetFilterHook: source {self.source!r} is a {type(pool).__name__}, only an '
                              'UnlabeledDataset can be filtered.')
-        self._check_labeled(sources, runner.train_dataloader.sampler)
+        self._check_labeled(sources)
+        self._check_twins(pool, sources, loader.sampler)
         scored = self._num_scored(len(pool))
         if self._num_kept(scored) > scored or self._num_kept(scored) < 1:
             raise ValueError(f'DatasetFilterHook: budget is {self.budget}, {scored} of the {len(pool)} images of '
                              f'{self.source!r} are scored (share {self.share}); keep 1 to {scored} of them.')
         return pool
 
-    def _check_labeled(self, sources: dict, sampler: MultiSourceSampler) -> None:
-        """What would come to light only after the labeled images have been scored, or never."""
-        if curation.STRATEGIES[self.strategy].by_cluster:
-            labeled = sources[self.labeled]
-            if not hasattr(labeled, 'pipeline'):
-                raise ValueError(f'DatasetFilterHook: source {self.labeled!r} is a {type(labeled).__name__} without a '
-                                 'pipeline of its own, whose images cannot be read alone; give one data set, or a '
-                                 "strategy without quotas ('random', 'entropy').")
-            if not 1 <= self.num_clusters <= len(labeled):
-                raise ValueError(f'DatasetFilterHook: num_clusters is {self.num_clusters}, there are {len(labeled)} '
-                                 f'labeled images; make it 1 to {len(labeled)}.')
-        twins = [name for name, source in sources.items()
-                 if name != self.source and isinstance(source, UnlabeledDataset) and name in sampler.per_batch
-                 and sampler.same_order.get(name) != self.source]
-        if twins:
-            raise ValueError(f'DatasetFilterHook: source {twins[0]!r} is unlabeled too and would not be filtered; let '
-                             f'it share the order, sampler.same_order=dict({twins[0]}={self.source!r}).')
+    def _check_labeled(self, sources: dict) -> None:
+        """What would come to light only after the labeled images have been scored."""
+        if not curation.STRATEGIES[self.strategy].by_cluster:
+            return
+        labeled = sources[self.labeled]
+        if not hasattr(labeled, 'pipeline'):
+            raise ValueError(f'DatasetFilterHook: source {self.labeled!r} is a {type(labeled).__name__} without a '
+                             'pipeline of its own, whose images cannot be read alone; give one data set, or a '
+                             "strategy without quotas ('random', 'entropy').")
+        if not 1 <= self.num_clusters <= len(labeled):
+            raise ValueError(f'DatasetFilterHook: num_clusters is {self.num_clusters}, there are {len(labeled)} '
+                             f'labeled images; make it 1 to {len(labeled)}.')
+
+    def _check_twins(self, pool: UnlabeledDataset, sources: dict, sampler: MultiSourceSampler) -> None:
+        """Whether the pool is drawn from under another name too, past the selection."""
+        for name in sampler.per_batch:
+            other = sources[name]
+            if name == self.source or not isinstance(other, UnlabeledDataset) or not _same_images(pool, other):
+                continue
+            if sampler.same_order.get(name) != self.source:
+                raise ValueError(f'DatasetFilterHook: source {name!r} draws from the same images as {self.source!r} '
+                                 'and would not be filtered; let it take over the order, '
+                                 f'sampler.same_order=dict({name}={self.source!r}).')
+
+    def _log_scoring(self, runner: Runner) -> None:
+        background = self.scoring.background
+        if background is None:
+            told = 'counts all classes; scoring=dict(background=...) leaves one out'
+        else:
+            classes = runner.train_dataloader.dataset.metainfo.get('classes') or ()
+            name = f' ({classes[background]})' if background < len(classes) else ''
+            told = f'leaves out class {background}{name}'
+        runner.logger.info('DatasetFilterHook: the entropy %s', told)
 
     def _num_scored(self, pool_size: int) -> int:
         return max(1, round(self.share * pool_size))
@@ -174,14 +192,16 @@ class DatasetFilterHook(Hook):
 
     def _select(self, runner: Runner, pool: UnlabeledDataset, step: int) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        # The sampler's seed is the same on all processes, whatever seed each of them runs with.
+        seed = runner.train_dataloader.sampler.seed
         prototypes = None
         if curation.STRATEGIES[self.strategy].by_cluster:
             labeled = runner.train_dataloader.dataset.sources[self.labeled]
-            prototypes = labeled_prototypes(model, labeled, self.scoring, self.num_clusters, runner.seed)
-        drawing = np.random.default_rng(derive_seed(runner.seed, 'scored share', step))
+            prototypes = labeled_prototypes(model, labeled, self.scoring, self.num_clusters, seed)
+        drawing = np.random.default_rng(derive_seed(seed, 'scored share', step))
         indices = np.sort(drawing.permutation(len(pool))[:self._num_scored(len(pool))])
         scores = score_dataset(model, pool, indices, self.scoring, prototypes)
-        chosen = self._choose(scores, prototypes, pool, runner.seed) if get_rank() == 0 else None
+        chosen = self._choose(scores, prototypes, pool, seed) if get_rank() == 0 else None
         chosen = all_gather_object(chosen)[0]
         previous = self._current
         self._apply(runner, Selection(scores.index[chosen], step))
@@ -222,3 +242,7 @@ class DatasetFilterHook(Hook):
         buffer = pa.BufferOutputStream()
         pq.write_table(manifest, buffer, compression='zstd')
         write_bytes(Path(runner.work_dir) / 'curation' / f'iter_{step}.parquet', buffer.getvalue().to_pybytes())
+
+
+def _same_images(one: UnlabeledDataset, other: UnlabeledDataset) -> bool:
+    return Path(one.root).resolve() == Path(other.root).resolve() and one.paths.equals(other.paths)
