@@ -13,6 +13,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pyarrow.parquet as pq
+from mmengine.logging import print_log
 
 from s5_mm.version import __version__
 
@@ -46,11 +47,14 @@ def write_selection(settings: CurationSettings, name: str) -> dict:
     counts = _labeled_counts(settings, pool) if STRATEGIES[settings.strategy].by_cluster else None
     manifest, listing = (settings.folder / f'{name}.{suffix}' for suffix in ('parquet', 'txt'))
     with open_scores(settings.scores_folder, settings.memory_limit) as connection:
+        print_log(f'{settings.scores_folder}: counting the scores of {pool["images"]:,} images', 'current')
         _check_complete(connection, settings.scores_folder, pool)
         plan = make_plan(connection, settings.budget, counts, settings.strategy, settings.unfilled)
         duplicates = 0
         if settings.near_duplicates is not None:
+            print_log(f'comparing the best {plan.taken.sum():,} images with each other', 'current')
             plan, duplicates = _without_near_duplicates(connection, plan, counts, settings)
+        print_log(f'selecting {plan.taken.sum():,} images ({settings.strategy}) into {manifest}', 'current')
         query = selection_query(settings.strategy, plan.taken, settings.seed,
                                 excluded='near_duplicates' if duplicates else None)
         _copy(connection, f'SELECT {", ".join(MANIFEST_COLUMNS)} FROM ({query})', manifest)
@@ -66,8 +70,9 @@ def _labeled_counts(settings: CurationSettings, pool: dict) -> np.ndarray:
     prototypes = load_prototypes(settings.prototypes_file)
     if pool.get('prototypes') != sha256_of(settings.prototypes_file):
         raise ValueError(f'{settings.scores_folder} was not scored with {settings.prototypes_file}, so its clusters '
-                         "are others; score the pool again in another work_dir, or select without quotas ('random', "
-                         "'entropy')")
+                         'are others; repeat `curate.py prototypes` with the settings of then, or delete '
+                         f'{settings.scores_folder} and score again, or select without quotas (--strategy random or '
+                         'entropy)')
     return prototypes.counts
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from mmengine.logging import print_log
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -196,6 +197,7 @@ def _k_means(features: np.ndarray, num_clusters: int, seed: int):  # noqa: ANN20
     from threadpoolctl import threadpool_limits
 
     kind = KMeans if len(features) <= MINI_BATCH_ABOVE else partial(MiniBatchKMeans, batch_size=4096)
+    print_log(f'K-Means: {num_clusters} clusters of {len(features):,} images', 'current')
     # Sums of several threads differ in the last bits, and scores hold for the very prototypes they were made with.
     with threadpool_limits(1):
         return kind(num_clusters, n_init=5, random_state=seed).fit(features)

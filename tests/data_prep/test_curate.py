@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,9 +17,11 @@ import pytest
 import torch
 from mmengine.config import Config
 from PIL import Image
+from running import free_port
 
 from data_prep import curate
 from s5_mm.curation import load_prototypes, select
+from s5_mm.curation.settings import CurationSettings
 from s5_mm.datasets import UnlabeledDataset
 from s5_mm.registry import MODELS
 
@@ -85,7 +86,10 @@ def test_from_images_to_a_manifest_that_training_reads(setting, archive, tmp_pat
     rows = pq.read_table(tmp_path / 'work/curated.parquet')
     expected = select(scores, 8, prototypes.counts)
     assert rows['path'].to_pylist() == expected.table['path'].to_pylist()
-    assert f'{expected.taken.sum()} of 8 images selected' in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f'{expected.taken.sum()} of 8 images selected' in said
+    assert 'K-Means: 2 clusters of 12 images' in said
+    assert 'counting the scores of 24 images' in said
     pool = UnlabeledDataset(source=str(tmp_path / 'work/curated.txt'), data_root=str(archive / 'pool'))
     assert pool.paths.to_pylist() == rows['path'].to_pylist()
     card = json.loads((tmp_path / 'work/curated.json').read_text())
@@ -143,6 +147,30 @@ def test_contact_sheets_frame_what_is_selected(setting, tmp_path):
     assert frames == [[selected] * 8, [selected] * 8, [other] * 8]
 
 
+def test_a_pool_from_the_command_line_keeps_the_rest_of_the_configs(setting, archive, tmp_path):
+    listed = tmp_path / 'listed.txt'
+    listed.write_text('x/00.png\nx/02.png\ny/01.png\n')
+    config, checkpoint = setting(pool=dict(source=str(archive / 'pool'), indices=2))
+    command = ['score', config, checkpoint, '--no-prototypes', '--work-dir']
+    curate.main([*command, str(tmp_path / 'own'), '--source', str(archive / 'pool')])
+    assert scores_in(tmp_path / 'own')['path'].to_pylist() == ['x/00.png', 'x/02.png']
+    curate.main([*command, str(tmp_path / 'other'), '--source', str(listed), '--data-root', str(archive / 'pool')])
+    assert scores_in(tmp_path / 'other')['path'].to_pylist() == ['x/00.png', 'x/02.png', 'y/01.png']
+    config, checkpoint = setting('rooted', pool=dict(source=str(listed), data_root='nowhere'))
+    with pytest.raises(SystemExit, match="none of the first 3 images .*`data_root`, which is 'nowhere'"):
+        curate.main(['score', config, checkpoint, '--no-prototypes'])
+    curate.main(['score', config, checkpoint, '--no-prototypes', '--data-root', str(archive / 'pool')])
+    assert len(scores_in(tmp_path / 'work')) == 3
+
+
+def test_settings_with_another_pool():
+    pool = dict(source='a', data_root='r', indices=5, pipeline=['step'])
+    settings = CurationSettings(pool=pool, labeled=dict(source='b'))
+    assert settings.with_pool().pool == settings.with_pool('a').pool == pool
+    assert settings.with_pool('c').pool == dict(source='c', data_root='r', pipeline=['step'])
+    assert settings.with_pool(data_root='q').pool == pool | dict(data_root='q')
+
+
 def test_killed_at_any_moment_it_ends_with_the_same_table(setting, archive, tmp_path):
     pool = tmp_path / 'killed'
     write_images(pool, 24, seed=0)
@@ -170,12 +198,6 @@ def test_killed_at_any_moment_it_ends_with_the_same_table(setting, archive, tmp_
     assert resumed.equals(straight)
     assert len(set(resumed['path'].to_pylist())) == 24
     assert not list((tmp_path / 'work').rglob('*.part'))
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
 
 
 def test_two_processes_give_the_table_of_one(setting, tmp_path):
@@ -260,7 +282,8 @@ def test_errors_before_any_work(setting, archive, tmp_path):
     with pytest.raises(SystemExit, match='was made with other settings .*background: 0 there, None now'):
         curate.main(['score', config, checkpoint, '--cfg-options', 'curation.background=None'])
     curate.main(['prototypes', config, checkpoint, '--num-clusters', '1'])
-    with pytest.raises(SystemExit, match=r'pool was not scored with .*prototypes\.npz, so its clusters are others'):
+    with pytest.raises(SystemExit, match=r'pool was not scored with .*prototypes\.npz, so its clusters are others; '
+                                         r'repeat `curate\.py prototypes` .*, or delete .*work/pool and score again'):
         curate.main(['select', config])
     curate.main(['prototypes', config, checkpoint])
     (tmp_path / 'work/pool/scores/00000002.parquet').unlink()
@@ -286,8 +309,6 @@ def test_errors_of_settings(setting, options, message):
 
 @pytest.mark.parametrize('config', sorted((ROOT / 'configs/curation').glob('*.py')), ids=lambda path: path.stem)
 def test_our_configs_are_complete(config):
-    from s5_mm.curation.settings import CurationSettings
-
     cfg = Config.fromfile(config)
     settings = CurationSettings.from_config(cfg)
     assert MODELS.build(dict(cfg.model, backbone=dict(cfg.model.backbone, arch='tiny'), decode_head=dict(
