@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from synthetic_task import DATA, SIZE, WORKERS, test, train
 
 from s5_mm.apis import run_command
@@ -71,6 +72,7 @@ def _run_way(work_dir: Path, options: dict[str, object], name: str) -> dict[str,
 
 def count_parameters() -> dict[str, int]:
     """Parameters of ``'sdf'`` (the four networks together), ``'mdf'`` and ``'moe-mdf'``."""
+    init_default_scope('mmseg')
     counts = {}
     for name, config in WAYS.items():
         model = MODELS.build(Config.fromfile(config).model)
