@@ -17,7 +17,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from PIL import Image
-from running import free_port
+from running import forget_instances, free_port
 
 from data_prep import curate
 from s5_mm.curation import load_prototypes, select
@@ -74,6 +74,7 @@ def content(folder):
 
 
 def test_from_images_to_a_manifest_that_training_reads(setting, archive, tmp_path, capsys):
+    forget_instances()  # an earlier test's logger would write to that test's output
     config, checkpoint = setting()
     curate.main(['prototypes', config, checkpoint])
     prototypes = load_prototypes(tmp_path / 'work/prototypes.npz')
