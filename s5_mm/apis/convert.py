@@ -13,7 +13,7 @@ from s5_mm.checkpoints.publish import check_target, plain, write_weights
 from s5_mm.checkpoints.segmentor import add_dataset, fold_segmentor
 from s5_mm.models import MultiDatasetSegmentor
 from s5_mm.models.backbones.vit_moe import check_names
-from s5_mm.models.segmentors.dataset_settings import DatasetSettings
+from s5_mm.models.segmentors.dataset_settings import SegmentationSettings
 from s5_mm.models.segmentors.folding import folded_config
 from s5_mm.registry import MODELS
 from s5_mm.version import __version__
@@ -106,7 +106,7 @@ def grow_checkpoint(cfg: Config,
     check_names([*known, new])
     weights = add_dataset(load_segmentor(cfg, checkpoint).state_dict(), new, source, with_classifier)
     settings = known[source].to_dict() | dict(num_classes=num_classes, start=0.0)
-    DatasetSettings.from_config(new, settings)
+    SegmentationSettings.from_config(new, settings)
     model = dict(datasets={new: settings}, init_cfg=None, frozen_except=[new] if train_new_only else [])
     _write(out, weights, checkpoint, new)
     base = os.path.relpath(cfg.filename, config.parent)

@@ -9,9 +9,9 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.runner import load_checkpoint
 from mmseg.structures import SegDataSample
 
-from s5_mm.checkpoints.segmentor import fold_segmentor
+from s5_mm.checkpoints.segmentor import fit_segmentor, fold_segmentor
 from s5_mm.engine.hooks.checkpoint_fit_hook import check_fit
-from s5_mm.models.segmentors import multi_dataset
+from s5_mm.models.multi_dataset import batch_check
 from s5_mm.models.segmentors.folding import folded_config
 from s5_mm.registry import MODELS
 
@@ -262,7 +262,7 @@ class TestSettings:
         assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())
 
     @pytest.mark.parametrize(('settings', 'message'), [
-        ({}, r"datasets\['red'\] has no num_classes; num_classes is needed, allowed are \['num_classes', 'ignore_"),
+        ({}, r"datasets\['red'\] has no num_classes; num_classes is needed, allowed are \['num_classes', 'loss_w"),
         (dict(num_classes=3, strat=0.7), r"datasets\['red'\] has unknown keys \['strat'\]"),
         (dict(num_classes=0), r"datasets\['red'\]\.num_classes is 0; num_classes must be at least 1"),
         (dict(num_classes=3, loss_weight=-1), r"datasets\['red'\]\.loss_weight is -1"),
@@ -341,7 +341,7 @@ class TestBatchCheck:
         model = MODELS.build(cfg)
         with pytest.raises(ValueError, match="holds 1 image of data set 'red'"):
             model.check_batch(dict(red=1, green=1))
-        monkeypatch.setattr(multi_dataset, 'get_world_size', lambda: 2)
+        monkeypatch.setattr(batch_check, 'get_world_size', lambda: 2)
         model.check_batch(dict(red=1, green=1))
         with pytest.raises(ValueError, match=r"no image of \['green'\], whose decode heads have SyncBN: the other"):
             model.train().loss(*batch(('red', 'red')))
@@ -416,7 +416,7 @@ class TestFiles:
 
     def test_report(self, multi_segmentor, tiny_segmentor, monkeypatch):
         lines = []
-        logger = multi_dataset.fit_segmentor.__globals__['MMLogger'].get_current_instance()
+        logger = fit_segmentor.__globals__['MMLogger'].get_current_instance()
         monkeypatch.setattr(logger, 'info', lambda text, *args: lines.append(text % args))
         monkeypatch.setattr(logger, 'warning', lambda text, *args: lines.append(text % args))
         cfg = tiny_segmentor()

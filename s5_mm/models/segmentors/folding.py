@@ -3,7 +3,7 @@ import copy
 
 from mmseg.registry import MODELS as MMSEG_MODELS
 
-from .dataset_settings import DatasetSettings
+from .dataset_settings import SegmentationSettings
 
 # What test_cfg of mmseg's own segmentor may say, by mode.
 MMSEG_TEST_CFG = dict(whole={'mode'}, slide={'mode', 'crop_size', 'stride'})
@@ -26,7 +26,7 @@ def folded_config(model: dict, dataset: str) -> dict:
     if dataset not in model.get('datasets', {}):
         raise ValueError(f'The config\'s model ({model.get("type")}) has no data set {dataset!r}; its data sets are '
                          f'{list(model.get("datasets", {}))}.')
-    settings = DatasetSettings.from_config(dataset, model['datasets'][dataset])
+    settings = SegmentationSettings.from_config(dataset, model['datasets'][dataset])
     test_cfg = dict(mode='whole') | dict(settings.test_cfg or model.get('test_cfg') or {})
     plain = set(test_cfg) <= MMSEG_TEST_CFG.get(test_cfg['mode'], set())
     return dict(

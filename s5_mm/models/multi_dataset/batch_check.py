@@ -1,0 +1,46 @@
+"""How many images of a data set the norms of its part of a model need."""
+from mmcv.ops import SyncBatchNorm
+from mmengine.dist import get_world_size
+from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
+from torch import nn
+
+SYNC_BN = (nn.SyncBatchNorm, SyncBatchNorm)
+BATCH_NORMS = (_BatchNorm, *SYNC_BN)
+
+
+def check_images(numbers: dict[str, int], absent: list[str], parts: dict[str, nn.Module], frozen: tuple[str, ...],
+                 what: str) -> None:
+    """Check that a batch of one process has the images that batch norms need.
+
+    Args:
+        numbers: Images of each data set in it.
+        absent: Data sets that are trained and of which it has none.
+        parts: The parts of the model that are each data set's own.
+        frozen: Data sets that are not trained.
+        what: What messages call such a part.
+
+    Raises:
+        ValueError: It has not.
+    """
+    processes = get_world_size()
+    waited_for = [name for name in absent if _has(parts[name], SYNC_BN)]
+    if waited_for and processes > 1:
+        raise ValueError(f'The batch of this process holds no image of {waited_for}, whose {what}s have '
+                         'SyncBN: the other processes would wait for ever. Give every process every data set '
+                         '(s5_mm.MultiSourceSampler does), or use BN.')
+    for name, number in numbers.items():
+        least = 1 if name in frozen else _least_images(parts[name], processes)
+        if number < least:
+            raise ValueError(f'A batch holds {number} image of data set {name!r}, whose {what} normalises a '
+                             f'1x1 map over the batch and needs {least}; raise MultiSourceSampler.per_batch.')
+
+
+def _has(module: nn.Module, kinds: type | tuple[type, ...]) -> bool:
+    return any(isinstance(part, kinds) for part in module.modules())
+
+
+def _least_images(part: nn.Module, processes: int) -> int:
+    """Images of a batch that a part needs in training: two where batch norm meets a map of one pixel."""
+    pooled = any(isinstance(one, nn.AdaptiveAvgPool2d) and one.output_size in (1, (1, 1)) for one in part.modules())
+    shared = _has(part, SYNC_BN) and processes > 1
+    return 2 if pooled and not shared and _has(part, _BatchNorm) else 1

@@ -1,0 +1,206 @@
+"""What segmentors and detectors of several data sets have in common."""
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
+
+import torch
+from mmengine.logging import MessageHub
+from mmengine.registry import Registry
+from mmengine.structures import BaseDataElement
+from torch import Tensor, nn
+
+from s5_mm.checkpoints.formats import Format
+from s5_mm.checkpoints.segmentor import ENCODER, fit_segmentor, part_of
+from s5_mm.models.backbones.vit_moe import check_names
+from s5_mm.models.layers import MoEFFN
+from s5_mm.routing import Route
+
+from .batch_check import BATCH_NORMS, check_images
+from .settings import DatasetSettings
+
+Losses = dict[str, Tensor | list[Tensor]]
+
+
+class MultiDatasetModel:
+    """A shared encoder with parts of their own for several data sets; to be mixed into a host's base class.
+
+    A sample says by ``dataset_name`` in its metainfo which data set it belongs to. Batches may mix data sets in any
+    order: the encoder's shared layers see all images at once, experts and the data sets' own parts theirs.
+
+    While a data set's losses have the weight 0 (``start``), its images go through the network all the same, so that
+    every process of distributed training gets gradients for the same parameters; an optimizer with weight decay shrinks
+    its own parts meanwhile.
+
+    A subclass names its own parts: it says where they are (:meth:`own_parts`), what they lose (:meth:`own_losses`) and
+    under which names files hold them (:meth:`translate`).
+    """
+
+    registry: ClassVar[Registry]
+    settings_type: ClassVar[type[DatasetSettings]]
+    part: ClassVar[str]
+    """What messages call a data set's own part."""
+
+    def set_up_datasets(self, backbone: dict, datasets: dict[str, dict]) -> None:
+        """Read the settings and build the encoder; call it before the data sets' own parts are built."""
+        self.datasets = check_names(datasets)
+        self.settings = {name: self.settings_type.from_config(name, cfg) for name, cfg in datasets.items()}
+        kind = backbone['type']
+        kind = self.registry.get(kind) if isinstance(kind, str) else kind
+        self.takes_route = getattr(kind, 'takes_route', False)
+        self.backbone = self.registry.build(
+            backbone, default_args=dict(datasets=self.datasets) if self.takes_route else None)
+
+    def finish_datasets(self, trained: Sequence[str]) -> None:
+        """Freeze all but these data sets' parts, if there are any, and take files of other models; call it last."""
+        self._freeze(tuple(trained))
+        self._register_load_state_dict_pre_hook(self._adapt_loaded)
+
+    def own_parts(self) -> nn.ModuleDict:
+        """Name -> the part of the model, beside experts, that is the data set's own."""
+        raise NotImplementedError
+
+    def own_losses(self, dataset: str, features: list[Tensor], data_samples: list[BaseDataElement]) -> Losses:
+        """Losses of a data set's images, unweighted, from their feature maps."""
+        raise NotImplementedError
+
+    def translate(self, weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], Format | None]:
+        """A known file's weights under the names of this model and their encoder's format; others and ``None``."""
+        raise NotImplementedError
+
+    def _freeze(self, trained: tuple[str, ...]) -> None:
+        unknown = [name for name in trained if name not in self.datasets]
+        if unknown:
+            raise ValueError(f'{type(self).__name__}: frozen_except names {unknown}; choose from {self.datasets}.')
+        self.frozen = tuple(name for name in self.datasets if name not in trained) if trained else ()
+        self.shared_frozen = bool(trained)
+        if trained:
+            self.requires_grad_(False)
+            for name in trained:
+                for parameter in self.parameters_of(name):
+                    parameter.requires_grad = True
+
+    def parameters_of(self, dataset: str) -> list[nn.Parameter]:
+        """Parameters that only one data set uses: its experts and its own parts."""
+        experts = [ffn.experts[dataset] for ffn in self.backbone.modules() if isinstance(ffn, MoEFFN)]
+        return [parameter for part in (*experts, self.own_parts()[dataset]) for parameter in part.parameters()]
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch the mode.
+
+        What is frozen stays in eval mode: the own parts of data sets that are not trained, and the batch norms of
+        encoder and shared neck, whose running statistics decide every data set's results.
+        """
+        super().train(mode)
+        for name in self.frozen:
+            self.own_parts()[name].eval()
+        if self.shared_frozen:
+            for part in (*self.backbone.modules(), *(self.neck.modules() if self.with_neck else ())):
+                if isinstance(part, BATCH_NORMS):
+                    part.eval()
+        return self
+
+    def loss(self, inputs: Tensor, data_samples: list[BaseDataElement]) -> Losses:
+        """Losses of a batch that mixes data sets.
+
+        Args:
+            inputs: Normalised images, (B, 3, H, W).
+            data_samples: Theirs, with ``dataset_name`` and what the heads learn from.
+
+        Returns:
+            ``DATASET.LOSS``, weighted, and what the heads report.
+        """
+        route = self._route(data_samples)
+        if self.training:
+            self.check_batch(dict(zip(route.names, route.sizes, strict=True)), complete=False)
+        samples = route.split(data_samples)
+        losses = {}
+        for name, features in self._features(inputs, route).items():
+            weight = self._loss_weight(name)
+            for key, value in self.own_losses(name, features, samples[name]).items():
+                losses[f'{name}.{key}'] = _times(value, weight) if 'loss' in key else value
+        absent = [parameter.sum() for name in self.datasets if name not in samples
+                  for parameter in self.parameters_of(name) if parameter.requires_grad]
+        if absent:
+            # Distributed training waits for a gradient of every parameter.
+            losses['loss_absent'] = 0 * torch.stack(absent).sum()
+        return losses
+
+    def _features(self, inputs: Tensor, route: Route) -> dict[str, list[Tensor]]:
+        """Feature maps of each data set, from one forward of the encoder."""
+        maps = self.extract_feat(route.group(inputs), route.grouped)
+        levels = [level.split(route.sizes) for level in maps]
+        return dict(zip(route.names, map(list, zip(*levels, strict=True)), strict=True))
+
+    def _loss_weight(self, dataset: str) -> float:
+        """Weight of a data set's losses now."""
+        settings, hub = self.settings[dataset], MessageHub.get_current_instance()
+        step, steps = hub.get_info('iter'), hub.get_info('max_iters')
+        return 0.0 if steps and step < settings.start * steps else settings.loss_weight
+
+    def extract_feat(self, inputs: Tensor, route: Route) -> tuple[Tensor, ...]:
+        """Feature maps of images (B, 3, H, W), in their order."""
+        maps = self.backbone(inputs, route) if self.takes_route else self.backbone(inputs)
+        return self.neck(maps) if self.with_neck else maps
+
+    def _route(self, data_samples: list[BaseDataElement] | None) -> Route:
+        """The route, of known data sets."""
+        told = [sample.metainfo.get('dataset_name') for sample in data_samples or [BaseDataElement()]]
+        unknown = [name for name in told if name not in self.datasets]
+        if unknown:
+            raise ValueError(f'{type(self).__name__}: a sample\'s dataset_name is {unknown[0]!r}, the model has '
+                             f'{list(self.datasets)}; s5_mm.MultiSourceDataset and the multi-data-set loops write it, '
+                             'elsewhere set it in the metainfo.')
+        return Route.from_samples(data_samples)
+
+    def check_batch(self, numbers: dict[str, int], complete: bool = True) -> None:
+        """Check that a batch of this composition can be trained on.
+
+        Args:
+            numbers: Images of each data set in a batch of one process.
+            complete: Whether every data set that is trained must be there.
+
+        Raises:
+            ValueError: A data set is unknown or absent where it must not be, or has too few images for its norms.
+        """
+        absent = [name for name in self.datasets if name not in numbers and name not in self.frozen]
+        unknown = [name for name in numbers if name not in self.datasets]
+        if unknown or (absent and complete):
+            raise ValueError(f'Batches hold data sets {list(numbers)}, the model has {list(self.datasets)}; name the '
+                             'same in MultiSourceSampler.per_batch and model.datasets (those that are not trained may '
+                             'be left out, see frozen_except).')
+        check_images(numbers, absent, self.own_parts(), self.frozen, self.part)
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Depth of a parameter and number of depths, for layer-wise learning rates: experts are at the depth of their
+        block, the data sets' own parts at the last.
+        """
+        return self.backbone.get_layer_depth(param_name, f'{prefix}{ENCODER}')
+
+    def adapt_weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A known file's weights under the names of this model; others as they are."""
+        return self._adapt(weights)[0]
+
+    def _adapt(self, weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], Any]:
+        weights, style = self.translate(weights)
+        if style is None or not hasattr(self.backbone, 'adapt_weights'):
+            return weights, None
+        encoder = self.backbone.adapt_weights(part_of(weights, ENCODER))
+        others = {name: value for name, value in weights.items() if not name.startswith(ENCODER)}
+        return others | {ENCODER + name: value for name, value in encoder.items()}, style
+
+    def _adapt_loaded(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        """Load hook: files of other models, and a report, unless the file is this model's."""
+        own, given = self.state_dict(), part_of(state_dict, prefix)
+        if all(name in given and given[name].shape == value.shape for name, value in own.items()):
+            return
+        adapted, style = self._adapt(given)
+        if style is None:
+            return
+        adapted = fit_segmentor(own, adapted, style)
+        for name in given:
+            del state_dict[prefix + name]
+        state_dict.update({prefix + name: value for name, value in adapted.items()})
+
+
+def _times(loss: Tensor | list[Tensor], weight: float) -> Tensor | list[Tensor]:
+    """A loss, or those of several levels, weighted."""
+    return [value * weight for value in loss] if isinstance(loss, list) else loss * weight
