@@ -159,20 +159,20 @@ def test_resume_continues_as_if_never_stopped(trained, tmp_path):
 
 
 @pytest.fixture(scope='module')
-def tested(trained):
+def scores_of_all(trained):
     """All four tested in one process, with every kind of output."""
     run('test', trained / 'moe.py', trained / 'run' / 'iter_6.pth', '--work-dir', trained / 'test', '--json',
         trained / 'metrics.json', '--out', trained / 'ids', '--show-dir', trained / 'drawn')
     return json.loads((trained / 'metrics.json').read_text())
 
 
-def test_testing_gives_the_validated_scores(trained, tested):
+def test_testing_gives_the_validated_scores(trained, scores_of_all):
     logged = validated(trained / 'run')
     assert {name: value for name, value in logged.items() if '/' in name} == pytest.approx(
-        {name: float('nan') if value is None else value for name, value in tested.items()}, nan_ok=True)
+        {name: float('nan') if value is None else value for name, value in scores_of_all.items()}, nan_ok=True)
 
 
-def test_class_indices_and_pictures_of_each_data_set(trained, tested):
+def test_class_indices_and_pictures_of_each_data_set(trained, scores_of_all):
     for name, (side, ids, splits) in DATASETS.items():
         written = sorted((trained / 'ids' / name).iterdir())
         assert [path.name for path in written] == [f'val_{i}.png' for i in range(splits['val'])]
@@ -187,17 +187,17 @@ def test_class_indices_and_pictures_of_each_data_set(trained, tested):
         for name, (_, _, splits) in DATASETS.items() for i in range(splits['val'])}
 
 
-def test_one_of_several(trained, tested):
+def test_one_of_several(trained, scores_of_all):
     run('test', trained / 'moe.py', trained / 'run' / 'iter_6.pth', '--work-dir', trained / 'one', '--json',
         trained / 'one.json', '--dataset', 'potsdam')
     metrics = json.loads((trained / 'one.json').read_text())
     assert {name: value for name, value in metrics.items() if name.startswith('potsdam/')} == {
-        name: value for name, value in tested.items() if name.startswith('potsdam/')}
+        name: value for name, value in scores_of_all.items() if name.startswith('potsdam/')}
     assert {name.split('/')[0] for name in metrics} == {'potsdam', 'mean'}
     assert metrics['mean/mIoU'] == metrics['potsdam/mIoU']
 
 
-def test_two_processes_give_the_same_scores(trained, tested):
+def test_two_processes_give_the_same_scores(trained, scores_of_all):
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
@@ -207,7 +207,7 @@ def test_two_processes_give_the_same_scores(trained, tested):
          '--work-dir', str(trained / 'two'), '--json', str(trained / 'two.json'), '--out', str(trained / 'two_ids')],
         env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert json.loads((trained / 'two.json').read_text()) == pytest.approx(tested, abs=0.02)
+    assert json.loads((trained / 'two.json').read_text()) == pytest.approx(scores_of_all, abs=0.02)
     assert len(list((trained / 'two_ids' / 'loveda').iterdir())) == 3
 
 

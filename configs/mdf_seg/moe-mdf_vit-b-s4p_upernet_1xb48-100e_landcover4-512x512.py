@@ -1,9 +1,8 @@
 # MoE-MDF of S5 (arXiv 2508.12409): one ViT-B with experts of 256 channels for four benchmarks, from S4P weights. A step
 # sees 12 crops of each; on N GPUs that is N times as many, unless per_batch and batch_size are divided.
 _base_ = [
-    '../_base_/models/mdf_upernet_vit-moe-b.py', '../_base_/datasets/vaihingen.py', '../_base_/datasets/potsdam.py',
-    '../_base_/datasets/loveda.py', '../_base_/datasets/openearthmap.py', '../_base_/schedules/adamw_100e.py',
-    '../_base_/runtime/multi_dataset.py'
+    '../_base_/models/mdf_upernet_vit-moe-b.py', '../_base_/datasets/landcover4.py',
+    '../_base_/schedules/adamw_100e.py', '../_base_/runtime/multi_dataset.py'
 ]
 # Test protocols are those of the published code: flip averaging, its own sum over windows, resize. mmseg's way of the
 # first three is dict(mode='whole') twice and dict(mode='slide', crop_size=(512, 512), stride=(256, 256)).
@@ -15,31 +14,6 @@ model = dict(
         loveda=dict(test_cfg=dict(mode='slide', crop_size=(512, 512), stride=(256, 256), style='published')),
         # Its own eight classes; for unknown as a ninth, as published: the config with openearthmap9 in its name.
         openearthmap=dict(test_cfg=dict(mode='resize', size=(512, 512)))))
-train_dataloader = dict(
-    batch_size=48,
-    num_workers=16,
-    persistent_workers=True,
-    pin_memory=True,
-    sampler=dict(type='s5_mm.MultiSourceSampler', per_batch=12),  # of each data set
-    dataset=dict(
-        type='s5_mm.MultiSourceDataset',
-        sources=dict(
-            vaihingen=_base_.vaihingen_train,
-            potsdam=_base_.potsdam_train,
-            loveda=_base_.loveda_train,
-            openearthmap=_base_.openearthmap_train)))
-val_dataloader = dict(
-    vaihingen=_base_.vaihingen_val_dataloader,
-    potsdam=_base_.potsdam_val_dataloader,
-    loveda=_base_.loveda_val_dataloader,
-    openearthmap=_base_.openearthmap_val_dataloader)
-test_dataloader = val_dataloader
-val_evaluator = dict(
-    vaihingen=_base_.vaihingen_val_evaluator,
-    potsdam=_base_.potsdam_val_evaluator,
-    loveda=_base_.loveda_val_evaluator,
-    openearthmap=_base_.openearthmap_val_evaluator)
-test_evaluator = val_evaluator
 # The published recipe sets a layer decay of 0.9, but its code never reads it: every layer learns at 5e-5. With the decay
 # in effect: the config with layer-decay in its name.
 auto_scale_lr = dict(base_batch_size=48)

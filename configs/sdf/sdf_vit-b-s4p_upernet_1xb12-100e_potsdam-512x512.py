@@ -1,22 +1,6 @@
-# Potsdam alone: what MDF and MoE-MDF are compared with. The same network without experts, samples and schedule.
-_base_ = [
-    '../_base_/models/mdf_upernet_vit-moe-b.py', '../_base_/datasets/potsdam.py', '../_base_/schedules/adamw_100e.py',
-    '../_base_/runtime/multi_dataset.py'
-]
-model = dict(
-    backbone=dict(part_features=0, with_cp=False),
-    datasets=dict(
-        _delete_=True,
-        potsdam=dict(num_classes=5, test_cfg=dict(mode='whole', flip=True))))
-train_dataloader = dict(
-    batch_size=12,
-    num_workers=8,
-    persistent_workers=True,
-    pin_memory=True,
-    sampler=dict(type='s5_mm.MultiSourceSampler', per_batch=12),
-    dataset=dict(type='s5_mm.MultiSourceDataset', sources=dict(potsdam=_base_.potsdam_train)))
-val_dataloader = dict(potsdam=_base_.potsdam_val_dataloader)
-test_dataloader = val_dataloader
-val_evaluator = dict(potsdam=_base_.potsdam_val_evaluator)
-test_evaluator = val_evaluator
-auto_scale_lr = dict(base_batch_size=12)
+# Potsdam alone with ViT-B.
+_base_ = ['../_base_/sdf_upernet_vit-b.py']
+model = dict(datasets=dict(potsdam=dict(num_classes=5, test_cfg=dict(mode='whole', flip=True))))
+train_dataloader = dict(dataset=dict(sources=dict(potsdam=_base_.sources.potsdam)))
+val_dataloader = test_dataloader = dict(potsdam=_base_.loaders.potsdam)
+val_evaluator = test_evaluator = dict(potsdam=_base_.evaluators.potsdam)

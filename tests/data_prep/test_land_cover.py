@@ -21,7 +21,8 @@ from data_prep.downloads import File, PreparationError
 from data_prep.preparing import Official, compare, window_starts
 from s5_mm.registry import DATASETS
 
-CONFIGS = Path(__file__).parents[2] / 'configs/_base_/datasets'
+CONFIGS = Path(__file__).parents[2] / 'configs'
+SERVER = 'mdf_seg/moe-mdf_vit-b-s4p_upernet_1xb48-100e_landcover4-loveda-server-512x512.py'
 COMMANDS = {'potsdam': potsdam, 'vaihingen': vaihingen, 'loveda': loveda, 'openearthmap': openearthmap}
 SCENES = {
     'potsdam': ['--train', '2', '--val', '1', '--size', '64', '--coarser', '8'],
@@ -70,8 +71,8 @@ def test_synthetic_download_to_training_sample(raw, tmp_path, name, train, val):
     files = run(name, raw / name, tmp_path)
     found = [[file for file in files if file.startswith(f'img_dir/{split}/')] for split in ('train', 'val')]
     assert [len(split) for split in found] == [train, val]
-    config = Config.fromfile(CONFIGS / f'{name}.py')
-    for settings, count in ((config[f'{name}_train'], train), (config[f'{name}_val_dataloader'].dataset, val)):
+    config = Config.fromfile(CONFIGS / '_base_/datasets/landcover4.py')
+    for settings, count in ((config.sources[name], train), (config.loaders[name].dataset, val)):
         dataset = DATASETS.build({**settings, 'data_root': str(tmp_path)})
         assert len(dataset) == count
         labels = dataset[0]['data_samples'].gt_sem_seg.data
@@ -233,9 +234,9 @@ class TestLoveDA:
     def test_both_labeled_splits_as_one_data_set(self, raw, tmp_path):
         init_default_scope('mmseg')
         run('loveda', raw / 'loveda', tmp_path)
-        config = Config.fromfile(CONFIGS / 'loveda.py')
-        assert len(DATASETS.build({**config.loveda_trainval, 'data_root': str(tmp_path)})) == 5
-        assert len(DATASETS.build({**config.loveda_test_dataloader.dataset, 'data_root': str(tmp_path)})) == 1
+        config = Config.fromfile(CONFIGS / SERVER)
+        assert len(DATASETS.build({**config.train_dataloader.dataset.sources.loveda, 'data_root': str(tmp_path)})) == 5
+        assert len(DATASETS.build({**config.test_dataloader.loveda.dataset, 'data_root': str(tmp_path)})) == 1
 
     def test_links(self, raw, tmp_path):
         run('loveda', raw / 'loveda', tmp_path, '--link')

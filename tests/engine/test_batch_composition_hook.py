@@ -28,11 +28,23 @@ def model(multi_segmentor):
     return MODELS.build(multi_segmentor())
 
 
-def test_batches_that_suit(model, tiny_segmentor):
-    hook = BatchCompositionHook()
-    hook.before_train(runner_of(model, dict(red=2, green=3)))
-    hook.before_train(runner_of(model, None))
-    hook.before_train(runner_of(MODELS.build(tiny_segmentor()), dict(blue=1)))
+def test_batches_that_suit(model, monkeypatch):
+    """The model is asked about just what the sampler will draw."""
+    asked = []
+    check = model.check_batch
+    monkeypatch.setattr(model, 'check_batch', lambda numbers: asked.append(numbers) or check(numbers))
+    BatchCompositionHook().before_train(runner_of(model, dict(red=2, green=3)))
+    assert asked == [dict(red=2, green=3)]
+
+
+def test_what_has_no_composition_is_not_compared(model, tiny_segmentor, monkeypatch):
+    """Batches of another sampler, and a segmentor that knows no data sets."""
+    checked = []
+    monkeypatch.setattr(model, 'check_batch', checked.append)
+    monkeypatch.setattr('s5_mm.engine.hooks.batch_composition_hook.check_classes', lambda *given: checked.append(given))
+    BatchCompositionHook().before_train(runner_of(model, None))
+    BatchCompositionHook().before_train(runner_of(MODELS.build(tiny_segmentor()), dict(blue=1)))
+    assert checked == []
 
 
 @pytest.mark.parametrize(('per_batch', 'message'), [
@@ -45,11 +57,12 @@ def test_batches_that_do_not(model, per_batch, message):
         BatchCompositionHook().before_train(runner_of(model, per_batch))
 
 
-def test_classes_that_fit_their_head(model, tiny_segmentor):
-    """``blue`` is not drawn; a segmentor of one data set has no head for each."""
+def test_classes_of_what_is_drawn_are_compared(model):
+    """``blue`` is not drawn, so its classes may be any, and those of the others fit; once drawn it is refused."""
     sources = dict(red=Classes('a', 'b', 'c'), green=Classes('a', 'b', 'c', 'd'), blue=Classes('a'))
-    BatchCompositionHook().before_train(runner_of(model, dict(red=2, green=2), **sources))
-    BatchCompositionHook().before_train(runner_of(MODELS.build(tiny_segmentor()), dict(blue=1), **sources))
+    assert BatchCompositionHook().before_train(runner_of(model, dict(red=2, green=2), **sources)) is None
+    with pytest.raises(ValueError, match=r"Batches hold data sets \['red', 'green', 'blue'\]"):
+        BatchCompositionHook().before_train(runner_of(model, dict(red=2, green=2, blue=2), **sources))
 
 
 @pytest.mark.parametrize('classes', ['abcde', 'abc'])
