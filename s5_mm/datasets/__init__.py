@@ -1,3 +1,5 @@
+from .dior_r import DIORRDataset
+from .dota import DOTADataset
 from .isaid import ISAIDDataset
 from .land_cover import ISPRSDataset, LoveDADataset, OpenEarthMapDataset
 from .multi_source import MultiSourceDataset
@@ -15,7 +17,7 @@ from .transforms import (
 from .unlabeled import UnlabeledDataset
 
 __all__ = [
-    'ISAIDDataset', 'ISPRSDataset', 'ImageReadError', 'LoadGeoTIFF', 'LoadImage', 'LoadLabels', 'LoveDADataset',
-    'MultiSourceDataset', 'MultiSourceSampler', 'OpenEarthMapDataset', 'RandomPhotometric', 'RandomRescale',
-    'SegDataset', 'UnlabeledDataset', 'UnlabeledMask'
+    'DIORRDataset', 'DOTADataset', 'ISAIDDataset', 'ISPRSDataset', 'ImageReadError', 'LoadGeoTIFF', 'LoadImage',
+    'LoadLabels', 'LoveDADataset', 'MultiSourceDataset', 'MultiSourceSampler', 'OpenEarthMapDataset',
+    'RandomPhotometric', 'RandomRescale', 'SegDataset', 'UnlabeledDataset', 'UnlabeledMask'
 ]

@@ -5,19 +5,18 @@
 # In configs that inherit, set keys of train_dataloader and so on; what is defined here was copied by then.
 image_size = (1024, 1024)
 load_polygons = dict(type='mmdet.LoadAnnotations', with_bbox=True, box_type='qbox')
+pack = dict(type='mmdet.PackDetInputs')
 train_pipeline = [
     dict(type='s5_mm.LoadImage'),
     load_polygons,
     dict(type='mmrotate.ConvertBoxType', box_type_mapping=dict(gt_bboxes='rbox')),
-    dict(type='mmdet.Resize', scale=image_size, keep_ratio=True),
+    dict(type='mmdet.Resize', scale=image_size, keep_ratio=True, clip_object_border=False),
     # The same as a horizontal and a vertical flip with probability 0.5 each.
     dict(type='mmdet.RandomFlip', prob=0.75, direction=['horizontal', 'vertical', 'diagonal']),
-    dict(type='mmdet.PackDetInputs'),
+    pack,
 ]
 # Polygons come after resizing: metrics compare them in pixels of the file, exactly as it has them.
 load_resized = [dict(type='s5_mm.LoadImage'), dict(type='mmdet.Resize', scale=image_size, keep_ratio=True)]
-pack = dict(
-    type='mmdet.PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'))
 dior = dict(type='s5_mm.DIORRDataset', data_root='data/dior_r')
 dota = dict(type='s5_mm.DOTADataset', version='v2.0', data_root='data/dota_v2/patches')
 splits = dict(

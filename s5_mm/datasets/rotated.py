@@ -1,0 +1,130 @@
+"""What the data sets of rotated boxes share: classes, difficulty, what training leaves out."""
+import logging
+import os
+import os.path as osp
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import cv2
+import numpy as np
+from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
+
+from .rotated_files import RotatedObject
+
+FILTERS = ('filter_empty_gt', 'min_side')
+
+
+class RotatedDataset(BaseDataset):
+    """Images with polygons of four corners, a mixin in front of the data sets of mmrotate.
+
+    A subclass reads its files in :meth:`read_data_list` and hands their objects to :meth:`instances_of`.
+
+    Args:
+        strict (bool): A class name that is not in ``classes`` is an error; otherwise such objects are left out and one
+            warning tells how many.
+        diff_thr (int, optional): Objects of higher difficulty are ignored: neither found nor missed in an evaluation,
+            no target in training. None: 0 in a test, 1 in training, which uses difficult objects but not those that
+            ``data_prep/dota.py`` marks with 2, of which a patch shows too little.
+        filter_cfg (dict, optional): What training leaves out; a test keeps everything. ``min_side``: boxes whose
+            shorter side is below so many pixels of the file. ``filter_empty_gt``: images without a target, after that.
+        **kwargs: Of MMEngine's ``BaseDataset``: ``data_root``, ``ann_file``, ``data_prefix=dict(img_path=...)``,
+            ``metainfo=dict(classes=...)``, ``pipeline``, ``test_mode`` ...
+
+    Raises:
+        ValueError: An unknown filter, an unknown class (``strict``), no image.
+        FileNotFoundError: A folder or images do not exist.
+        LabelError: See :mod:`s5_mm.datasets.rotated_files`.
+    """
+
+    def __init__(self, strict: bool = False, diff_thr: int | None = None, test_mode: bool = False,
+                 filter_cfg: dict | None = None, **kwargs) -> None:
+        unknown = sorted(set(filter_cfg or ()) - set(FILTERS))
+        if unknown:
+            raise ValueError(f'`filter_cfg` of {type(self).__name__} has {", ".join(unknown)}; it knows '
+                             f'{", ".join(FILTERS)}')
+        self.strict = strict
+        self.difficulty_limit = diff_thr if diff_thr is not None else 0 if test_mode else 1
+        self.unknown: Counter[str] = Counter()
+        super().__init__(test_mode=test_mode, filter_cfg=filter_cfg, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Read all label files and check that their images exist.
+
+        Returns:
+            list[dict]: ``img_path``, ``img_id`` and ``instances``, of which each has ``bbox`` (8 numbers, pixels),
+            ``bbox_label`` and ``ignore_flag``.
+        """
+        self.unknown.clear()
+        data_list = self.read_data_list()
+        if not data_list:
+            raise ValueError(f'{type(self).__name__} found no image: {self.ann_file or self.data_prefix["img_path"]} '
+                             'names none')
+        self._check_images(data_list)
+        if self.unknown:
+            self._report_unknown()
+        return data_list
+
+    def read_data_list(self) -> list[dict]:
+        """What :meth:`load_data_list` returns, before the checks."""
+        raise NotImplementedError
+
+    def instances_of(self, path: str, objects: Iterable[RotatedObject]) -> list[dict]:
+        """The objects of a file that have one of the classes, as MMEngine's data sets hold them."""
+        labels = {name: label for label, name in enumerate(self.metainfo['classes'])}
+        known, others = [], Counter()
+        for polygon, name, difficulty in objects:
+            if name in labels:
+                known.append(dict(bbox=list(polygon), bbox_label=labels[name],
+                                  ignore_flag=int(difficulty > self.difficulty_limit)))
+            else:
+                others[name] += 1
+        if others and self.strict:
+            raise ValueError(f'{path} has objects of unknown classes: {_counts(others)}; {type(self).__name__} knows '
+                             f'{", ".join(labels)}. Correct the file, or leave such objects out with strict=False')
+        self.unknown.update(others)
+        return known
+
+    def filter_data(self) -> list[dict]:
+        """Leave out thin boxes, then images without a target, see ``filter_cfg``; nothing in a test."""
+        settings = self.filter_cfg or {}
+        if self.test_mode:
+            return self.data_list
+        if settings.get('min_side'):
+            for info in self.data_list:
+                sides = short_sides([instance['bbox'] for instance in info['instances']])
+                info['instances'] = [instance for instance, side in zip(info['instances'], sides, strict=True)
+                                     if side >= settings['min_side']]
+        if not settings.get('filter_empty_gt'):
+            return self.data_list
+        return [info for info in self.data_list
+                if any(not instance['ignore_flag'] for instance in info['instances'])]
+
+    def _check_images(self, data_list: Sequence[dict]) -> None:
+        """Compare with a listing of the folder, which is far cheaper than a look at every file."""
+        folder = self.data_prefix['img_path']
+        if getattr(self, 'backend_args', None):
+            return
+        if not osp.isdir(folder):
+            raise FileNotFoundError(f'image directory {folder} does not exist (data_root={self.data_root!r}); correct '
+                                    'the config or prepare the data')
+        present = set(os.listdir(folder))
+        lost = [info['img_path'] for info in data_list if osp.basename(info['img_path']) not in present]
+        if lost:
+            raise FileNotFoundError(f'{len(lost)} of {len(data_list)} images of {self.ann_file} do not exist: '
+                                    f'{", ".join(lost[:3])}')
+
+    def _report_unknown(self) -> None:
+        print_log(f'{type(self).__name__} left out {sum(self.unknown.values())} objects of unknown classes in '
+                  f'{self.ann_file}: {_counts(self.unknown)}; strict=True makes this an error', 'current',
+                  logging.WARNING)
+
+
+def short_sides(polygons: Sequence[Sequence[float]]) -> list[float]:
+    """Shorter side in pixels of the smallest rotated rectangle around each polygon (8 numbers), as boxes become."""
+    return [min(cv2.minAreaRect(np.array(polygon, np.float32).reshape(4, 2))[1]) for polygon in polygons]
+
+
+def _counts(names: Counter) -> str:
+    shown = ', '.join(f'{name!r} ({count})' for name, count in names.most_common(10))
+    return shown + (', ...' if len(names) > 10 else '')

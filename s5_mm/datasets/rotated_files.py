@@ -1,0 +1,152 @@
+"""Readers of the label files of rotated detection: text of DOTA, XML of DIOR-R; nothing in them is trusted."""
+import math
+from typing import NamedTuple
+from xml.etree.ElementTree import Element, TreeBuilder
+from xml.parsers import expat
+
+from mmengine import fileio
+
+HEADERS = ('imagesource:', 'gsd:')
+"""What the lines above the objects of a DOTA file begin with; not all files have them."""
+CORNERS = tuple(f'{axis}_{corner}' for corner in ('left_top', 'right_top', 'right_bottom', 'left_bottom')
+                for axis in 'xy')
+"""Elements of a ``robndbox``, in the order of a polygon."""
+
+
+class LabelError(ValueError):
+    """A label file that breaks its format.
+
+    Args:
+        path (str): The file.
+        line (int): Number of the line, from 1.
+        reason (str): What is wrong with it.
+    """
+
+    def __init__(self, path: str, line: int, reason: str) -> None:
+        super().__init__(path, line, reason)
+        self.path, self.line, self.reason = path, line, reason
+
+    def __str__(self) -> str:
+        return f'{self.path}, line {self.line}: {self.reason}'
+
+
+class RotatedObject(NamedTuple):
+    """One labeled object.
+
+    Attributes:
+        polygon: x1, y1, ... x4, y4 in pixels as the file has them; corners may lie outside the image.
+        name: Class name as in the file.
+        difficulty: 0, or above where the file says that the object is hard to recognise.
+    """
+
+    polygon: tuple[float, ...]
+    name: str
+    difficulty: int = 0
+
+
+def read_dota_text(path: str, backend_args: dict | None = None) -> list[RotatedObject]:
+    """Read a DOTA label file: ``x1 y1 x2 y2 x3 y3 x4 y4 class difficulty`` a line.
+
+    Empty lines and the headers ``imagesource:`` and ``gsd:`` are passed over, line ends may be of any system, and a
+    missing difficulty is 0.
+
+    Args:
+        path (str): The file.
+        backend_args (dict, optional): File backend of MMEngine.
+
+    Returns:
+        list[RotatedObject]: In the order of the file.
+
+    Raises:
+        LabelError: A line that is none of these.
+        OSError: The file cannot be read.
+    """
+    try:
+        text = fileio.get(path, backend_args=backend_args).decode('utf-8-sig')
+    except UnicodeDecodeError as error:
+        raise LabelError(path, 1, f'it is no UTF-8 text ({error.reason} at byte {error.start})') from error
+    lines = ((number, line.strip()) for number, line in enumerate(text.splitlines(), start=1))
+    return [_parse_line(path, number, line) for number, line in lines if line and not line.startswith(HEADERS)]
+
+
+def _parse_line(path: str, number: int, line: str) -> RotatedObject:
+    fields = line.split()
+    if len(fields) not in (9, 10):
+        raise LabelError(path, number, f'{line[:80]!r} has {len(fields)} fields; an object has eight coordinates, a '
+                         'class and a difficulty')
+    difficulty = fields[9] if len(fields) == 10 else '0'
+    if not (difficulty.isascii() and difficulty.isdigit()):
+        raise LabelError(path, number, f'the difficulty is {difficulty!r}; it must be a whole number from 0')
+    return RotatedObject(tuple(_coordinate(path, number, field) for field in fields[:8]), fields[8], int(difficulty))
+
+
+def _coordinate(path: str, line: int, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise LabelError(path, line, f'the coordinate is {text[:80]!r}; it must be a finite number')
+    return value
+
+
+def read_dior_xml(path: str, backend_args: dict | None = None) -> tuple[tuple[int, int] | None, list[RotatedObject]]:
+    """Read a DIOR-R label file, XML with a ``robndbox`` for each object.
+
+    Args:
+        path (str): The file.
+        backend_args (dict, optional): File backend of MMEngine.
+
+    Returns:
+        tuple: (height, width) of the image, None where the file does not say; objects in the order of the file,
+        their names in lower case.
+
+    Raises:
+        LabelError: No XML, a document type (which could name other files), an element that is missing or no number.
+        OSError: The file cannot be read.
+    """
+    root, lines = _parse_xml(path, fileio.get(path, backend_args=backend_args))
+    size = root.find('size')
+    shape = None if size is None else tuple(int(_number(path, lines, size, side)) for side in ('height', 'width'))
+    return shape, [_parse_object(path, lines, element) for element in root.findall('object')]
+
+
+def _parse_xml(path: str, content: bytes) -> tuple[Element, dict[Element, int]]:
+    """The root element, and the line at which each element begins."""
+    builder, parser, lines = TreeBuilder(), expat.ParserCreate(), {}
+
+    def refuse(*_: object) -> None:
+        raise LabelError(path, parser.CurrentLineNumber, 'it has a document type, which labels have no need of')
+
+    def start(tag: str, attributes: dict) -> None:
+        lines[builder.start(tag, attributes)] = parser.CurrentLineNumber
+
+    parser.StartDoctypeDeclHandler = refuse
+    parser.StartElementHandler, parser.EndElementHandler = start, builder.end
+    parser.CharacterDataHandler = builder.data
+    try:
+        parser.Parse(content, True)
+    except expat.ExpatError as error:
+        raise LabelError(path, error.lineno, f'it is no XML: {expat.ErrorString(error.code)}') from error
+    return builder.close(), lines
+
+
+def _text(path: str, lines: dict[Element, int], parent: Element, tag: str) -> str:
+    text = parent.findtext(tag, '').strip()
+    if not text:
+        raise LabelError(path, lines[parent], f'<{parent.tag}> has no <{tag}>')
+    return text
+
+
+def _number(path: str, lines: dict[Element, int], parent: Element, tag: str) -> float:
+    return _coordinate(path, lines[parent], _text(path, lines, parent, tag))
+
+
+def _parse_object(path: str, lines: dict[Element, int], element: Element) -> RotatedObject:
+    name, box = _text(path, lines, element, 'name').lower(), element.find('robndbox')
+    if box is None:
+        raise LabelError(path, lines[element], f'object {name!r} has no <robndbox>; the labels with upright boxes are '
+                         'those of DIOR, not of DIOR-R')
+    polygon = tuple(_number(path, lines, box, corner) for corner in CORNERS)
+    difficult = element.find('difficult')
+    return RotatedObject(polygon, name, 0 if difficult is None else int(_number(path, lines, element, 'difficult')))
