@@ -1,4 +1,13 @@
+from .average_precision import DetectedImage
+from .detection_file import load_detections
+from .dota_metric import DOTAMetric
 from .iou_metric import IoUMetric
 from .label_map_writer import LabelMapWriter
+from .patches import class_nms, merge, parse_patch, polygon_nms
+from .polygon_overlaps import as_polygons, overlapping_pairs, polygon_iou
+from .rotated_map import RotatedMAP
 
-__all__ = ['IoUMetric', 'LabelMapWriter']
+__all__ = [
+    'DOTAMetric', 'DetectedImage', 'IoUMetric', 'LabelMapWriter', 'RotatedMAP', 'as_polygons', 'class_nms',
+    'load_detections', 'merge', 'overlapping_pairs', 'parse_patch', 'polygon_iou', 'polygon_nms'
+]

@@ -1,0 +1,178 @@
+"""mAP of whole DOTA images whose patches were tested, and the submission to the DOTA server."""
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from mmengine.logging import print_log
+
+from s5_mm.datasets.rotated_files import read_dota_text
+from s5_mm.registry import METRICS
+
+from .average_precision import DetectedImage
+from .detection_file import save_detections
+from .patches import merge, parse_patch, to_image
+from .rotated_map import RotatedMAP
+from .task1_zip import write_task1
+
+
+@METRICS.register_module()
+class DOTAMetric(RotatedMAP):
+    """Merge the detections of patches into whole images and compare them with the labels of whole images.
+
+    Patches are named ``IMAGE__SIZE__X___Y`` or ``IMAGE__RATE__X___Y``, see :func:`s5_mm.evaluation.parse_patch`.
+    Detections that overlap a better one of their class are dropped by float64 overlaps: mmcv's NMS keeps duplicates
+    that nearly coincide. ``mAP`` is that of whole images, with difficult objects ignored, as the DOTA devkit computes
+    it; ``patch_mAP`` that of the patches by themselves, which is another number: objects are cut, and those in two
+    patches count twice.
+
+    Args:
+        ann_dir: Folder with the label files ``IMAGE.txt`` of the whole images, all of which count. ``None`` for a test
+            set without labels: then there is no ``mAP``.
+        merge_iou_thr: A detection with an IoU above this with a better one of its class is dropped when patches are
+            merged, in [0, 1]. DOTA's habit is 0.1; the published S5 exports with 0.5.
+        zip_file: Zip to write for the DOTA server, with a file ``Task1_<class>.txt`` for every class.
+        format_only: Whether to write the zip without computing metrics.
+        kwargs: Those of :class:`RotatedMAP`. ``out_file`` keeps the whole images.
+
+    Raises:
+        ValueError: An impossible option; or an image that has no patch name or no label file, when the metric is
+            computed.
+        FileNotFoundError: ``ann_dir`` does not exist.
+    """
+
+    def __init__(self,
+                 ann_dir: str | None = None,
+                 merge_iou_thr: float = 0.1,
+                 zip_file: str | None = None,
+                 format_only: bool = False,
+                 **kwargs) -> None:
+        super().__init__(**kwargs)
+        if not 0 <= merge_iou_thr <= 1:
+            raise ValueError(f'DOTAMetric: merge_iou_thr is {merge_iou_thr}; it must be in [0, 1].')
+        if format_only and zip_file is None:
+            raise ValueError('DOTAMetric: format_only=True needs zip_file, the file to write.')
+        if ann_dir is not None and not Path(ann_dir).is_dir():
+            raise FileNotFoundError(f'DOTAMetric: ann_dir {ann_dir} does not exist; it is the folder of the label '
+                                    'files of whole images (labelTxt), or None for a test set without labels.')
+        self.ann_dir = None if ann_dir is None else Path(ann_dir)
+        self.merge_iou_thr = merge_iou_thr
+        self.zip_file = None if zip_file is None else Path(zip_file)
+        self.format_only = format_only
+
+    def compute_metrics(self, results: list[DetectedImage]) -> dict[str, float]:
+        """Merge, write what is asked for, and compute the metrics.
+
+        Args:
+            results: The patches.
+
+        Returns:
+            ``mAP``, ``AP.<class>`` and, if asked for, ``mAP_50_95`` of whole images, if they have labels; ``patch_mAP``
+            if the patches have; in per cent.
+        """
+        images = merge_images(results, self.merge_iou_thr)
+        if self.ann_dir is not None:
+            images = with_labels(images, self.ann_dir, self.dataset_meta['classes'])
+        if self.zip_file is not None:
+            write_task1(self.zip_file, images, self.dataset_meta['classes'])
+            print_log(f'detections in {len(images)} images are in {self.zip_file}', 'current')
+        if self.out_file is not None:
+            save_detections(self.out_file, images, self.dataset_meta['classes'])
+        metrics = {}
+        if self.format_only:
+            return metrics
+        if any(len(patch.true_labels) for patch in results):
+            print_log(f'{len(results)} patches by themselves:', 'current')
+            metrics['patch_mAP'] = self.mean_ap(results)['mAP']
+        if self.ann_dir is not None:
+            print_log(f'{len(images)} whole images:', 'current')
+            metrics = self.mean_ap(images) | metrics
+        return metrics
+
+
+def merge_images(patches: Sequence[DetectedImage], iou_thr: float) -> list[DetectedImage]:
+    """Put the detections of patches together, without true objects.
+
+    Args:
+        patches: With names that tell where they come from.
+        iou_thr: See :func:`s5_mm.evaluation.merge`.
+
+    Returns:
+        Whole images, sorted by name.
+
+    Raises:
+        ValueError: A name is not that of a patch.
+    """
+    parts = defaultdict(dict)
+    for found in patches:
+        patch = parse_patch(found.name)
+        # By name: a patch that two processes met counts once.
+        parts[patch.image][found.name] = (to_image(found.polygons, patch), found.scores, found.labels)
+    images = []
+    for name in sorted(parts):
+        polygons, scores, labels = merge(parts[name].values(), iou_thr)
+        images.append(DetectedImage(name, polygons, scores, labels, *_no_objects()))
+    return images
+
+
+def with_labels(images: Sequence[DetectedImage], ann_dir: Path, classes: Sequence[str]) -> list[DetectedImage]:
+    """Add the true objects of whole images.
+
+    Args:
+        images: Detections.
+        ann_dir: Folder with a label file for each image. An image that has one, but no detections, joins in.
+        classes: Names of the classes, by label.
+
+    Returns:
+        Images, sorted by name.
+
+    Raises:
+        ValueError: An image has no label file, or a label file is malformed or has an unknown class.
+    """
+    files = {path.stem: path for path in ann_dir.glob('*.txt')}
+    found = {image.name: image for image in images}
+    unlabeled = sorted(set(found) - set(files))
+    if unlabeled:
+        raise ValueError(f'DOTAMetric: {len(unlabeled)} of {len(found)} images have no label file in ann_dir '
+                         f'{ann_dir}: {", ".join(unlabeled[:3])}; ann_dir must be labelTxt of the whole images of this '
+                         'split.')
+    missed = sorted(set(files) - set(found))
+    if missed:
+        print_log(f'{len(missed)} of {len(files)} images in {ann_dir} had no patch in the test, their objects count as '
+                  f'not found: {", ".join(missed[:3])}', 'current', logging.WARNING)
+    none = (np.zeros((0, 8)), np.zeros(0), np.zeros(0, np.int64))
+    labeled = []
+    for name, path in sorted(files.items()):
+        image = found.get(name) or DetectedImage(name, *none, *_no_objects())
+        objects, labels, difficult = read_objects(path, classes)
+        labeled.append(replace(image, true_polygons=objects, true_labels=labels, difficult=difficult))
+    return labeled
+
+
+def read_objects(path: Path, classes: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Read a DOTA label file.
+
+    Args:
+        path: The file.
+        classes: Names of the classes, by label.
+
+    Returns:
+        Corners (M, 8), float64, labels (M, ), and which are difficult (M, ).
+
+    Raises:
+        ValueError: A line is malformed, or a class is unknown.
+    """
+    objects = read_dota_text(str(path))
+    unknown = sorted({name for _, name, _ in objects} - set(classes))
+    if unknown:
+        raise ValueError(f'{path} has the class {unknown[0]}, the data set has {", ".join(classes)}; choose the '
+                         'version of DOTA that the labels are of.')
+    polygons = np.array([polygon for polygon, _, _ in objects], np.float64).reshape(-1, 8)
+    labels = np.array([list(classes).index(name) for _, name, _ in objects], np.int64)
+    return polygons, labels, np.array([bool(difficult) for _, _, difficult in objects], bool)
+
+
+def _no_objects() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return np.zeros((0, 8)), np.zeros(0, np.int64), np.zeros(0, bool)
