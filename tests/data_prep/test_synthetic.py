@@ -10,21 +10,24 @@ import cv2
 import numpy as np
 import pytest
 import rasterio
+from mmrotate.datasets import DIORDataset, DOTAv2Dataset
 from mmseg.datasets import iSAIDDataset
 
 from data_prep import isprs, synthetic
 from data_prep.scenes import degrade, layout, off_domain
 from data_prep.scenes.classes import CLASS_ID, OBJECTS, SCENE_CLASSES
 from data_prep.scenes.geometry import Rect, box, place
-from data_prep.scenes.render import render
+from data_prep.scenes.render import Box, Picture, render
 from data_prep.scenes.sampling import Source
 from data_prep.scenes.scene import Scene, Shape
 from data_prep.scenes.styles import STYLES, Style, parse_colours
 from data_prep.scenes.view import View, draw_view
-from data_prep.scenes.writers import FORMATS, loveda, openearthmap
+from data_prep.scenes.writers import FORMATS, dior_r, dota, loveda, openearthmap
 from data_prep.scenes.writers import isprs as isprs_writer
 from data_prep.scenes.writers.base import id_table
 from data_prep.scenes.writers.isaid import ISAID_COLOURS, instance_colours
+from data_prep.scenes.writers.objects import class_names, labeled_boxes
+from s5_mm.datasets.rotated_files import read_dior_xml, read_dota_text
 
 SCRIPT = Path(synthetic.__file__)
 ISAID = ['isaid', '--train', '3', '--val', '2', '--size', '64']
@@ -33,6 +36,8 @@ BENCHMARKS = {
     'vaihingen': ['vaihingen', '--train', '2', '--val', '1', '--size', '64', '--coarser', '8'],
     'loveda': ['loveda', '--train', '4', '--val', '2', '--test', '2', '--size', '64'],
     'openearthmap': ['openearthmap', '--train', '2', '--val', '1', '--size', '64', '--styles', 'arid,dusk'],
+    'dior_r': ['dior_r', '--train', '3', '--val', '2', '--test', '2', '--size', '64'],
+    'dota': ['dota', '--train', '3', '--val', '2', '--test', '2', '--size', '64'],
 }
 POOL = ['unlabeled', '--num', '12', '--size', '64', '--degraded', '0.25', '--off-domain', '0.5']
 
@@ -103,7 +108,8 @@ def test_same_seed_same_bytes_whatever_the_workers(tmp_path, command):
     alone = run(tmp_path / 'a', command, '--seed', '5')
     assert run(tmp_path / 'b', command, '--seed', '5', '--workers', '2') == alone
     other = run(tmp_path / 'c', command, '--seed', '6')
-    images = ('P0000.png', '.jpg', '2_10_RGB.tif', 'top/top_mosaic_09cm_area1.tif', 'images_png/0.png', '_1.tif')
+    images = ('P0000.png', '.jpg', '2_10_RGB.tif', 'top/top_mosaic_09cm_area1.tif', 'images_png/0.png', '_1.tif',
+              'images/P0001.png')
     assert all(other[name] != alone[name] for name in alone if name.endswith(images) and name in other)
 
 
@@ -182,6 +188,53 @@ def test_openearthmap_layout(tmp_path):
             assert file.count == (3 if '/images/' in name else 1)
             assert 0.25 <= file.res[0] <= 0.5
             assert set(np.unique(file.read()).tolist()) <= set(range(1, 9)) or '/images/' in name
+
+
+def test_dior_r_layout(tmp_path):
+    files = run(tmp_path / 'd', BENCHMARKS['dior_r'])
+    lists = {split: files[f'ImageSets/Main/{split}.txt'].decode().split() for split in ('train', 'val', 'test')}
+    assert lists == {'train': ['00001', '00003', '00005'], 'val': ['00002', '00004'], 'test': ['11726', '11727']}
+    images = {f'JPEGImages-{"test" if split == "test" else "trainval"}/{name}.jpg'
+              for split, names in lists.items() for name in names}
+    labels = {f'{dior_r.LABELS}/{Path(image).stem}.xml' for image in images}
+    assert set(files) == images | labels | {f'ImageSets/Main/{split}.txt' for split in lists} | {'synthetic.json'}
+    for label in labels:
+        size, objects = read_dior_xml(str(tmp_path / 'd' / label))
+        assert size == (64, 64)
+        assert {found.name for found in objects} <= set(DIORDataset.METAINFO['classes'])
+        assert all(corner == int(corner) for found in objects for corner in found.polygon)
+
+
+def test_dota_layout(tmp_path):
+    files = run(tmp_path / 'd', BENCHMARKS['dota'])
+    images = {f'train/images/P{3 * n:04d}.png' for n in range(3)} | {f'val/images/P{3 * n + 1:04d}.png' for n in (0, 1)}
+    labels = {image.replace('images', 'labelTxt').replace('.png', '.txt') for image in images}
+    assert set(files) == images | labels | {'test/images/P0002.png', 'test/images/P0005.png', 'synthetic.json'}
+    objects = [found for label in labels for found in read_dota_text(str(tmp_path / 'd' / label))]
+    assert objects
+    assert {found.difficulty for found in objects} <= {0, 1}
+    assert files[min(labels)].startswith(b'imagesource:synthetic\ngsd:0.')
+
+
+def test_classes_of_rotated_formats_are_those_of_the_benchmarks():
+    known = {name: set(kind.METAINFO['classes']) for name, kind in (('dior_r', DIORDataset), ('dota', DOTAv2Dataset))}
+    assert set(dior_r.NAMES.values()) < known['dior_r']
+    assert known['dota'] - set(dota.NAMES.values()) == {'container-crane', 'airport', 'helipad'}
+    assert set(dota.NAMES) == set(OBJECTS)
+    with pytest.raises(ValueError, match="unknown class 'zeppelin'; known: ship, "):
+        class_names({'airship': 'zeppelin'}, OBJECTS)
+
+
+def test_boxes_enclose_what_the_image_shows():
+    """A ship of 20 x 8 px inside, one of which 16 of 40 px are inside, one that shows half a pixel, and a pier."""
+    boxes = [Box('ship', box(20, 8, 30, 30), 1), Box('ship', box(40, 10, -4, 30), 2),
+             Box('ship', box(10, 10, 68.5, 30), 3), Box('harbor', box(10, 10, 30, 30), 4)]
+    picture = Picture(np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64)), np.zeros((64, 64)), boxes, 0.5)
+    whole, cut = labeled_boxes(picture, {'ship': 'boat'})
+    assert (whole.name, whole.truncated, whole.difficult) == ('boat', False, False)
+    assert whole.corners.tolist() == box(20, 8, 30, 30).tolist()
+    assert (cut.truncated, cut.difficult) == (True, True)
+    assert sorted(cut.corners.round(3).tolist()) == [[0, 25], [0, 35], [16, 25], [16, 35]]
 
 
 @pytest.mark.parametrize(('name', 'table'), [

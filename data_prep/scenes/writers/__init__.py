@@ -1,6 +1,8 @@
-"""One module a benchmark: a table from scene classes to its ids or colours, and its file layout."""
+"""One module a benchmark: a table from scene classes to its ids, colours or names, and its file layout."""
 
 from .base import Format
+from .dior_r import DIOR_R_FORMAT
+from .dota import DOTA_FORMAT
 from .isaid import ISAID_FORMAT
 from .isprs import POTSDAM_FORMAT, VAIHINGEN_FORMAT
 from .loveda import LOVEDA_FORMAT
@@ -14,4 +16,6 @@ FORMATS = {
     'vaihingen': VAIHINGEN_FORMAT,
     'loveda': LOVEDA_FORMAT,
     'openearthmap': OPENEARTHMAP_FORMAT,
+    'dior_r': DIOR_R_FORMAT,
+    'dota': DOTA_FORMAT,
 }
