@@ -1,3 +1,4 @@
 from .moe_ffn import MoEFFN
+from .upsampled_conv import UpsampledConv2d
 
-__all__ = ['MoEFFN']
+__all__ = ['MoEFFN', 'UpsampledConv2d']

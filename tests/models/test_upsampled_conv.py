@@ -1,0 +1,50 @@
+"""The convolution of maps of several sizes, against upsampling and concatenating."""
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from s5_mm.models.layers import UpsampledConv2d
+
+
+def as_defined(conv, maps, align_corners):
+    full = [F.interpolate(x, maps[0].shape[2:], mode='bilinear', align_corners=align_corners) for x in maps]
+    return F.conv2d(torch.cat(full, dim=1), conv.weight, conv.bias, padding=conv.padding)
+
+
+@pytest.mark.parametrize('align_corners', [False, True])
+@pytest.mark.parametrize(('kernel', 'bias'), [(3, False), ((1, 5), True)])
+def test_function_and_gradients(align_corners, kernel, bias):
+    torch.manual_seed(0)
+    padding = 1 if kernel == 3 else (0, 2)
+    conv = UpsampledConv2d(9, 4, kernel, padding=padding, bias=bias, align_corners=align_corners)
+    maps = [torch.randn(2, 3, *size, requires_grad=True) for size in ((12, 16), (6, 8), (1, 3))]
+    gradients = []
+    for compute in (conv, lambda maps: as_defined(conv, maps, align_corners)):
+        conv.zero_grad()
+        values = compute(maps)
+        gradients.append((values, *torch.autograd.grad(values.square().sum(), [conv.weight, *maps])))
+    for ours, expected in zip(*gradients, strict=True):
+        assert torch.allclose(ours, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_replacing_keeps_the_parameters():
+    plain = nn.Conv2d(4, 2, 3, padding=1)
+    conv = UpsampledConv2d.replacing(plain)
+    assert conv.weight is plain.weight
+    assert conv.bias is plain.bias
+    x = torch.randn(1, 4, 5, 5)
+    assert torch.equal(conv([x]), plain(x))
+
+
+def test_shapes_alone_are_computed_as_defined():
+    conv = UpsampledConv2d(4, 2, 3, padding=1, device='meta')
+    assert conv([torch.empty(1, 2, 8, 8, device='meta'), torch.empty(1, 2, 4, 4, device='meta')]).shape == (1, 2, 8, 8)
+
+
+@pytest.mark.parametrize('options', [
+    dict(kernel_size=3), dict(kernel_size=2), dict(kernel_size=3, padding=1, stride=2),
+    dict(kernel_size=3, padding=1, groups=2), dict(kernel_size=3, padding=1, padding_mode='reflect')])
+def test_other_convolutions_are_refused(options):
+    with pytest.raises(ValueError, match='are impossible; the kernel must be odd, the padding zeros of half of it'):
+        UpsampledConv2d(4, 4, **options)
