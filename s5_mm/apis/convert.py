@@ -9,8 +9,8 @@ from mmengine.registry import init_default_scope
 from torch import Tensor
 
 from s5_mm.checkpoints import read_checkpoint
-from s5_mm.checkpoints.publish import check_target, plain, write_weights
 from s5_mm.checkpoints.segmentor import add_dataset, fold_segmentor
+from s5_mm.checkpoints.writing import check_target, plain, write_weights
 from s5_mm.models import MultiDatasetSegmentor
 from s5_mm.models.backbones.vit_moe import check_names
 from s5_mm.models.segmentors.dataset_settings import SegmentationSettings

@@ -1,4 +1,4 @@
-from .encoder import load_encoder
+from .encoder import MIN_SHARE, load_encoder
 from .reading import read_checkpoint
 
-__all__ = ['load_encoder', 'read_checkpoint']
+__all__ = ['MIN_SHARE', 'load_encoder', 'read_checkpoint']

@@ -1,14 +1,19 @@
 """Load encoder weights of any known naming style, and say what was loaded."""
+import re
+
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
-from .experts import experts_in
+from .experts import experts_in, split_names
 from .fit import Fit, compare
-from .formats import FORMATS, Format, recognise, translate
+from .formats import FORMATS, PATCH, Format, recognise, rename, translate
 from .reading import read_checkpoint
 
+MIN_SHARE = 0.95
+BLOCK = re.compile(r'^(layers|blocks)\.\d+\.')
 
-def load_encoder(encoder: nn.Module, filename: str, prefix: str | None = None, min_share: float = 0.95) -> None:
+
+def load_encoder(encoder: nn.Module, filename: str, prefix: str | None = None, min_share: float = MIN_SHARE) -> None:
     """Fill an encoder from a file and log a table of what happened to its parameters.
 
     A position table of another size is resized by the encoder's own load hook.
@@ -26,21 +31,40 @@ def load_encoder(encoder: nn.Module, filename: str, prefix: str | None = None, m
     """
     weights = read_checkpoint(filename)
     weights = weights.get('state_dict', weights)
-    style, prefix = _find_encoder(weights, filename, prefix)
-    weights = {
-        translate(name.removeprefix(prefix), style): value
-        for name, value in weights.items() if name.startswith(prefix) and isinstance(value, Tensor)
-    }
-    weights = encoder.adapt_weights(weights)
+    style, prefix = find_encoder(weights, filename, prefix)
+    weights = {name.removeprefix(prefix): value for name, value in weights.items()
+               if name.startswith(prefix) and isinstance(value, Tensor)}
+    source = f'{filename} ({style.name} format)'
+    check_blocks(weights, style, source)
+    weights = {translate(name, style): value for name, value in weights.items()}
+    adapted = encoder.adapt_weights(weights)
     own = dict(encoder.named_parameters())
-    fit = compare(own, weights, style.lacks)
-    check_encoder(fit, own, weights, f'{filename} ({style.name} format)', min_share)
+    fit = compare(own, adapted, style.lacks, split_names(weights, adapted))
+    check_encoder(fit, own, adapted, source, min_share)
     encoder.load_state_dict(fit.loaded, strict=False)
     MMLogger.get_current_instance().info('Encoder weights from %s (%s format):\n%s', filename, style.name, fit.table)
 
 
+def check_blocks(weights: dict[str, Tensor], style: Format, source: str) -> None:
+    """Refuse an encoder whose blocks do more than ours.
+
+    Args:
+        weights: The encoder's under the file's names, without prefix.
+        style: Their format.
+        source: What the message calls the file.
+
+    Raises:
+        ValueError: A block has parameters that ours has not, e.g. layer scale.
+    """
+    foreign = sorted(name for name in weights if BLOCK.match(name) and rename(name, style.rows) is None)
+    if foreign:
+        raise ValueError(f'{source} is of a ViT whose blocks have {len(foreign)} parameters that the plain ViT of S5 '
+                         f'has not, e.g. {foreign[0]}: with them left out it would compute another function. Give '
+                         'weights of a plain ViT (MAE, S5, timm or mmpretrain without layer scale and the like).')
+
+
 def check_encoder(fit: Fit, own: dict[str, Tensor], weights: dict[str, Tensor], source: str,
-                  min_share: float = 0.95) -> None:
+                  min_share: float = MIN_SHARE) -> None:
     """Refuse weights that are not an encoder's.
 
     Args:
@@ -51,14 +75,26 @@ def check_encoder(fit: Fit, own: dict[str, Tensor], weights: dict[str, Tensor], 
         min_share: As in :func:`load_encoder`.
 
     Raises:
-        ValueError: Too little of them fits.
+        ValueError: Too little of them fits, or a tensor has another shape: that is another architecture, however
+            small the tensor.
     """
-    if fit.share < min_share:
+    if fit.share < min_share or fit.unfit:
         raise ValueError(f'{source} fits {fit.share:.1%} of the encoder parameters that it should hold, at least '
-                         f'{min_share:.0%} must fit. {_mismatch(own, weights, fit.unfit)}\n{fit.table}')
+                         f'{min_share:.0%} must fit, in each tensor\'s shape. {_mismatch(own, weights, fit.unfit)}\n'
+                         f'{fit.table}')
 
 
-def _find_encoder(weights: dict, filename: str, prefix: str | None) -> tuple[Format, str]:
+def find_encoder(weights: dict, filename: str, prefix: str | None = None) -> tuple[Format, str]:
+    """Format and prefix of the one encoder in a file.
+
+    Args:
+        weights: The file's.
+        filename: Its name, for messages.
+        prefix: Where it must be; ``None``: anywhere.
+
+    Raises:
+        ValueError: There is none in a known format, or several.
+    """
     found = [(style, start) for style, start in recognise(weights) if prefix is None or start == prefix]
     if len(found) == 1:
         return found[0]
@@ -66,17 +102,22 @@ def _find_encoder(weights: dict, filename: str, prefix: str | None) -> tuple[For
         raise ValueError(f'{filename} holds {len(found)} encoders, at {sorted(start for _, start in found)}; choose '
                          "one with prefix='...', or extract it with tools/model_converters/publish_s4p.py.")
     known = ', '.join(style.name for style in FORMATS)
-    raise ValueError(f'{filename} holds no ViT encoder in a known format ({known})'
+    raise ValueError(f'{filename} holds no plain ViT encoder in a known format ({known})'
                      f'{"" if prefix is None else f" at {prefix!r}"}; its names begin with {sorted(weights)[:3]}.')
 
 
 def _mismatch(own: dict[str, Tensor], weights: dict[str, Tensor], unfit: set[str]) -> str:
     """The likely reason in words."""
-    patch = 'patch_embed.projection.weight'
-    if patch in unfit:
-        theirs, ours = weights[patch].shape, own[patch].shape
-        return (f'The file has width {theirs[0]} and patch {theirs[-1]}, this encoder width {ours[0]} and patch '
-                f'{ours[-1]}; choose the matching arch and patch_size.')
+    if PATCH in unfit:
+        theirs, ours = weights[PATCH].shape, own[PATCH].shape
+        if theirs[0] != ours[0]:
+            return f'The file is {theirs[0]} wide, this encoder {ours[0]}: choose the arch of that width.'
+        if (theirs[0], theirs[-1]) == (1280, 14):
+            return ('The file is a ViT-H of patch 14, as the public MAE ViT-H is; that of S5 has patch 16, and neither '
+                    'becomes the other. Take a ViT-H of patch 16, MAE\'s ViT-L, or set patch_size=14 and image sizes '
+                    'that are multiples of 14.')
+        return (f'The file has patches of {theirs[-1]} px, this encoder of {ours[-1]}: set patch_size={theirs[-1]} and '
+                'fitting image sizes, or take another file.')
     second = 'layers.0.ffn.layers.1.bias'
     if second in unfit and (experts_in(weights) or experts_in(own)):
         return (f'Its FFNs share {len(weights[second])} channels among data sets, those of this encoder '

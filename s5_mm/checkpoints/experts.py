@@ -20,6 +20,15 @@ def experts_in(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(match[2] for match in found if match))
 
 
+def split_names(before: Iterable[str], after: Iterable[str]) -> set[str]:
+    """Names that came out of :func:`split_dense`: FFNs' second layers and experts, if there were no experts before."""
+    after = list(after)
+    had = any('.ffn.experts.' in name for name in before)
+    has = any('.ffn.experts.' in name for name in after)
+    second = r'(?:^|\.)layers\.\d+\.ffn\.(layers\.1|experts\.[^.]+)\.(weight|bias)$'
+    return {name for name in after if has and not had and re.search(second, name)}
+
+
 def split_dense(weights: dict[str, Tensor], channels: int, part: int, datasets: Sequence[str]) -> dict[str, Tensor]:
     """Make experts from dense weights; others are returned as they are.
 

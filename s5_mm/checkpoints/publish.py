@@ -1,18 +1,15 @@
 """Cut the encoder out of a training checkpoint, for the stage that starts from it."""
-import os
 from pathlib import Path
 
-import torch
-from safetensors.torch import save
 from torch import Tensor
 
 from s5_mm.version import __version__
 
 from .reading import read_checkpoint
+from .writing import check_target, plain, write_weights
 
 # Where a checkpoint holds encoders: FixMatchSegmentor's teacher, the network that it trains, a plain EncoderDecoder.
 PREFIXES = {'teacher': ('teacher.module.backbone.', ), 'student': ('segmentor.backbone.', 'backbone.')}
-SUFFIXES = ('.pth', '.safetensors')
 
 
 def publish_encoder(checkpoint: str,
@@ -71,46 +68,3 @@ def select_encoder(weights: dict[str, Tensor], filename: str, part: str = 'auto'
                          'of a FixMatchSegmentor or EncoderDecoder.')
     encoder = {name.removeprefix(found[0]): value for name, value in weights.items() if name.startswith(found[0])}
     return wanted, {name: plain(value) for name, value in encoder.items()}
-
-
-def plain(value: Tensor) -> Tensor:
-    """A tensor with storage of its own; in fp32 if it is a floating-point one."""
-    return value.detach().to(torch.float32 if value.is_floating_point() else value.dtype).clone().contiguous()
-
-
-def check_target(out: str, force: bool = False, suffixes: tuple[str, ...] = SUFFIXES) -> None:
-    """Check that a file may be written.
-
-    Args:
-        out: The file.
-        force: Whether it may replace another.
-        suffixes: Kinds of files that can be written.
-
-    Raises:
-        FileExistsError: It exists and ``force`` is not set.
-        ValueError: Its suffix is unknown.
-    """
-    target = Path(out)
-    if target.suffix not in suffixes:
-        raise ValueError(f'{out} ends in {target.suffix or "nothing"!r}; choose one of {", ".join(suffixes)}.')
-    if target.exists() and not force:
-        raise FileExistsError(f'{out} exists; choose another name or allow to replace it with --force.')
-
-
-def write_weights(out: str, weights: dict[str, Tensor], origin: dict[str, str | int]) -> None:
-    """Write weights under a temporary name and rename the file.
-
-    Args:
-        out: ``.pth`` (``{'state_dict': weights, 'meta': origin}``) or ``.safetensors``.
-        weights: Tensors with storage of their own.
-        origin: What is told about them.
-    """
-    target = Path(out)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f'{target.name}.part')
-    if target.suffix == '.safetensors':
-        # safetensors' own writer makes files that only their owner may read.
-        unfinished.write_bytes(save(weights, {name: str(value) for name, value in origin.items()}))
-    else:
-        torch.save(dict(state_dict=weights, meta=origin), unfinished)
-    os.replace(unfinished, target)

@@ -1,18 +1,20 @@
 """Weights of any known segmentor as those of a :class:`s5_mm.MultiDatasetSegmentor`, which names them
 ``backbone.*`` and ``decode_heads.DATASET.*``.
 """
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 
 from mmengine.logging import MMLogger
-from torch import Tensor
+from torch import Tensor, nn
 
-from .encoder import check_encoder
-from .experts import experts_in, fold_experts, rename_experts
+from .encoder import MIN_SHARE, check_blocks, check_encoder
+from .experts import experts_in, fold_experts, rename_experts, split_names
 from .fit import compare
-from .formats import Format, recognise, translate, translate_decoder
+from .formats import PUBLISHED, Format, recognise, rename, translate
+from .layouts import UNUSED, layout_of
 from .publish import PREFIXES
 
-ENCODER, HEADS, CLASSIFIER = 'backbone.', 'decode_heads.', 'conv_seg.'
+ENCODER, HEADS, HEAD, CLASSIFIER = 'backbone.', 'decode_heads.', 'decode_head.', 'conv_seg.'
 Weights = dict[str, Tensor]
 
 
@@ -32,30 +34,66 @@ def translate_segmentor(weights: Weights, datasets: Sequence[str]) -> tuple[Weig
         The weights and the encoder's format; if there is no known encoder, the weights as they are and ``None``.
 
     Raises:
-        ValueError: There are several encoders.
+        ValueError: There are several encoders, or one that is no plain ViT.
     """
-    found = _encoder_of(weights)
-    if found is None:
+    parts = _parts_of(weights)
+    if parts is None:
         return weights, None
-    style, prefix = found
-    root = next((prefix.removesuffix(end) for end in (ENCODER, 'encoder.') if prefix.endswith(end)), prefix)
-    encoder = {ENCODER + translate(name.removeprefix(prefix), style): value
-               for name, value in weights.items() if name.startswith(prefix)}
-    if root == prefix:
-        return encoder, style
-    others, decoders = {}, {}
-    for name, value in weights.items():
-        if name.startswith(root) and not name.startswith(prefix):
-            owner = translate_decoder(name.removeprefix(root))
-            if owner is None:
-                others[name.removeprefix(root)] = value
-            else:
-                decoders.setdefault(owner[0], {})[owner[1]] = value
+    encoder, decoders, others, style = parts
     return encoder | others | _distribute(decoders, datasets), style
 
 
-def _encoder_of(weights: Weights) -> tuple[Format, str] | None:
-    """Format and prefix of the encoder that a segmentor evaluates."""
+def translate_single(weights: Weights) -> tuple[Weights, Format | None]:
+    """As :func:`translate_segmentor`, for a segmentor of one data set: ``backbone.*`` and ``decode_head.*``.
+
+    Raises:
+        ValueError: As there, or the file is of several data sets.
+    """
+    parts = _parts_of(weights)
+    if parts is None:
+        return weights, None
+    encoder, decoders, others, style = parts
+    named = [name for name in decoders if name is not None]
+    if named:
+        raise ValueError(f'The file is a segmentor of the data sets {named}, the model has one decoder; load it into a '
+                         'MultiDatasetSegmentor, or take one data set out of it with '
+                         'tools/model_converters/fold_experts.py.')
+    decoder = {f'{HEAD}{name}': value for name, value in decoders.get(None, {}).items()}
+    return encoder | others | decoder, style
+
+
+def _parts_of(weights: Weights) -> tuple[Weights, dict[str | None, Weights], Weights, Format] | None:
+    """Encoder, decoders by data set (``None``: not told), other weights and the encoder's format, under our names."""
+    found = evaluated_encoder(weights)
+    if found is None:
+        return None
+    style, prefix = found
+    inside = part_of(weights, prefix)
+    check_blocks(inside, style, f'The loaded file ({style.name} format)')
+    encoder = {ENCODER + translate(name, style): value for name, value in inside.items()}
+    root = next((prefix.removesuffix(end) for end in (ENCODER, 'encoder.') if prefix.endswith(end)), prefix)
+    if root == prefix:
+        return encoder, {}, {}, style
+    rest = {name: value for name, value in part_of(weights, root).items() if not (root + name).startswith(prefix)}
+    layout = layout_of(rest) if style is PUBLISHED else None
+    others, decoders = {}, {}
+    for theirs, value in rest.items():
+        ours = rename(theirs, layout[0].rows) if layout else theirs
+        name = theirs if ours is None or ours.startswith(UNUSED) else ours
+        match = re.match(r'decode_heads\.([^.]+)\.|decode_head\.', name)
+        if match:
+            decoders.setdefault(match[1], {})[name[match.end():]] = value
+        else:
+            others[name] = value
+    return encoder, decoders, others, style
+
+
+def evaluated_encoder(weights: Weights) -> tuple[Format, str] | None:
+    """Format and prefix of the encoder that a segmentor evaluates, e.g. FixMatch's teacher; ``None`` if there is none.
+
+    Raises:
+        ValueError: There are several and no telling which.
+    """
     found = recognise(weights)
     if len(found) > 1:
         trained = int(weights.get('teacher.steps', 0)) > 0
@@ -69,26 +107,26 @@ def _encoder_of(weights: Weights) -> tuple[Format, str] | None:
 
 def _distribute(decoders: dict[str | None, Weights], datasets: Sequence[str]) -> Weights:
     """Weights of decode heads from those of decoders, of which one (``None``) may have no data set."""
-    nameless = decoders.pop(None, {})
-    # Published MoE-MDF files call the first data set's decoder just "semsegdecoder"; its classifier tells the name.
-    bare = [name for name, head in decoders.items() if all(part.startswith(CLASSIFIER) for part in head)]
-    if nameless and len(bare) == 1:
-        decoders[bare[0]] |= nameless
-    elif nameless:
-        plain = {name: value for name, value in nameless.items() if not name.startswith(CLASSIFIER)}
-        decoders |= {name: plain for name in datasets if name not in decoders}
+    nameless = {name: value for name, value in decoders.pop(None, {}).items() if not name.startswith(CLASSIFIER)}
     spelt = {name.lower(): name for name in datasets}
-    return {f'{HEADS}{spelt.get(name.lower(), name)}.{part}': value
-            for name, head in decoders.items() for part, value in head.items()}
+    named = {spelt.get(name.lower(), name): head for name, head in decoders.items()}
+    named |= {name: nameless for name in datasets if nameless and name not in named}
+    return {f'{HEADS}{name}.{part}': value for name, head in named.items() for part, value in head.items()}
 
 
-def fit_segmentor(own: Weights, weights: Weights, style: Format) -> Weights:
+def fit_segmentor(own: Weights,
+                  weights: Weights,
+                  style: Format,
+                  given: Iterable[str] | None = None,
+                  min_share: float = MIN_SHARE) -> Weights:
     """Log a table of what a file brings to a model, and refuse an encoder that is not the model's.
 
     Args:
         own: The model's parameters and buffers.
         weights: The file's under the model's names.
         style: Format of its encoder.
+        given: Names in the file, from which the table tells what was split into experts.
+        min_share: Share of the encoder's parameters that must fit, see :func:`s5_mm.checkpoints.load_encoder`.
 
     Returns:
         The weights that fit.
@@ -97,14 +135,50 @@ def fit_segmentor(own: Weights, weights: Weights, style: Format) -> Weights:
         ValueError: Too little of the encoder fits.
     """
     mine, theirs = part_of(own, ENCODER), part_of(weights, ENCODER)
-    check_encoder(compare(mine, theirs, style.lacks), mine, theirs, f'The loaded file ({style.name} format)')
-    fit = compare(own, weights)
+    source = f'The loaded file ({style.name} format)'
+    check_encoder(compare(mine, theirs, style.lacks), mine, theirs, source, min_share)
+    fit = compare(own, weights, split=split_names(weights if given is None else given, weights))
     logger = MMLogger.get_current_instance()
     logger.info('Weights from a file (%s format):\n%s', style.name, fit.table)
     if fit.unfit:
         logger.warning('%d tensors have another shape in the file and start from their initialisation: %s.',
                        len(fit.unfit), ', '.join(sorted(fit.unfit)[:5]))
     return fit.loaded
+
+
+def adapt_encoder(weights: Weights, backbone: nn.Module) -> Weights:
+    """Let the backbone bring its part of a model's weights, under our names, into its form."""
+    if not hasattr(backbone, 'adapt_weights'):
+        return weights
+    encoder = backbone.adapt_weights(part_of(weights, ENCODER))
+    others = {name: value for name, value in weights.items() if not name.startswith(ENCODER)}
+    return others | {ENCODER + name: value for name, value in encoder.items()}
+
+
+def adapt_loaded(model: nn.Module, translate: Callable[[Weights], tuple[Weights, Format | None]], state_dict: dict,
+                 prefix: str) -> None:
+    """Load hook of a model: files of other models, and a report, unless the file is this model's.
+
+    Args:
+        model: A model with a ``backbone``.
+        translate: As :func:`translate_segmentor`.
+        state_dict: What is loaded; changed in place.
+        prefix: Of the model in it.
+
+    Raises:
+        ValueError: The file's encoder does not fit.
+    """
+    own, given = model.state_dict(), part_of(state_dict, prefix)
+    if all(name in given and given[name].shape == value.shape for name, value in own.items()):
+        return
+    weights, style = translate(given)
+    if style is None:
+        return
+    adapted = adapt_encoder(weights, model.backbone)
+    adapted = fit_segmentor(own, adapted, style, given, getattr(model.backbone, 'min_share', MIN_SHARE))
+    for name in given:
+        del state_dict[prefix + name]
+    state_dict.update({prefix + name: value for name, value in adapted.items()})
 
 
 def part_of(weights: Weights, prefix: str) -> Weights:

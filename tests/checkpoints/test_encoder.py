@@ -1,13 +1,15 @@
 """Loading encoders of every naming style, and being told when a file does not fit."""
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from safetensors.torch import save_file
 
 from s5_mm.checkpoints import load_encoder
-from s5_mm.checkpoints.formats import FORMATS, recognise, translate
+from s5_mm.checkpoints.formats import FORMATS, PUBLISHED, inverse, recognise, rename, translate
+from s5_mm.models import ViT
 from s5_mm.registry import MODELS
 
-OURS, MAE, PUBLISHED = FORMATS
+MAE = next(style for style in FORMATS if style.name == 'MAE / timm ViT')
 
 
 def build(tiny_vit, seed, **kwargs):
@@ -61,11 +63,56 @@ class TestFormats:
     def test_mae_names(self, theirs, ours):
         assert translate(theirs, MAE) == ours
 
-    def test_recognise_gives_prefixes(self):
-        names = [f'module.encoder.layers.{layer}.attn.attn.in_proj_weight' for layer in (0, 10)]
-        assert recognise(names) == [(PUBLISHED, 'module.encoder.')]
-        assert recognise(['blocks.0.attn.qkv.weight', 'decoder_blocks.0.attn.qkv.weight']) == [(MAE, '')]
-        assert recognise(['layer1.0.conv1.weight']) == []
+    def test_what_no_row_names_is_not_of_the_encoder(self):
+        assert rename('decoder_blocks.0.attn.qkv.weight', MAE.rows) is None
+        assert rename('blocks.0.ls1.gamma', MAE.rows) is None
+        assert rename('cls_token', PUBLISHED.rows) is None
+
+    def test_every_table_reads_both_ways(self, source):
+        for style in FORMATS:
+            ours = [name for name in source.state_dict() if not (style.lacks and name.startswith('pyramid.'))]
+            theirs = [rename(name, inverse(style.rows)) for name in ours]
+            assert len(set(theirs)) == len(ours)
+            assert [rename(name, style.rows) for name in theirs] == ours
+
+
+def shaped(shapes, prefix=''):
+    return {prefix + name: torch.zeros(shape) for name, shape in shapes.items()}
+
+
+class TestRecogniser:
+    """By names and shapes: C = 4, patches of 2 px."""
+
+    MAE_SHAPES = {'blocks.0.attn.qkv.weight': (12, 4), 'patch_embed.proj.weight': (4, 3, 2, 2), 'pos_embed': (1, 5, 4)}
+    FUSED_SHAPES = {'layers.0.attn.attn.in_proj_weight': (12, 4), 'patch_embed.projection.weight': (4, 3, 2, 2)}
+    QKV_SHAPES = {'layers.0.attn.qkv.weight': (12, 4), 'patch_embed.projection.weight': (4, 3, 2, 2)}
+
+    @pytest.mark.parametrize(('shapes', 'style'), [
+        (MAE_SHAPES, 'MAE / timm ViT'),
+        (FUSED_SHAPES | {'pos_embed': (1, 4, 4)}, 'published S5'),
+        (FUSED_SHAPES | {'pos_embed': (1, 5, 4)}, 'mmseg ViT'),
+        (FUSED_SHAPES, 'published S5'),
+        (QKV_SHAPES | {'pos_embed': (1, 5, 4)}, 'mmpretrain ViT'),
+        (QKV_SHAPES | {'pos_embed': (1, 4, 4), 'pyramid.upsample_4x.0.weight': (4, 4, 2, 2)}, 's5_mm'),
+    ])
+    @pytest.mark.parametrize('prefix', ['', 'module.encoder.'])
+    def test_styles(self, shapes, style, prefix):
+        weights = shaped(shapes, prefix) | {'decoder_blocks.0.attn.qkv.weight': torch.zeros(12, 4)}
+        assert [(found.name, start) for found, start in recognise(weights)] == [(style, prefix)]
+
+    @pytest.mark.parametrize('other', [
+        {'patch_embed.proj.weight': (4, 3, 2, 2, 2)},  # of videos
+        {'patch_embed.proj.weight': (8, 3, 2, 2)},  # not the width of the blocks
+        {'blocks.0.attn.qkv.weight': (8, 4)},  # keys and values alone
+        {'pos_embed': (1, 5, 8)},
+        {'pos_embed': (1, 4, 2, 2)},
+    ])
+    def test_other_shapes_are_no_plain_vit(self, other):
+        assert recognise(shaped(self.MAE_SHAPES | other)) == []
+
+    def test_other_names(self):
+        assert recognise({'layer1.0.conv1.weight': torch.zeros(1)}) == []
+        assert recognise(shaped({'blocks.0.attn.qkv.weight': (12, 4)})) == []
 
 
 class TestLoading:
@@ -105,7 +152,7 @@ class TestLoading:
             load_encoder(target, path)
         load_encoder(target, path, prefix='teacher.module.backbone.')
         assert equal(target, second)
-        with pytest.raises(ValueError, match="no ViT encoder in a known format .* at 'backbone.'"):
+        with pytest.raises(ValueError, match="no plain ViT encoder in a known format .* at 'backbone.'"):
             load_encoder(target, path, prefix='backbone.')
 
     def test_prefix_through_init_cfg(self, tmp_path, source, tiny_vit):
@@ -122,17 +169,48 @@ class TestMisfits:
         arch = dict(embed_dims=24, num_layers=4, num_heads=2, feedforward_channels=32, out_indices=(0, 1, 2, 3))
         wide = build(tiny_vit, 1, arch=arch)
         before = wide.layers[0].ffn.layers[1].bias.clone()
-        with pytest.raises(ValueError, match=r'fits [\d.]+% of the encoder parameters that it should hold, at '
-                           'least 95% must fit. The file has width 16 and patch 8, this encoder width 24 and patch 8;'):
+        with pytest.raises(ValueError, match=r'fits [\d.]+% of the encoder parameters that it should hold, at least '
+                           r"95% must fit, in each tensor's shape. The file is 16 wide, this encoder 24: choose the arch"):
             load_encoder(wide, saved(tmp_path, source.state_dict()))
         assert torch.equal(wide.layers[0].ffn.layers[1].bias, before)
 
     def test_other_patch_in_a_mostly_fitting_file(self, tmp_path, tiny_vit):
-        """As Facebook's ViT-H, which has patch 14: only the first layer does not fit, yet nothing may train on it."""
+        """Only the first layer does not fit, yet nothing may train on it, however small its share is."""
         arch = dict(embed_dims=16, num_layers=4, num_heads=2, feedforward_channels=64, out_indices=(0, 1, 2, 3))
         fourteen = build(tiny_vit, 0, arch=arch, img_size=28, patch_size=14).state_dict()
-        with pytest.raises(ValueError, match='The file has width 16 and patch 14, this encoder width 16 and patch 16'):
-            load_encoder(build(tiny_vit, 1, arch=arch, patch_size=16), saved(tmp_path, fourteen))
+        with pytest.raises(ValueError, match='patches of 14 px, this encoder of 16: set patch_size=14 and fitting'):
+            load_encoder(build(tiny_vit, 1, arch=arch, patch_size=16), saved(tmp_path, fourteen), min_share=0.1)
+
+    def test_public_vit_h_of_patch_14(self, tmp_path):
+        """Facebook's MAE ViT-H: 99.9 % of its parameters have the right shape. Two blocks of it, and no memory."""
+        arch = dict(embed_dims=1280, num_layers=2, num_heads=16, feedforward_channels=8, out_indices=(0, 0, 1, 1))
+        with torch.device('meta'):
+            huge, fourteen = ViT(arch), ViT(arch, img_size=224, patch_size=14)
+        mae = {rename(name, inverse(MAE.rows)): value for name, value in fourteen.state_dict().items()
+               if not name.startswith('pyramid.')}
+        mae['pos_embed'] = torch.zeros(1, 257, 1280, device='meta')
+        with pytest.raises(ValueError, match=r'fits 9\d\.\d% .* is a ViT-H of patch 14, as the public MAE ViT-H is; '
+                           'that of S5 has patch 16'):
+            load_encoder(huge, saved(tmp_path, mae, key='model'))
+
+    @pytest.mark.parametrize('name', ['blocks.1.ls1.gamma', 'blocks.0.attn.q_norm.weight',
+                                      'blocks.3.attn.relative_position_bias_table'])
+    def test_blocks_that_do_more(self, tmp_path, source, target, name):
+        """All parameters of the encoder are there, but the function would be another."""
+        weights = {rename(ours, inverse(MAE.rows)): value for ours, value in source.state_dict().items()
+                   if not ours.startswith('pyramid.')}
+        load_encoder(target, saved(tmp_path, weights))
+        with pytest.raises(ValueError, match=f'blocks have 1 parameters that the plain ViT of S5 has not, e.g. {name}'):
+            load_encoder(target, saved(tmp_path, weights | {name: torch.ones(16)}))
+
+    def test_share_of_the_config(self, tmp_path, source, tiny_vit):
+        weights = {name: value for name, value in source.state_dict().items() if not name.startswith('layers.3.')}
+        init_cfg = dict(type='Pretrained', checkpoint=saved(tmp_path, weights))
+        with pytest.raises(ValueError, match='at least 95% must fit'):
+            build(tiny_vit, 1, init_cfg=init_cfg).init_weights()
+        vit = build(tiny_vit, 1, init_cfg=init_cfg, min_share=0.5)
+        vit.init_weights()
+        assert torch.equal(vit.pos_embed, source.pos_embed)
 
     def test_fewer_layers(self, tmp_path, source, target):
         weights = {name: value for name, value in source.state_dict().items() if not name.startswith('layers.3.')}
@@ -173,6 +251,20 @@ class TestMisfits:
                 load_encoder(target, saved(tmp_path, weights), min_share=share + 1e-3)
 
     def test_another_network(self, tmp_path, target):
-        with pytest.raises(ValueError, match=r'no ViT encoder in a known format \(s5_mm, MAE / timm ViT, published S5\)'
-                           r"; its names begin with \['conv1.weight', 'layer1.0.bn1.bias'\]"):
+        with pytest.raises(ValueError, match=r'no plain ViT encoder in a known format \(s5_mm, published S5, MAE / '
+                           r"timm ViT, mmpretrain ViT, mmseg ViT\); its names begin with \['conv1.weight', 'layer1.0.bn1.b"):
             load_encoder(target, saved(tmp_path, {'conv1.weight': torch.zeros(1), 'layer1.0.bn1.bias': torch.zeros(1)}))
+
+
+def test_report_tells_what_was_split_and_resized(tmp_path, source, tiny_vit, monkeypatch):
+    """A dense encoder of other images becomes one with experts: 4 blocks x (2 shared + 2 data sets x 2)."""
+    lines = []
+    monkeypatch.setattr(MMLogger.get_current_instance(), 'info', lambda text, *args: lines.append(text % args))
+    moe = build(tiny_vit, 1, type='s5_mm.ViTMoE', datasets=('red', 'green'), part_features=4, img_size=64)
+    load_encoder(moe, saved(tmp_path, source.state_dict()))
+    rows = {row.split('|')[1].strip(): row.split('|')[2:4] for row in lines[-1].splitlines() if row.startswith('|')}
+    # Of 16 channels 12 are shared and 4 each data set's: 20 rows of 32 weights and a bias.
+    assert [int(cell) for cell in rows['split into experts']] == [24, 4 * 20 * 33]
+    assert [int(cell) for cell in rows['resized']] == [1, 64 * 16]
+    total = sum(int(rows[what][0]) for what in ('loaded', 'resized', 'split into experts'))
+    assert total == len(list(moe.parameters()))

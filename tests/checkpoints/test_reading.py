@@ -1,11 +1,13 @@
 """Opening weight files: what is read, and what is refused without running anything."""
+import argparse
+import io
 import pickle
 
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
-from mmengine.runner import CheckpointLoader
+from mmengine.runner import CheckpointLoader, checkpoint
 from mmengine.runner.checkpoint import _load_checkpoint
 from safetensors.torch import save_file
 
@@ -38,7 +40,7 @@ def same(weights):
     return weights.keys() == WEIGHTS.keys() and all(torch.equal(weights[name], WEIGHTS[name]) for name in WEIGHTS)
 
 
-@pytest.mark.parametrize('key', ['model', 'state_dict'])
+@pytest.mark.parametrize('key', ['model', 'state_dict', 'teacher'])
 def test_pth(tmp_path, key):
     torch.save({key: WEIGHTS, 'epoch': 3}, tmp_path / 'x.pth')
     content = read_checkpoint(str(tmp_path / 'x.pth'))
@@ -67,6 +69,26 @@ def test_map_location(tmp_path):
     assert content['state_dict']['a.weight'].is_meta
 
 
+def test_safetensors_tell_their_origin(tmp_path):
+    save_file(WEIGHTS, tmp_path / 'x.safetensors', metadata=dict(layout='S4P encoder'))
+    assert read_checkpoint(str(tmp_path / 'x.safetensors'))['meta'] == dict(layout='S4P encoder')
+
+
+@pytest.mark.parametrize('legacy', [False, True])
+def test_mapped(tmp_path, legacy):
+    """Files of PyTorch below 1.6 cannot be mapped and are read."""
+    torch.save({'model': WEIGHTS}, tmp_path / 'x.pth', _use_new_zipfile_serialization=not legacy)
+    weights = read_checkpoint(str(tmp_path / 'x.pth'), mmap=True)['state_dict']
+    assert same(weights)
+    weights['a.weight'][:] = 0  # is not written back
+    assert same(read_checkpoint(str(tmp_path / 'x.pth'))['state_dict'])
+
+
+def test_command_line_of_mae_training(tmp_path):
+    torch.save({'model': WEIGHTS, 'args': argparse.Namespace(lr=1e-3)}, tmp_path / 'x.pth')
+    assert read_checkpoint(str(tmp_path / 'x.pth'))['args'].lr == 1e-3
+
+
 def test_what_runners_save_beside_weights(tmp_path):
     history = HistoryBuffer([0.5, 0.25], [1, 1])
     state = {'state_dict': WEIGHTS, 'message_hub': {'log_scalars': {'train/loss': history}},
@@ -90,6 +112,16 @@ class TestRefusal:
             load(str(tmp_path / 'x.pth'))
         assert not (tmp_path / 'created').exists()
 
+    def test_nothing_runs_from_an_address(self, tmp_path, monkeypatch):
+        """What MMEngine's loaders download or get from a store."""
+        torch.save({'x': Payload(tmp_path / 'created')}, tmp_path / 'x.pth')
+        monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'home'))
+        with pytest.raises(pickle.UnpicklingError, match='Weights only load failed'):
+            CheckpointLoader._schemes['https://']((tmp_path / 'x.pth').as_uri())
+        with pytest.raises(ValueError, match='is refused: it holds more than weights'):
+            checkpoint._safe_torch_load(io.BytesIO((tmp_path / 'x.pth').read_bytes()))
+        assert not (tmp_path / 'created').exists()
+
     def test_payload_would_have_worked(self, tmp_path):
         pickle.loads(pickle.dumps(Payload(tmp_path / 'created'))).close()  # noqa: S301  the test above rests on it
         assert (tmp_path / 'created').exists()
@@ -109,12 +141,40 @@ class TestRefusal:
 
 class TestErrors:
 
-    @pytest.mark.parametrize('name', ['none.pth', 'none.safetensors', '.'])
+    @pytest.mark.parametrize('name', ['none.pth', 'none.safetensors'])
     def test_missing(self, tmp_path, name):
         with pytest.raises(FileNotFoundError, match='is not a file; check the path'):
             read_checkpoint(str(tmp_path / name))
 
-    @pytest.mark.parametrize('keep', [0, 20, 700])
+    def test_directory(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match='is a directory; check the path'):
+            read_checkpoint(str(tmp_path))
+
+    @pytest.mark.parametrize(('name', 'told'), [('x.zip', "'.zip'"), ('x', "'nothing'"), ('x.pth.part', "'.part'")])
+    def test_suffix(self, tmp_path, name, told):
+        torch.save(WEIGHTS, tmp_path / name)
+        with pytest.raises(ValueError, match=f'{name} ends in {told}; files of weights end in .pth, .pt, .bin, .ckpt'):
+            read_checkpoint(str(tmp_path / name))
+
+    @pytest.mark.parametrize('name', ['x.pth', 'x.safetensors'])
+    def test_empty(self, tmp_path, name):
+        (tmp_path / name).touch()
+        with pytest.raises(ValueError, match=f'{name} is empty; get it anew'):
+            read_checkpoint(str(tmp_path / name))
+
+    def test_safetensors_by_another_name(self, tmp_path):
+        save_file(WEIGHTS, tmp_path / 'x.pth')
+        with pytest.raises(ValueError, match=r'x\.pth is damaged or no PyTorch file'):
+            read_checkpoint(str(tmp_path / 'x.pth'))
+
+    @pytest.mark.parametrize('error', [FileNotFoundError, ValueError])
+    def test_messages_are_of_one_line(self, tmp_path, error):
+        (tmp_path / 'x.pth').write_bytes(b'PK' + bytes(300))
+        with pytest.raises(error) as caught:
+            read_checkpoint(str(tmp_path / ('x.pth' if error is ValueError else 'none.pth')))
+        assert '\n' not in str(caught.value)
+
+    @pytest.mark.parametrize('keep', [20, 700])
     def test_truncated(self, tmp_path, keep):
         torch.save({'state_dict': {'w': torch.zeros(1000)}}, tmp_path / 'x.pth')
         whole = (tmp_path / 'x.pth').read_bytes()

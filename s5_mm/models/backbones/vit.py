@@ -9,7 +9,7 @@ from mmseg.models.necks import Feature2Pyramid
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from s5_mm.checkpoints import load_encoder
+from s5_mm.checkpoints import MIN_SHARE, load_encoder
 from s5_mm.registry import MODELS
 
 # out_indices: the four blocks whose outputs become the pyramid's levels.
@@ -38,6 +38,7 @@ class ViT(VisionTransformer):
         drop_path_rate: Of the last block, rising linearly from 0 at the first.
         drop_path_on_attention: Whether attention is dropped too (S5: the FFN alone).
         with_cp: Whether to recompute blocks in the backward pass to save memory.
+        min_share: Share of the parameters, in [0, 1], that a file of another format must bring; below it is an error.
         init_cfg: MMEngine's initialisation; ``prefix`` chooses among several encoders in a file.
 
     Raises:
@@ -52,6 +53,7 @@ class ViT(VisionTransformer):
                  drop_path_rate: float = 0.1,
                  drop_path_on_attention: bool = False,
                  with_cp: bool = False,
+                 min_share: float = MIN_SHARE,
                  init_cfg: dict | None = None) -> None:
         if isinstance(arch, str) and arch not in ARCHS:
             raise ValueError(f'ViT: arch {arch!r} is unknown; choose from {list(ARCHS)} or give a dict.')
@@ -72,6 +74,7 @@ class ViT(VisionTransformer):
             init_cfg=init_cfg)
         self.patch_size = patch_size
         self.with_cp = with_cp
+        self.min_share = min_share
         if not drop_path_on_attention:
             for layer in self.layers:
                 layer.attn.out_drop = nn.Identity()
@@ -85,7 +88,7 @@ class ViT(VisionTransformer):
         pretrained, self.init_cfg = self.init_cfg, None
         super().init_weights()
         self.init_cfg = pretrained
-        load_encoder(self, pretrained['checkpoint'], prefix=pretrained.get('prefix'))
+        load_encoder(self, pretrained['checkpoint'], prefix=pretrained.get('prefix'), min_share=self.min_share)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Encode images.
