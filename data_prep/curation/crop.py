@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from data_prep.curation.rasters import SUFFIXES, RasterError, Stretch, open_raster
 from s5_mm.curation.files import keep_settings, write_bytes, write_json
 from s5_mm.datasets.unlabeled import image_names
+from s5_mm.rasters import SUFFIXES, RasterError, Stretch, open_raster
 
 RECORDS = 'records'
 IMAGES = 'images'

@@ -12,7 +12,7 @@ from rasterio.enums import ColorInterp
 from data_prep import curate
 from data_prep.curation import crop as module
 from data_prep.curation.crop import CropSettings, crop, starts
-from data_prep.curation.rasters import RasterError, Stretch, open_raster
+from s5_mm.rasters import RasterError, Stretch, open_raster
 
 SMALL = CropSettings(size=32, stride=32, min_side=16)
 
