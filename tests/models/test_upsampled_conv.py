@@ -30,7 +30,9 @@ def test_function_and_gradients(align_corners, kernel, bias):
 
 def test_replacing_keeps_the_parameters():
     plain = nn.Conv2d(4, 2, 3, padding=1)
+    state = torch.get_rng_state()
     conv = UpsampledConv2d.replacing(plain)
+    assert torch.equal(torch.get_rng_state(), state)
     assert conv.weight is plain.weight
     assert conv.bias is plain.bias
     x = torch.randn(1, 4, 5, 5)

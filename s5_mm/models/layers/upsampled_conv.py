@@ -43,8 +43,9 @@ class UpsampledConv2d(nn.Conv2d):
     @classmethod
     def replacing(cls, conv: nn.Conv2d, align_corners: bool = False) -> 'UpsampledConv2d':
         """One with the parameters of a plain convolution."""
+        # On the meta device no random numbers are drawn, so that a seed gives the weights that it always gave.
         own = cls(conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding, conv.dilation,
-                  conv.groups, conv.bias is not None, conv.padding_mode, align_corners=align_corners)
+                  conv.groups, conv.bias is not None, conv.padding_mode, device='meta', align_corners=align_corners)
         own.weight, own.bias = conv.weight, conv.bias
         return own
 
