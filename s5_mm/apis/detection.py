@@ -1,0 +1,295 @@
+"""Rotated detection in images of any size: split, predict, merge."""
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import cv2
+import numpy as np
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.registry import init_default_scope
+from mmengine.runner import load_checkpoint
+from torch import nn
+from tqdm import tqdm
+
+from s5_mm.engine.hooks.checkpoint_fit_hook import check_fit
+from s5_mm.evaluation import as_polygons, merge
+from s5_mm.rasters import Stretch, open_raster
+from s5_mm.registry import DATASETS, MODELS
+
+
+@dataclass(frozen=True)
+class PatchSettings:
+    """How a big image is split and what was found in its patches is merged.
+
+    Attributes:
+        size: Side of a patch as the model sees it, in px.
+        gap: Overlap of neighbouring patches, in px of the patch. Objects should not be longer.
+        rates: Sizes at which the image is seen: 0.5 is half its width and height. What is found at all of them is
+            merged.
+        merge_iou_thr: A detection with an IoU above this with a better one of its class is dropped.
+        score_thr: Detections with a lower score are left out.
+        batch_size: Patches that are predicted at a time.
+        pad_value: Of what a patch lacks where the image is smaller, 0-255.
+    """
+
+    size: int = 1024
+    gap: int = 200
+    rates: tuple[float, ...] = (1.0, )
+    merge_iou_thr: float = 0.1
+    score_thr: float = 0.0
+    batch_size: int = 4
+    pad_value: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: One is out of range.
+        """
+        if not 0 <= self.gap < self.size:
+            raise ValueError(f'gap is {self.gap} and size is {self.size}; 0 <= gap < size is needed.')
+        if not self.rates or min(self.rates) <= 0:
+            raise ValueError(f'rates are {self.rates}; give one or more above 0.')
+        if self.batch_size < 1:
+            raise ValueError(f'batch_size is {self.batch_size}; it must be at least 1.')
+
+
+class Detections(NamedTuple):
+    """What was found in an image, by class, then by falling score.
+
+    Attributes:
+        polygons: (N, 8), float64, corners x1 y1 ... x4 y4 in px of the image.
+        scores: (N, ), in [0, 1].
+        labels: (N, ), classes.
+    """
+
+    polygons: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+
+
+class Window(NamedTuple):
+    """A part of an image, and how it becomes a patch.
+
+    Attributes:
+        top: First row, in px of the image.
+        left: First column.
+        height: Rows.
+        width: Columns.
+        rate: Pixels of the patch to a pixel of the image.
+    """
+
+    top: int
+    left: int
+    height: int
+    width: int
+    rate: float
+
+
+class Readable(Protocol):
+    """An image whose windows can be read, such as a :class:`s5_mm.rasters.Raster`."""
+
+    size: tuple[int, int]
+
+    def read(self, top: int, left: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+        """(height, width, 3) red, green, blue, uint8; and (height, width), bool, where there is data."""
+
+
+class ArrayImage:
+    """An image in memory.
+
+    Args:
+        array: (H, W, 3), uint8, blue, green, red, as OpenCV reads it.
+
+    Raises:
+        ValueError: Another form or type.
+    """
+
+    def __init__(self, array: np.ndarray) -> None:
+        if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
+            raise ValueError(f'the image has the shape {array.shape} and the type {array.dtype}; it must be (H, W, 3), '
+                             'uint8. A path reads other kinds of images.')
+        self._array = array
+        self.size = array.shape[:2]
+
+    def read(self, top: int, left: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+        """A window, see :class:`Readable`."""
+        part = self._array[top:top + height, left:left + width, ::-1]
+        return part, np.ones(part.shape[:2], bool)
+
+
+def load_detector(cfg: Config, checkpoint: str, device: str | None = None) -> nn.Module:
+    """Build a config's detector and load a checkpoint, as weights only.
+
+    Args:
+        cfg: With ``model``.
+        checkpoint: A training checkpoint or a ``.safetensors`` file.
+        device: Default the GPU, if there is one.
+
+    Returns:
+        The model in eval mode.
+
+    Raises:
+        FileNotFoundError: There is no such checkpoint.
+        ValueError: It is damaged, holds code or does not fit.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmrotate'))
+    model = MODELS.build(cfg.model)
+    check_fit(model, load_checkpoint(model, checkpoint, map_location='cpu'))
+    return model.to(device or get_device()).eval()
+
+
+def dataset_meta(cfg: Config, dataset: str | None = None) -> dict:
+    """Classes and palette of a data set that a config tests.
+
+    Args:
+        cfg: With ``test_dataloader``.
+        dataset: Name, if the config has several.
+
+    Returns:
+        With ``classes``; nothing is read from the disk.
+
+    Raises:
+        ValueError: There is no such data set, or a choice is needed.
+    """
+    loaders = cfg.test_dataloader
+    if 'dataset' not in loaders:
+        if dataset not in loaders:
+            raise ValueError(f'the data set is {dataset!r}; the config has several, choose one of '
+                             f'{", ".join(loaders)}.')
+        loaders = loaders[dataset]
+    init_default_scope(cfg.get('default_scope', 'mmrotate'))
+    return dict(DATASETS.build(dict(loaders.dataset, lazy_init=True, pipeline=[])).metainfo)
+
+
+def detect(model: nn.Module,
+           image: str | Path | np.ndarray,
+           dataset: str | None = None,
+           settings: PatchSettings | None = None,
+           bands: Sequence[int] | None = None,
+           stretch: Stretch | None = None,
+           progress: bool = False) -> Detections:
+    """Find objects in an image of any size.
+
+    The image is split into overlapping patches as ``data_prep/dota.py`` splits, they are predicted, and the detections
+    are merged as :class:`s5_mm.DOTAMetric` merges. A file is read window by window and never held as a whole.
+
+    Args:
+        model: A detector in eval mode, see :func:`load_detector`.
+        image: JPEG, PNG, (Geo)TIFF or BMP of any number of bands and bits; or (H, W, 3), uint8, blue, green, red.
+        dataset: Data set whose classes are looked for, for a model of several.
+        settings: How to split and merge.
+        bands: Numbers of a file's bands of red, green and blue, from 1; default what the file says.
+        stretch: How a file's values of more than 8 bits become 0 ... 255.
+        progress: Whether to show a bar.
+
+    Returns:
+        The detections in px of the image.
+
+    Raises:
+        RasterError: The file cannot be read.
+        ValueError: The model does not know the data set, or an array has another form.
+    """
+    settings = settings or PatchSettings()
+    dataset = _known_dataset(model, dataset)
+    parts = []
+    with _opened(image, bands, stretch, settings) as source:
+        windows = list(split(source.size, settings))
+        bar = tqdm(total=len(windows), unit='patch', disable=not progress)
+        for chosen in _batches(windows, settings.batch_size):
+            patches = [_read(source, window, settings) for window in chosen]
+            parts += zip(chosen, _predict(model, patches, dataset), strict=True)
+            bar.update(len(chosen))
+        bar.close()
+    return Detections(*merge([_in_image(*part, settings) for part in parts], settings.merge_iou_thr))
+
+
+def split(size: tuple[int, int], settings: PatchSettings) -> Iterator[Window]:
+    """Windows of an image, the last of each line and column moved inside.
+
+    Args:
+        size: Height and width of the image.
+        settings: Size, overlap and rates.
+
+    Yields:
+        The windows, rate by rate, line by line.
+    """
+    for rate in settings.rates:
+        side, stride = round(settings.size / rate), max(1, round((settings.size - settings.gap) / rate))
+        for top in _starts(size[0], side, stride):
+            for left in _starts(size[1], side, stride):
+                yield Window(top, left, min(side, size[0]), min(side, size[1]), rate)
+
+
+def _starts(length: int, side: int, stride: int) -> list[int]:
+    last = max(length - side, 0)
+    return [*range(0, last, stride), last]
+
+
+def _known_dataset(model: nn.Module, dataset: str | None) -> str | None:
+    known = tuple(getattr(model, 'datasets', ()))
+    if dataset is None and len(known) == 1:
+        return known[0]
+    if known and dataset not in known:
+        raise ValueError(f'the data set is {dataset!r}; the model knows {", ".join(known)}, choose one of them.')
+    return dataset
+
+
+def _opened(image: str | Path | np.ndarray, bands: Sequence[int] | None, stretch: Stretch | None,
+            settings: PatchSettings) -> AbstractContextManager[Readable]:
+    if isinstance(image, np.ndarray):
+        return nullcontext(ArrayImage(image))
+    return open_raster(Path(image), bands, stretch, window=round(settings.size / min(settings.rates)))
+
+
+def _batches(windows: list[Window], size: int) -> Iterator[list[Window]]:
+    rest = iter(windows)
+    while chosen := list(islice(rest, size)):
+        yield chosen
+
+
+def _read(source: Readable, window: Window, settings: PatchSettings) -> np.ndarray:
+    """A patch, (size, size, 3), blue, green, red as the models' pipelines load images."""
+    pixels, _ = source.read(window.top, window.left, window.height, window.width)
+    if window.rate != 1:
+        pixels = cv2.resize(np.ascontiguousarray(pixels), _resized(window, settings), interpolation=cv2.INTER_LINEAR)
+    patch = np.full((settings.size, settings.size, 3), settings.pad_value, np.uint8)
+    patch[:pixels.shape[0], :pixels.shape[1]] = pixels[..., ::-1]
+    return patch
+
+
+def _resized(window: Window, settings: PatchSettings) -> list[int]:
+    """Width and height of a window in the patch."""
+    return [min(settings.size, max(1, round(side * window.rate))) for side in (window.width, window.height)]
+
+
+@torch.no_grad()
+def _predict(model: nn.Module, patches: Sequence[np.ndarray],
+             dataset: str | None) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Corners in px of the patch, scores and labels of each patch."""
+    samples = []
+    for patch in patches:
+        shape = patch.shape[:2]
+        sample = DetDataSample(metainfo=dict(img_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0)))
+        if dataset is not None:
+            sample.set_metainfo(dict(dataset_name=dataset))
+        samples.append(sample)
+    inputs = [torch.from_numpy(patch).permute(2, 0, 1).contiguous() for patch in patches]
+    found = [sample.pred_instances.cpu() for sample in model.test_step(dict(inputs=inputs, data_samples=samples))]
+    return [(as_polygons(one.bboxes), one.scores.double().numpy(), one.labels.numpy()) for one in found]
+
+
+def _in_image(window: Window, found: tuple[np.ndarray, np.ndarray, np.ndarray],
+              settings: PatchSettings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Corners in px of the image, scores and labels of what counts."""
+    polygons, scores, labels = found
+    kept = scores >= settings.score_thr
+    width, height = _resized(window, settings)
+    factors, corner = [window.width / width, window.height / height], [window.left, window.top]
+    return polygons[kept] * np.tile(factors, 4) + np.tile(corner, 4), scores[kept], labels[kept]

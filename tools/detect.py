@@ -1,0 +1,80 @@
+"""Find objects in images of any size: split, predict, merge."""
+import argparse
+from pathlib import Path
+
+import numpy as np
+from mmengine.config import DictAction
+from PIL import Image
+
+from s5_mm.apis import (
+    Detections,
+    PatchSettings,
+    dataset_meta,
+    detect,
+    draw_classes,
+    load_config,
+    load_detector,
+    overview,
+)
+from s5_mm.rasters import Stretch, open_raster
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('images', nargs='+', help='JPEG, PNG, (Geo)TIFF or BMP; read window by window')
+    parser.add_argument('--out', required=True, metavar='DIR',
+                        help='write DIR/NAME.txt there, a line `x1 y1 x2 y2 x3 y3 x4 y4 class score` for each object')
+    parser.add_argument('--draw', action='store_true', help='write DIR/NAME.png, too, reduced to at most 4096 px')
+    parser.add_argument('--dataset', metavar='NAME', help='data set whose classes are looked for, of several')
+    parser.add_argument('--size', type=int, default=1024, metavar='PX', help='side of a patch; default 1024')
+    parser.add_argument('--gap', type=int, default=200, metavar='PX', help='overlap of patches; default 200')
+    parser.add_argument('--rates', type=float, nargs='+', default=[1.0], metavar='RATE',
+                        help='sizes at which the image is seen, 0.5 is half its sides; default 1')
+    parser.add_argument('--merge-iou', type=float, default=0.1, metavar='IOU',
+                        help='drop what overlaps a better detection of its class more than this; default 0.1')
+    parser.add_argument('--score-thr', type=float, default=0.3, metavar='SCORE', help='lowest score; default 0.3')
+    parser.add_argument('--batch-size', type=int, default=4, metavar='N', help='patches predicted at a time; default 4')
+    parser.add_argument('--bands', type=int, nargs='+', metavar='N',
+                        help='bands of red, green and blue, from 1; default what the file says')
+    parser.add_argument('--value-range', type=float, nargs=2, metavar=('LOW', 'HIGH'),
+                        help='values that become 0 and 255 in images of more than 8 bits; default percentiles 2 and 98')
+    parser.add_argument('--device', help='default the GPU, if there is one')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
+    return parser.parse_args(argv)
+
+
+def write_found(path: Path, found: Detections, classes: tuple[str, ...]) -> None:
+    """Write detections as text, under a temporary name first."""
+    lines = [' '.join([*map(str, polygon.tolist()), classes[label], str(score)])
+             for polygon, score, label in zip(found.polygons, found.scores.tolist(), found.labels, strict=True)]
+    part = path.with_name(f'{path.name}.part')
+    part.write_text(''.join(f'{line}\n' for line in lines))
+    part.replace(path)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Detect."""
+    args = parse_args(argv)
+    cfg = load_config(args.config, cfg_options=args.cfg_options)
+    settings = PatchSettings(args.size, args.gap, tuple(args.rates), args.merge_iou, args.score_thr, args.batch_size)
+    meta = dataset_meta(cfg, args.dataset)
+    model = load_detector(cfg, args.checkpoint, args.device)
+    stretch = Stretch(value_range=args.value_range and tuple(args.value_range))
+    out = Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    for image in map(Path, args.images):
+        found = detect(model, image, args.dataset, settings, args.bands, stretch, progress=True)
+        write_found(out / f'{image.stem}.txt', found, meta['classes'])
+        print(f'{image}: {len(found.scores)} objects, in {out / image.stem}.txt')
+        if args.draw:
+            with open_raster(image, args.bands, stretch) as source:
+                picture, scale = overview(source)
+            drawn = draw_classes(picture, found.polygons * scale, found.labels, meta['classes'], meta['palette'])
+            Image.fromarray(np.ascontiguousarray(drawn)).save(out / f'{image.stem}.png')
+
+
+if __name__ == '__main__':
+    main()
