@@ -114,18 +114,18 @@ LAYOUTS = (
     Layout(
         'MoE-MDF detector',
         mark='roi_head_*.bbox_head.fc_reg.weight',
-        ours='heads.*.roi_head.bbox_head.fc_reg.weight',
+        ours='detectors.*.roi_head.bbox_head.fc_reg.weight',
         key='state_dict',
         encoder=('backbone.', 'backbone.'),
         rows=(
-            ('neck_*.', 'heads.*.neck.'),
-            ('rpn_head_*.', 'heads.*.rpn_head.'),
-            ('roi_head_*.', 'heads.*.roi_head.'),
+            ('neck_*.', 'detectors.*.neck.'),
+            ('rpn_head_*.', 'detectors.*.rpn_head.'),
+            ('roi_head_*.', 'detectors.*.roi_head.'),
         ),
         experts=('dior', 'dota'),
         changes=(
-            ('heads.*.roi_head.bbox_head.fc_reg.', flip_angle),
-            ('heads.dota.roi_head.bbox_head.fc_cls.', reorder(DOTA_PUBLISHED, DOTA_OURS)),
+            ('detectors.*.roi_head.bbox_head.fc_reg.', flip_angle),
+            ('detectors.dota.roi_head.bbox_head.fc_cls.', reorder(DOTA_PUBLISHED, DOTA_OURS)),
         )),
     ENCODER_ALONE,
 )

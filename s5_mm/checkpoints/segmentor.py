@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from .encoder import MIN_SHARE, check_blocks, check_encoder
 from .experts import experts_in, fold_experts, rename_experts, split_names
 from .fit import compare
-from .formats import PUBLISHED, Format, recognise, rename, translate
-from .layouts import UNUSED, layout_of
+from .formats import FORMATS, PUBLISHED, Format, recognise, rename, translate
+from .layouts import UNUSED, change_values, layout_of
 from .publish import PREFIXES
 
 ENCODER, HEADS, HEAD, CLASSIFIER = 'backbone.', 'decode_heads.', 'decode_head.', 'conv_seg.'
@@ -19,12 +19,13 @@ Weights = dict[str, Tensor]
 
 
 def translate_segmentor(weights: Weights, datasets: Sequence[str]) -> tuple[Weights, Format | None]:
-    """Give a segmentor's weights our names.
+    """Give a segmentor's or detector's weights our names.
 
     Taken are :class:`s5_mm.MultiDatasetSegmentor`, mmseg's ``EncoderDecoder``, :class:`s5_mm.FixMatchSegmentor` (the
     network that it evaluates), the published S4P and MoE-MDF segmentors, and encoders alone. A decoder that belongs to
     no data set is copied to all, without its classifier, whose classes are others. Data sets of published files are
-    matched without regard to case.
+    matched without regard to case. Published MoE-MDF detectors become those of :class:`s5_mm.MultiDatasetDetector`,
+    with angles and classes in its order.
 
     Args:
         weights: The file's.
@@ -80,6 +81,7 @@ def _parts_of(weights: Weights) -> tuple[Weights, dict[str | None, Weights], Wei
     for theirs, value in rest.items():
         ours = rename(theirs, layout[0].rows) if layout else theirs
         name = theirs if ours is None or ours.startswith(UNUSED) else ours
+        value = change_values(name, value, layout[0]) if layout else value
         match = re.match(r'decode_heads\.([^.]+)\.|decode_head\.', name)
         if match:
             decoders.setdefault(match[1], {})[name[match.end():]] = value
@@ -166,13 +168,17 @@ def adapt_loaded(model: nn.Module, translate: Callable[[Weights], tuple[Weights,
         prefix: Of the model in it.
 
     Raises:
-        ValueError: The file's encoder does not fit.
+        ValueError: The file's encoder does not fit, or it is of an unknown format.
     """
     own, given = model.state_dict(), part_of(state_dict, prefix)
     if all(name in given and given[name].shape == value.shape for name, value in own.items()):
         return
     weights, style = translate(given)
     if style is None:
+        if given and not own.keys() & given.keys():
+            raise ValueError(f'The loaded file has no name in common with the {type(model).__name__} and holds no '
+                             f'plain ViT encoder in a known format ({", ".join(known.name for known in FORMATS)}); its '
+                             f'names begin with {sorted(given)[:3]}.')
         return
     adapted = adapt_encoder(weights, model.backbone)
     adapted = fit_segmentor(own, adapted, style, given, getattr(model.backbone, 'min_share', MIN_SHARE))

@@ -20,3 +20,22 @@ def test_a_start_is_no_model(multi_segmentor, tiny_segmentor):
     start = MODELS.build(tiny_segmentor()).state_dict()
     with pytest.raises(ValueError, match=r"holds 99\.\d% .* \['decode_heads.red.conv_seg.weight', .*missing"):
         check_fit(MODELS.build(multi_segmentor()), start)
+
+
+def test_a_classifier_of_other_classes_is_noise(multi_segmentor):
+    """As a published file with nine classes of a data set, tested with a config that has eight."""
+    theirs = MODELS.build(multi_segmentor(datasets=dict(red=dict(num_classes=9), green=dict(num_classes=4))))
+    with pytest.raises(ValueError, match=r'2 parameters have another shape in the checkpoint, e.g. decode_heads.red.'
+                       r"conv_seg.weight: \(9, 8, 1, 1\), in the config's MultiDatasetSegmentor \(3, 8, 1, 1\); they"):
+        check_fit(MODELS.build(multi_segmentor()), theirs.state_dict(), min_share=0.5)
+
+
+def test_encoder_only(tiny_segmentor, tiny_vit):
+    """mmseg's own segmentor takes no other names; a start without pyramid and head is whole."""
+    model = MODELS.build(tiny_segmentor())
+    start = {f'backbone.{name}': value for name, value in MODELS.build(tiny_vit()).state_dict().items()
+             if not name.startswith('pyramid.')}
+    check_fit(model, start, min_share=1.0, encoder_only=True)
+    bare = {name.removeprefix('backbone.'): value for name, value in start.items()}
+    with pytest.raises(ValueError, match=r"holds 0\.0% of the parameters of the config's EncoderDecoder \(encoder\)"):
+        check_fit(model, bare, encoder_only=True)

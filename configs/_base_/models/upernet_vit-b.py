@@ -9,7 +9,7 @@ data_preprocessor = dict(
     size=(512, 512),
     test_cfg=dict(size_divisor=16))
 model = dict(
-    type='EncoderDecoder',
+    type='s5_mm.EncoderDecoder',
     data_preprocessor=data_preprocessor,
     backbone=dict(
         type='s5_mm.ViT',

@@ -23,4 +23,6 @@ default_hooks = dict(
 custom_hooks = [
     dict(type='s5_mm.IterationSeedHook'),
     dict(type='s5_mm.UnreadableImagesHook'),
+    # What load_from names must bring the encoder; heads may be new.
+    dict(type='s5_mm.CheckpointFitHook', encoder_only=True),
 ]

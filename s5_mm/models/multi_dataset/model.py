@@ -9,7 +9,7 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 from s5_mm.checkpoints.formats import Format
-from s5_mm.checkpoints.segmentor import ENCODER, fit_segmentor, part_of
+from s5_mm.checkpoints.segmentor import ENCODER, adapt_encoder, adapt_loaded
 from s5_mm.models.backbones.vit_moe import check_names
 from s5_mm.models.layers import MoEFFN
 from s5_mm.routing import Route
@@ -177,28 +177,12 @@ class MultiDatasetModel:
 
     def adapt_weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """A known file's weights under the names of this model; others as they are."""
-        return self._adapt(weights)[0]
-
-    def _adapt(self, weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], Any]:
         weights, style = self.translate(weights)
-        if style is None or not hasattr(self.backbone, 'adapt_weights'):
-            return weights, None
-        encoder = self.backbone.adapt_weights(part_of(weights, ENCODER))
-        others = {name: value for name, value in weights.items() if not name.startswith(ENCODER)}
-        return others | {ENCODER + name: value for name, value in encoder.items()}, style
+        return weights if style is None else adapt_encoder(weights, self.backbone)
 
     def _adapt_loaded(self, state_dict: dict, prefix: str, *args: Any) -> None:
         """Load hook: files of other models, and a report, unless the file is this model's."""
-        own, given = self.state_dict(), part_of(state_dict, prefix)
-        if all(name in given and given[name].shape == value.shape for name, value in own.items()):
-            return
-        adapted, style = self._adapt(given)
-        if style is None:
-            return
-        adapted = fit_segmentor(own, adapted, style)
-        for name in given:
-            del state_dict[prefix + name]
-        state_dict.update({prefix + name: value for name, value in adapted.items()})
+        adapt_loaded(self, self.translate, state_dict, prefix)
 
 
 def _times(loss: Tensor | list[Tensor], weight: float) -> Tensor | list[Tensor]:
