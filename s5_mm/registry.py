@@ -12,6 +12,7 @@ def _child(parent: Registry, *locations: str) -> Registry:
 
 
 MODELS = _child(mmengine_registry.MODELS, 'models')
+TASK_UTILS = _child(mmengine_registry.TASK_UTILS, 'models')
 DATASETS = _child(mmengine_registry.DATASETS, 'datasets')
 DATA_SAMPLERS = _child(mmengine_registry.DATA_SAMPLERS, 'datasets')
 TRANSFORMS = _child(mmengine_registry.TRANSFORMS, 'datasets')

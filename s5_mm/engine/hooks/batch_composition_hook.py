@@ -10,7 +10,7 @@ from s5_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class BatchCompositionHook(Hook):
-    """Compare a :class:`s5_mm.MultiDatasetSegmentor` with what its :class:`s5_mm.MultiSourceSampler` will draw."""
+    """Compare a model of several data sets with what its :class:`s5_mm.MultiSourceSampler` will draw."""
 
     def before_train(self, runner: Runner) -> None:
         """Compare the sampler's ``per_batch`` and the classes of what it draws from with the model.

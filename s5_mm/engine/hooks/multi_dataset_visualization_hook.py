@@ -8,6 +8,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmseg.engine.hooks import SegVisualizationHook
 from mmseg.structures import SegDataSample
+from mmseg.visualization import SegLocalVisualizer
 from torch import Tensor
 
 from s5_mm.registry import HOOKS
@@ -18,8 +19,9 @@ class MultiDatasetVisualizationHook(SegVisualizationHook):
     """mmseg's hook for loops over several data sets; works for one data set, too.
 
     Pictures are named after the data set and the image. The image drawn on is the one that the data set's own pipeline
-    loaded, so that GeoTIFF and other files that OpenCV cannot read are no exception. Class names are not written into
-    the picture: finding a place for them takes mmseg seconds for each image.
+    loaded, so that GeoTIFF and other files that OpenCV cannot read are no exception. What is drawn is up to the
+    visualizer: label maps or boxes. Class names are not written into label maps: finding a place for them takes mmseg
+    seconds for each image.
 
     Args:
         kwargs: As mmseg's hook takes them: ``draw``, ``interval``, ``show``, ``wait_time``.
@@ -47,6 +49,7 @@ class MultiDatasetVisualizationHook(SegVisualizationHook):
         if name in metas:
             self._visualizer.dataset_meta = metas[name]
         label = '_'.join(part for part in (mode, name, Path(sample.img_path).name) if part)
+        options = dict(with_labels=False) if isinstance(self._visualizer, SegLocalVisualizer) else {}
         self._visualizer.add_datasample(
             label,
             picture(runner, image, sample.ori_shape),
@@ -54,7 +57,7 @@ class MultiDatasetVisualizationHook(SegVisualizationHook):
             show=self.show,
             wait_time=self.wait_time,
             step=step,
-            with_labels=False)
+            **options)
 
 
 def picture(runner: Runner, image: Tensor, size: tuple[int, int]) -> np.ndarray:
@@ -69,7 +72,9 @@ def picture(runner: Runner, image: Tensor, size: tuple[int, int]) -> np.ndarray:
         RGB, (height, width, 3), uint8.
     """
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    if getattr(model.data_preprocessor, 'channel_conversion', False):
+    preprocessor = model.data_preprocessor
+    # mmseg's and MMEngine's name for the same.
+    if getattr(preprocessor, 'channel_conversion', getattr(preprocessor, '_channel_conversion', False)):
         image = image.flip(0)
     pixels = image.float().round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
     return mmcv.imresize(np.ascontiguousarray(pixels), (size[1], size[0]))

@@ -18,7 +18,8 @@ class LongestEpochTrainLoop(IterBasedTrainLoop):
     The loader draws a fixed number of each data set with :class:`s5_mm.MultiSourceSampler`; an epoch is the largest
     ``ceil(samples / (samples of it a batch * processes))``, and shorter data sets repeat, as S5 trains MoE-MDF. Resume
     is exact. Everything else counts in iterations: write ``by_epoch=False`` in ``param_scheduler``, whose ``end``
-    becomes the last iteration if it is not given.
+    becomes the last iteration if it is not given, or MMEngine's ``convert_to_iter_based=True`` to give it in these
+    epochs, whose ``end`` becomes the last of them.
 
     Args:
         runner: The runner.
@@ -62,6 +63,7 @@ class LongestEpochTrainLoop(IterBasedTrainLoop):
             dynamic_intervals=dynamic_intervals and [tuple(n * self.epoch_length for n in pair)
                                                      for pair in dynamic_intervals],
             fast_forward_on_resume=fast_forward_on_resume)
+        _tell_epochs(runner, max_epochs, self.epoch_length)
         runner.logger.info(f'{max_epochs} epochs of {self.epoch_length} iterations: {self.max_iters} iterations')
 
     def run(self) -> None:
@@ -72,7 +74,7 @@ class LongestEpochTrainLoop(IterBasedTrainLoop):
         if by_epoch:
             raise ValueError(f'LongestEpochTrainLoop: {by_epoch} in param_scheduler counts epochs, of which this loop '
                              f'has one for its hooks; write by_epoch=False (an epoch has {self.epoch_length} '
-                             'iterations).')
+                             'iterations), or convert_to_iter_based=True.')
         return super().run()
 
 
@@ -84,3 +86,14 @@ def epoch_length(sampler: MultiSourceSampler) -> int:
     """
     return max(math.ceil(sampler.sizes[name] / (number * sampler.world_size))
                for name, number in sampler.per_batch.items())
+
+
+def _tell_epochs(runner: Runner, max_epochs: int, length: int) -> None:
+    """Let MMEngine convert schedulers with epochs of ``length`` iterations; it would take the length of the loader."""
+    schedulers = runner.param_schedulers or []
+    groups = schedulers.values() if isinstance(schedulers, dict) and 'type' not in schedulers else [schedulers]
+    for group in groups:
+        for scheduler in group if isinstance(group, list | tuple) else [group]:
+            if isinstance(scheduler, dict) and scheduler.get('convert_to_iter_based', False):
+                scheduler.setdefault('end', max_epochs)
+                scheduler['epoch_length'] = length

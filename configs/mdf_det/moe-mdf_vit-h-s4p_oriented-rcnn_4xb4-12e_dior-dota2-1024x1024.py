@@ -1,0 +1,6 @@
+# MoE-MDF detection with ViT-H.
+_base_ = ['./moe-mdf_vit-b-s4p_oriented-rcnn_4xb4-12e_dior-dota2-1024x1024.py']
+model = dict(
+    init_cfg=dict(checkpoint='pretrain/s4p_vit-h.pth'),
+    backbone=dict(arch='huge'),
+    neck=dict(in_channels=[1280, 1280, 1280, 1280]))

@@ -1,0 +1,3 @@
+from .multi_dataset import MultiDatasetDetector
+
+__all__ = ['MultiDatasetDetector']

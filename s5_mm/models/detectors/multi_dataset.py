@@ -1,0 +1,122 @@
+"""One rotated detector for several data sets: MDF and MoE-MDF."""
+from collections.abc import Sequence
+from typing import Any
+
+from mmdet.models import BaseDetector
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
+from mmdet.models.roi_heads.bbox_heads import BBoxHead
+from mmdet.structures import DetDataSample
+from mmengine.model import ModuleDict
+from mmrotate.registry import MODELS as MMROTATE_MODELS
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
+
+from s5_mm.checkpoints.formats import Format
+from s5_mm.checkpoints.segmentor import translate_segmentor
+from s5_mm.models.multi_dataset import MultiDatasetModel
+from s5_mm.models.multi_dataset.model import Losses
+from s5_mm.registry import MODELS
+
+from .dataset_settings import DetectionSettings
+
+
+@MODELS.register_module()
+class MultiDatasetDetector(MultiDatasetModel, BaseDetector):
+    """A shared encoder with a neck and heads for each data set (MDF, and with :class:`s5_mm.ViTMoE` MoE-MDF of S5).
+
+    Each data set has a whole detector of mmdet's or mmrotate's behind the encoder, in ``detectors.NAME``: two stages
+    (``rpn_head`` and ``roi_head``, as Oriented R-CNN has) or one (``bbox_head``). How batches are routed and losses
+    weighted: :class:`s5_mm.models.multi_dataset.MultiDatasetModel`. Files with an encoder of :class:`s5_mm.ViT` load by
+    themselves, whatever stands behind it there.
+
+    Heads give float32 also under autocast, since boxes need it and the operators on them know nothing else.
+
+    Args:
+        backbone: The encoder; :class:`s5_mm.ViTMoE` gets its ``datasets`` from here. Any other is shared entirely.
+        datasets: Name -> the fields of :class:`DetectionSettings`, e.g. ``dict(harbour=dict(num_classes=5), ...)``.
+        neck: Config of every data set's neck.
+        rpn_head: Of its first stage.
+        roi_head: Of its second stage; the number of classes is filled in.
+        bbox_head: Of the heads of a detector of one stage; the number of classes is filled in.
+        data_preprocessor: mmdet's.
+        frozen_except: Data sets whose experts, necks and heads alone are trained; empty: everything is.
+        train_cfg: As mmdet's detectors take it.
+        test_cfg: As mmdet's detectors take it.
+        init_cfg: MMEngine's initialisation; ``dict(type='Pretrained', checkpoint=...)`` of any known segmentor, or of
+            an encoder alone.
+
+    Raises:
+        ValueError: A data set's settings are wrong.
+    """
+
+    registry = MMROTATE_MODELS
+    settings_type = DetectionSettings
+    part = 'detector'
+
+    def __init__(self,
+                 backbone: dict,
+                 datasets: dict[str, dict],
+                 neck: dict | None = None,
+                 rpn_head: dict | None = None,
+                 roi_head: dict | None = None,
+                 bbox_head: dict | None = None,
+                 data_preprocessor: dict | None = None,
+                 frozen_except: Sequence[str] = (),
+                 train_cfg: dict | None = None,
+                 test_cfg: dict | None = None,
+                 init_cfg: dict | None = None) -> None:
+        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        self.set_up_datasets(backbone, datasets)
+        parts = dict(neck=neck, rpn_head=rpn_head, roi_head=roi_head, bbox_head=bbox_head, train_cfg=train_cfg,
+                     test_cfg=test_cfg)
+        common = {name: part for name, part in parts.items() if part is not None}
+        self.detectors = ModuleDict({
+            name: MMROTATE_MODELS.build(settings.detector_cfg(common)) for name, settings in self.settings.items()})
+        for part in self.detectors.modules():
+            if isinstance(part, BaseDenseHead | BBoxHead):
+                part.register_forward_hook(_as_float32)
+        self.finish_datasets(frozen_except)
+
+    def own_parts(self) -> nn.ModuleDict:
+        """Neck and heads of each data set."""
+        return self.detectors
+
+    def own_losses(self, dataset: str, features: list[Tensor], data_samples: list[DetDataSample]) -> Losses:
+        """What a data set's detector loses."""
+        return self.detectors[dataset].loss(features, data_samples)
+
+    def translate(self, weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], Format | None]:
+        """Names of this model for the encoder of any known file."""
+        return translate_segmentor(weights, self.datasets)
+
+    def predict(self, inputs: Tensor, data_samples: list[DetDataSample], rescale: bool = True) -> list[DetDataSample]:
+        """Predict each data set's images by its own detector.
+
+        Args:
+            inputs: Normalised and padded images, (B, 3, H, W).
+            data_samples: Theirs, with ``dataset_name``.
+            rescale: Whether boxes are those of the original images, by ``scale_factor``.
+
+        Returns:
+            The samples, with ``pred_instances``: ``bboxes`` (N, 5) as centre x and y, width, height and angle,
+            ``scores`` in [0, 1] and ``labels``.
+        """
+        route = self._route(data_samples)
+        samples = route.split(data_samples)
+        for name, features in self._features(inputs, route).items():
+            self.detectors[name].predict(features, samples[name], rescale=rescale)
+        return data_samples
+
+    def _forward(self, inputs: Tensor, data_samples: list[DetDataSample] | None = None) -> dict[str, Any]:
+        """What the heads on whole maps give, by data set: those of the first stage, or the only one."""
+        route, outputs = self._route(data_samples), {}
+        for name, features in self._features(inputs, route).items():
+            detector = self.detectors[name]
+            head = detector.rpn_head if hasattr(detector, 'rpn_head') else detector.bbox_head
+            outputs[name] = head(detector.extract_feat(features))
+        return outputs
+
+
+def _as_float32(_: nn.Module, __: tuple, outputs: Any) -> Any:
+    """Forward hook."""
+    return tree_map_only(Tensor, Tensor.float, outputs)

@@ -1,0 +1,3 @@
+from .roi_extractor import RotatedSingleRoIExtractor
+
+__all__ = ['RotatedSingleRoIExtractor']
