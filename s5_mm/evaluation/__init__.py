@@ -1,4 +1,4 @@
-from .average_precision import DetectedImage
+from .average_precision import DetectedImage, average_precision
 from .detection_file import load_detections
 from .dota_metric import DOTAMetric
 from .iou_metric import IoUMetric
@@ -8,6 +8,6 @@ from .polygon_overlaps import as_polygons, overlapping_pairs, polygon_iou
 from .rotated_map import RotatedMAP
 
 __all__ = [
-    'DOTAMetric', 'DetectedImage', 'IoUMetric', 'LabelMapWriter', 'RotatedMAP', 'as_polygons', 'class_nms',
-    'load_detections', 'merge', 'overlapping_pairs', 'parse_patch', 'polygon_iou', 'polygon_nms'
+    'DOTAMetric', 'DetectedImage', 'IoUMetric', 'LabelMapWriter', 'RotatedMAP', 'as_polygons', 'average_precision',
+    'class_nms', 'load_detections', 'merge', 'overlapping_pairs', 'parse_patch', 'polygon_iou', 'polygon_nms'
 ]
