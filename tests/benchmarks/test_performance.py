@@ -1,0 +1,77 @@
+"""The speed comparison: every case runs, counts and says what it should."""
+import json
+import sys
+
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+from running import ROOT
+
+OWN = ('performance', 'published_style', 'run', 'mixed_step', 'synthetic_task', 'curation')
+
+
+@pytest.fixture
+def run(monkeypatch, load_tool):
+    """The command."""
+    monkeypatch.syspath_prepend(str(ROOT / 'benchmarks'))
+    monkeypatch.chdir(ROOT)
+    yield load_tool('benchmarks/run.py')
+    for name in [name for name in sys.modules if name.split('.')[0] in OWN]:
+        sys.modules.pop(name)
+    init_default_scope('mmseg')
+
+
+def test_cases_and_result(run, tmp_path, capsys):
+    cases = ['s4p_step', 'mdf_step', 'det_backbone', 'inference_folded', 'scoring', 'loader']
+    out = tmp_path / 'x.json'
+    run.main(['--size', 'tiny', '--rounds', '1', '--seconds', '0', '--cases', *cases, '--out', str(out)])
+    result = json.loads(out.read_text())
+    assert list(result['cases']) == cases
+    assert result['ceiling_multiply_adds_g_per_s'] > 1
+    for figures in result['cases'].values():
+        assert figures['ratio'] == pytest.approx(figures['baseline_s'] / figures['ours_s'], rel=0.05)
+        assert figures['setting']['side'] == 64
+    for name in ('s4p_step', 'mdf_step'):
+        figures = result['cases'][name]
+        # One weak pass instead of two, nothing recomputed, small maps convolved at their own size.
+        assert figures['ours_multiply_adds_g'] < 0.8 * figures['baseline_multiply_adds_g']
+        assert 0 < figures['ours_share_of_ceiling'] < 1.5
+        assert figures['memory_ratio'] == pytest.approx(figures['ours_peak_mb'] / figures['baseline_peak_mb'], abs=0.02)
+    folded = result['cases']['inference_folded']
+    assert folded['same_operators'] is True
+    assert folded['largest_difference'] < 1e-5
+    assert set(result['cases']['loader']['images_per_s']) == {'s4p labeled', 's4p unlabeled', 'mdf', 'test'}
+    assert 's4p_step' in capsys.readouterr().out
+
+
+def test_medians_and_ratios(run):
+    case = run.performance.Case(ways={}, setting={}, holds=dict(ours=()), images=2)
+    spent = dict(ours=[1.0, 2.0, 1.0], baseline=[3.0, 4.0, 1.0])
+    figures = run.performance.summary(case, spent, dict(ours=10**9, baseline=4 * 10**9),
+                                      dict(ours=2**20, baseline=4 * 2**20), 2e9)
+    assert (figures['ratio'], figures['memory_ratio']) == (2.0, 0.25)  # of 3, 2, 1; of 1 and 4 MB
+    assert (figures['ours_s'], figures['baseline_s']) == (1.0, 3.0)
+    assert figures['ours_share_of_ceiling'] == 0.5  # 1 G in 1 s of 2 G a second
+    assert figures['baseline_share_of_ceiling'] == 0.667
+
+
+def test_peak_memory_counts_what_is_held_and_what_is_taken(run):
+    held = torch.nn.Linear(2**10, 2**10, bias=False)  # 4 MB
+    with run.performance.peak_bytes((held, ), 'cpu') as peak:
+        torch.ones(64 * 2**18).sum()  # 64 MB
+    assert 66 < peak[0] / 2**20 < 90
+
+
+def test_recomputed_products_are_counted(run):
+    layer = torch.nn.Linear(8, 16, bias=False)
+    with run.performance.multiply_adds() as counter:
+        layer(torch.ones(2, 8)).sum().backward()
+    # Forward and the gradient of the weights.
+    assert counter.get_total_flops() // 2 == 2 * (2 * 8 * 16)
+
+
+def test_growth_names_what_grows(run):
+    told = run.performance.growth.GROWTH['tiny']
+    settings = run.performance.Settings('cpu', 'tiny', 'fp32', {}, {})
+    found = [(what, value) for what, value, _ in run.performance.growth.points(settings, told)]
+    assert found == [('s4p side', 64), ('s4p side', 96), ('mdf datasets', 1), ('mdf datasets', 2)]
