@@ -1,4 +1,4 @@
-# Oriented R-CNN with ResNet-50, shared by the data sets entirely, as mmrotate trains it on one.
+# Oriented R-CNN with ResNet-50, shared by the data sets entirely, of mmrotate's own parts.
 _base_ = ['./mdf_oriented-rcnn_vit-moe-b.py']
 model = dict(
     backbone=dict(
@@ -13,4 +13,13 @@ model = dict(
         style='pytorch',
         init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet50')),
     neck=dict(in_channels=[256, 512, 1024, 2048]),
+    rpn_head=dict(bbox_coder=dict(type='MidpointOffsetCoder')),
+    roi_head=dict(
+        bbox_roi_extractor=dict(
+            _delete_=True,
+            type='RotatedSingleRoIExtractor',
+            roi_layer=dict(type='RoIAlignRotated', out_size=7, sample_num=2, clockwise=True),
+            out_channels=256,
+            featmap_strides=[4, 8, 16, 32]),
+        bbox_head=dict(bbox_coder=dict(type='DeltaXYWHTRBBoxCoder'))),
     init_cfg=None)
