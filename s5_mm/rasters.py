@@ -162,7 +162,9 @@ def open_raster(path: Path, bands: Sequence[int] | None = None, stretch: Stretch
     """
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN='EMPTY_DIR'))
+            # GDAL's short cut for whole PNG images takes truncated ones for good.
+            options = dict(GDAL_DISABLE_READDIR_ON_OPEN='EMPTY_DIR', GDAL_PNG_WHOLE_IMAGE_OPTIM=False)
+            stack.enter_context(rasterio.Env(**options))
             source = _open(path, stack)
             pixel = sum(np.dtype(name).itemsize for name in source.dtypes)
             # Formats in lines are decoded from the top: without the lines of a window, each one would start anew.
