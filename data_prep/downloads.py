@@ -4,14 +4,17 @@ import io
 import os
 import re
 import zipfile
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
 
-LARGEST_MEMBER = 1 << 30  # bytes; the largest file of the benchmarks has 144 million
+LARGEST_MEMBER = 1 << 30  # bytes that are read at once; the largest file that is has 144 million
+LARGEST_COPY = 16 << 30  # bytes of one file in an archive; images of DOTA have up to 2.4 billion before compression
 
 
 class PreparationError(ValueError):
@@ -39,15 +42,30 @@ class File:
         Raises:
             PreparationError: The file or its archive is damaged or missing.
         """
+        return b''.join(self._pieces(LARGEST_MEMBER))
+
+    def copy(self, path: Path) -> None:
+        """Write the content to ``path``, a piece at a time; raises what :meth:`read` does."""
+        with path.open('wb') as copy:
+            copy.writelines(self._pieces(LARGEST_COPY, 1 << 20))
+
+    def _pieces(self, largest: int, size: int = -1) -> Iterator[bytes]:
+        """The content in pieces of ``size`` bytes; -1: in one."""
         try:
-            if not self.member:
-                return self.path.read_bytes()
-            archive = _archive(self.path, self.path.stat().st_mtime_ns, os.getpid())
-            if archive.getinfo(self.member).file_size > LARGEST_MEMBER:
-                raise PreparationError(f'{self} claims more than {LARGEST_MEMBER:,} bytes; this is no official file')
-            return archive.read(self.member)
-        except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, KeyError) as error:
+            with self._open(largest) as content:
+                while piece := content.read(size):
+                    yield piece
+        except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError,
+                KeyError) as error:
             raise PreparationError(f'cannot read {self}: {error}; fetch it again') from error
+
+    def _open(self, largest: int) -> BinaryIO:
+        if not self.member:
+            return self.path.open('rb')
+        archive = _archive(self.path, self.path.stat().st_mtime_ns, os.getpid())
+        if archive.getinfo(self.member).file_size > largest:
+            raise PreparationError(f'{self} claims more than {largest:,} bytes; this is no official file')
+        return archive.open(self.member)
 
 
 @functools.lru_cache(maxsize=8)

@@ -3,6 +3,7 @@ import argparse
 import functools
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -113,7 +114,7 @@ def save_pair(out: Path, split: str, name: str, image: np.ndarray, ids: np.ndarr
 
 def save_png(array: np.ndarray, path: Path) -> None:
     """Write (H, W, 3) or (H, W) uint8 under a temporary name and rename."""
-    partial_path = path.with_suffix('.part')
+    partial_path = _partial(path)
     # Pillow's default level takes three times as long for files that are 3 % smaller.
     Image.fromarray(array).save(partial_path, format='PNG', compress_level=3)
     os.replace(partial_path, path)
@@ -121,21 +122,26 @@ def save_png(array: np.ndarray, path: Path) -> None:
 
 def write_text(text: str, path: Path) -> None:
     """Write a text file under a temporary name and rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial_path = path.with_suffix('.part')
+    partial_path = _partial(path)
     partial_path.write_text(text)
     os.replace(partial_path, path)
 
 
 def place(file: File, path: Path, link: bool) -> None:
     """Put an unchanged file into the output, or a symbolic link to it where it lies on disk."""
-    partial_path = path.with_suffix('.part')
+    partial_path = _partial(path)
     partial_path.unlink(missing_ok=True)
     if link and not file.member:
         partial_path.symlink_to(file.path.resolve())
     else:
-        partial_path.write_bytes(file.read())
+        file.copy(partial_path)
     os.replace(partial_path, path)
+
+
+def _partial(path: Path) -> Path:
+    """The temporary name of a file, in a folder that exists."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_suffix('.part')
 
 
 def store_settings(path: Path, settings: Mapping) -> None:
@@ -165,8 +171,8 @@ def prepare_all(sources: Sequence[Source], out: Path, work: Callable[[Source], d
     Args:
         sources: The images.
         out: Output folder.
-        work: Writes what becomes of one image to ``out/img_dir/SPLIT`` and ``out/ann_dir/SPLIT`` and returns its
-            record: ``files``, the paths below ``out`` that it wrote, and what else is to be kept. Must be picklable.
+        work: Writes what becomes of one image and returns its record: ``files``, the paths below ``out`` that it wrote,
+            and what else is to be kept. Must be picklable.
         workers: Processes.
         initializer: Called once in each of them.
 
@@ -176,12 +182,9 @@ def prepare_all(sources: Sequence[Source], out: Path, work: Callable[[Source], d
     Raises:
         PreparationError: What ``work`` raises; images that were complete by then are kept.
     """
-    for source in {source.split: source for source in sources}.values():
-        for kind in ('img_dir', 'records', *(['ann_dir'] if source.mask else [])):
-            (out / kind / source.split).mkdir(parents=True, exist_ok=True)
-    present = _present_files(out)
+    exists = _listings(out)
     records = {source: record for source in sources
-               if (record := _finished_record(_record_path(source, out), present))}
+               if (record := _finished_record(_record_path(source, out), exists))}
     todo = [source for source in sources if source not in records]
     recorded = functools.partial(_work_and_record, work, out)
     with tqdm(total=len(sources), initial=len(records), desc='preparing', unit='image', disable=None) as progress:
@@ -201,16 +204,20 @@ def _record_path(source: Source, out: Path) -> Path:
     return out / 'records' / source.split / f'{source.name}.json'
 
 
-def _finished_record(path: Path, present: set[str]) -> dict | None:
+def _finished_record(path: Path, exists: Callable[[str], bool]) -> dict | None:
     """The record of an earlier run, if every file that it names is still there."""
     record = json.loads(path.read_text()) if path.is_file() else {}
-    return record if 'files' in record and present.issuperset(record['files']) else None
+    return record if 'files' in record and all(map(exists, record['files'])) else None
 
 
-def _present_files(out: Path) -> set[str]:
-    return {f'{folder.parent.name}/{folder.name}/{entry.name}' for kind in ('img_dir', 'ann_dir')
-            if (out / kind).is_dir() for folder in (out / kind).iterdir() if folder.is_dir()
-            for entry in os.scandir(folder)}
+def _listings(out: Path) -> Callable[[str], bool]:
+    """Tells whether a path below ``out`` exists, by listing each folder once: cheaper than a look at each file."""
+
+    @functools.cache
+    def names(folder: str) -> frozenset[str]:
+        return frozenset(os.listdir(out / folder)) if (out / folder).is_dir() else frozenset()
+
+    return lambda file: os.path.basename(file) in names(os.path.dirname(file))
 
 
 def _each(work: Callable[[Source], dict], sources: Sequence[Source], workers: int,
@@ -237,22 +244,23 @@ def stored_records(out: Path) -> dict[tuple[str, str], dict]:
     Returns:
         (split, name) -> record of each image that is complete, sorted by path; see :func:`prepare_all`.
     """
-    present = _present_files(out)
+    exists = _listings(out)
     return {(path.parent.name, path.stem): record for path in sorted(out.glob('records/*/*.json'))
-            if (record := _finished_record(path, present))}
+            if (record := _finished_record(path, exists))}
 
 
-def count(records: Mapping[tuple[str, str], dict]) -> dict[str, dict[str, int]]:
+def count(records: Mapping[tuple[str, str], dict], samples: str = '^img_dir/') -> dict[str, dict[str, int]]:
     """For each split the numbers of ``images`` and ``samples``, which are image files written.
 
     Args:
         records: See :func:`stored_records`.
+        samples: Pattern that is found in the paths of samples.
     """
     counts: dict[str, dict[str, int]] = {}
     for (split, _), record in records.items():
         numbers = counts.setdefault(split, {'images': 0, 'samples': 0})
         numbers['images'] += 1
-        numbers['samples'] += sum(name.startswith('img_dir/') for name in record['files'])
+        numbers['samples'] += sum(bool(re.search(samples, name)) for name in record['files'])
     return counts
 
 

@@ -45,24 +45,28 @@ class RotatedObject(NamedTuple):
 
 
 def read_dota_text(path: str, backend_args: dict | None = None) -> list[RotatedObject]:
-    """Read a DOTA label file: ``x1 y1 x2 y2 x3 y3 x4 y4 class difficulty`` a line.
+    """Read a DOTA label file, see :func:`parse_dota_text`; ``backend_args`` is MMEngine's file backend."""
+    return parse_dota_text(fileio.get(path, backend_args=backend_args), path)
+
+
+def parse_dota_text(content: bytes, path: str) -> list[RotatedObject]:
+    """Read the text of a DOTA label file: ``x1 y1 x2 y2 x3 y3 x4 y4 class difficulty`` a line.
 
     Empty lines and the headers ``imagesource:`` and ``gsd:`` are passed over, line ends may be of any system, and a
     missing difficulty is 0.
 
     Args:
-        path (str): The file.
-        backend_args (dict, optional): File backend of MMEngine.
+        content (bytes): The text.
+        path (str): Where it is from, for messages.
 
     Returns:
         list[RotatedObject]: In the order of the file.
 
     Raises:
         LabelError: A line that is none of these.
-        OSError: The file cannot be read.
     """
     try:
-        text = fileio.get(path, backend_args=backend_args).decode('utf-8-sig')
+        text = content.decode('utf-8-sig')
     except UnicodeDecodeError as error:
         raise LabelError(path, 1, f'it is no UTF-8 text ({error.reason} at byte {error.start})') from error
     lines = ((number, line.strip()) for number, line in enumerate(text.splitlines(), start=1))
@@ -91,11 +95,16 @@ def _coordinate(path: str, line: int, text: str) -> float:
 
 
 def read_dior_xml(path: str, backend_args: dict | None = None) -> tuple[tuple[int, int] | None, list[RotatedObject]]:
-    """Read a DIOR-R label file, XML with a ``robndbox`` for each object.
+    """Read a DIOR-R label file, see :func:`parse_dior_xml`; ``backend_args`` is MMEngine's file backend."""
+    return parse_dior_xml(fileio.get(path, backend_args=backend_args), path)
+
+
+def parse_dior_xml(content: bytes, path: str) -> tuple[tuple[int, int] | None, list[RotatedObject]]:
+    """Read the XML of a DIOR-R label file, which has a ``robndbox`` for each object.
 
     Args:
-        path (str): The file.
-        backend_args (dict, optional): File backend of MMEngine.
+        content (bytes): The XML.
+        path (str): Where it is from, for messages.
 
     Returns:
         tuple: (height, width) of the image, None where the file does not say; objects in the order of the file,
@@ -103,9 +112,8 @@ def read_dior_xml(path: str, backend_args: dict | None = None) -> tuple[tuple[in
 
     Raises:
         LabelError: No XML, a document type (which could name other files), an element that is missing or no number.
-        OSError: The file cannot be read.
     """
-    root, lines = _parse_xml(path, fileio.get(path, backend_args=backend_args))
+    root, lines = _parse_xml(path, content)
     size = root.find('size')
     shape = None if size is None else tuple(int(_number(path, lines, size, side)) for side in ('height', 'width'))
     return shape, [_parse_object(path, lines, element) for element in root.findall('object')]

@@ -1,0 +1,101 @@
+"""One whole image and its label file -> patches and theirs."""
+import math
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from data_prep import preparing
+from data_prep.downloads import PreparationError
+from data_prep.preparing import Source
+from s5_mm.datasets.rotated_files import LabelError, parse_dota_text
+from s5_mm.rasters import Raster, RasterError, Stretch, open_raster
+
+from .windows import ObjectShares, Settings, Window, find_windows, patch_lines
+
+
+def prepare_image(source: Source, out: Path, settings: Settings, classes: Sequence[str]) -> dict:
+    """Copy an image and its label, and write its patches.
+
+    Args:
+        source: The image.
+        out: Output folder.
+        settings: How.
+        classes: Names that objects may have.
+
+    Returns:
+        The record: ``files`` written, ``size`` (height, width) of the image, the numbers of ``objects``, and of those
+        that belong to no patch (``lost``).
+
+    Raises:
+        PreparationError: A file is damaged, or an object has another class.
+    """
+    image = f'{source.split}/images/{source.name}{Path(source.image.name).suffix.lower()}'
+    label = f'{source.split}/labelTxt/{source.name}.txt'
+    preparing.place(source.image, out / image, settings.link)
+    polygons, names, difficulties = _read_label(source, classes)
+    if source.mask:
+        preparing.place(source.mask, out / label, settings.link)
+    files, found = [image, *([label] if source.mask else [])], np.zeros(len(names), bool)
+    lines_read = math.ceil(settings.size / min(settings.rates)) + 2
+    try:
+        with open_raster(out / image, stretch=Stretch(value_range=settings.value_range), window=lines_read) as raster:
+            shares = ObjectShares(polygons, raster.size)
+            for window in find_windows(raster.size, settings):
+                shown = shares.of(window)
+                found |= shown >= settings.keep - 1e-9
+                lines, belonging = patch_lines(polygons, names, difficulties, shown, window, settings)
+                if settings.drop_empty and not belonging and source.split.startswith('train'):
+                    continue
+                files += _write_patch(read_window(raster, window), lines if source.mask else None, out,
+                                      source.split, window.name(source.name, settings.size), settings)
+            size = raster.size
+    except RasterError as error:
+        raise PreparationError(f'cannot cut {source.image}: {error}') from error
+    return {'files': files, 'size': size, 'objects': len(names), 'lost': int((~found).sum())}
+
+
+def _read_label(source: Source, classes: Sequence[str]) -> tuple[np.ndarray, list[str], list[int]]:
+    """Polygons (N, 8), classes and difficulties."""
+    try:
+        objects = parse_dota_text(source.mask.read(), str(source.mask)) if source.mask else []
+    except LabelError as error:
+        raise PreparationError(str(error)) from error
+    unknown = Counter(found.name for found in objects if found.name not in classes)
+    if unknown:
+        raise PreparationError(f'{source.mask} has {unknown.total()} objects of unknown classes, e.g. '
+                               f'{next(iter(unknown))!r}; the version has {", ".join(classes)}. Choose it by --version')
+    polygons = np.array([found.polygon for found in objects], np.float64).reshape(-1, 8)
+    return polygons, [found.name for found in objects], [found.difficulty for found in objects]
+
+
+def read_window(raster: Raster, window: Window) -> np.ndarray:
+    """(height, width, 3) uint8 of a window, resampled where it has another scale."""
+    if window.rate == 1:
+        return raster.read(window.top, window.left, window.height, window.width)[0]
+    left, top, right, bottom = window.on_file()
+    margin = math.ceil(1 / window.rate) + 1  # what the filter looks at beyond the border
+    x0, y0 = (max(0, math.floor(value) - margin) for value in (left, top))
+    x1, y1 = (min(side, math.ceil(value) + margin) for side, value in zip(raster.size[::-1], (right, bottom),
+                                                                          strict=True))
+    pixels = Image.fromarray(np.ascontiguousarray(raster.read(y0, x0, y1 - y0, x1 - x0)[0]))
+    place = (left - x0, top - y0, min(right, x1) - x0, min(bottom, y1) - y0)
+    return np.asarray(pixels.resize((window.width, window.height), Image.Resampling.BILINEAR, box=place))
+
+
+def _write_patch(pixels: np.ndarray, lines: list[str] | None, out: Path, split: str, name: str,
+                 settings: Settings) -> list[str]:
+    """Write a patch and, unless it has none, its label; returns their paths below ``out``."""
+    if pixels.shape[:2] != (settings.size, settings.size):
+        padded = np.empty((settings.size, settings.size, 3), np.uint8)
+        padded[:] = settings.pad
+        padded[:pixels.shape[0], :pixels.shape[1]] = pixels
+        pixels = padded
+    files = [f'patches/{split}/images/{name}.png']
+    preparing.save_png(np.ascontiguousarray(pixels), out / files[0])
+    if lines is not None:
+        files.append(f'patches/{split}/labelTxt/{name}.txt')
+        preparing.write_text(''.join(lines), out / files[1])
+    return files

@@ -1,0 +1,139 @@
+"""Where patches lie in an image, and which objects they show."""
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import shapely
+
+from data_prep.downloads import PreparationError
+from data_prep.preparing import window_starts
+
+TRUNCATED_DIFFICULTY = 2
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides which patches come out, kept in ``OUT/dota_settings.json``; lengths in pixels of a patch.
+
+    Attributes:
+        version: Of the labels.
+        size: Side of a patch.
+        gap: Overlap of patches.
+        rates: Factors on the size of the image.
+        pad: Red, green and blue around images that are smaller than a patch.
+        keep: Share of an object from which it belongs to a patch.
+        truncated: What becomes of those of which it shows less: ``'difficult'`` or ``'drop'``.
+        drop_empty: Leave out training patches to which no object belongs.
+        value_range: Values of images with more than 8 bits that become 0 and 255; None takes the percentiles 2 and 98
+            of each.
+        link: Link to files instead of copying them.
+    """
+
+    version: str = 'v2.0'
+    size: int = 1024
+    gap: int = 200
+    rates: tuple[float, ...] = (1.0, )
+    pad: tuple[int, int, int] = (124, 116, 104)
+    keep: float = 0.7
+    truncated: str = 'difficult'
+    drop_empty: bool = False
+    value_range: tuple[float, float] | None = None
+    link: bool = False
+
+    def __post_init__(self) -> None:
+        if self.size < 32:
+            raise PreparationError(f'--size is {self.size}; it must be at least 32')
+        if not 0 <= self.gap < self.size:
+            raise PreparationError(f'--gap is {self.gap}; it must be 0..{self.size - 1}, below the size of a patch')
+        if not 0 < self.keep <= 1:
+            raise PreparationError(f'--keep is {self.keep:g}; it is a share, above 0 and up to 1')
+        if len(set(self.rates)) < len(self.rates) or not all(0.01 <= rate < 32 for rate in self.rates):
+            raise PreparationError(f'--rates are {self.rates}; they must differ and be from 0.01 to below 32')
+        if not all(0 <= value <= 255 for value in self.pad):
+            raise PreparationError(f'--pad is {self.pad}; values are 0..255')
+
+
+class Window(NamedTuple):
+    """A patch's place: left, top, width and height in the image scaled by ``rate``, without padding."""
+
+    rate: float
+    left: int
+    top: int
+    width: int
+    height: int
+
+    def name(self, image: str, size: int) -> str:
+        """Name of the patch; ``size`` is its side with padding."""
+        scale = str(size) if self.rate == 1 else str(float(self.rate))
+        return f'{image}__{scale}__{self.left}___{self.top}'
+
+    def to_patch(self, polygons: np.ndarray) -> np.ndarray:
+        """(N, 8) pixels of the file to pixels of the patch."""
+        return polygons * self.rate - np.array([self.left, self.top] * 4)
+
+    def on_file(self) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom in pixels of the file."""
+        left, top, right, bottom = (self.left, self.top, self.left + self.width, self.top + self.height)
+        return left / self.rate, top / self.rate, right / self.rate, bottom / self.rate
+
+
+def find_windows(image_size: tuple[int, int], settings: Settings) -> Iterator[Window]:
+    """All windows of an image of (height, width) pixels."""
+    for rate in settings.rates:
+        height, width = (max(1, int(side * rate + 1e-6)) for side in image_size)
+        for top in window_starts(height, settings.size, settings.size - settings.gap):
+            for left in window_starts(width, settings.size, settings.size - settings.gap):
+                yield Window(rate, left, top, min(settings.size, width - left), min(settings.size, height - top))
+
+
+class ObjectShares:
+    """How much windows show of the objects of an image.
+
+    Polygons are taken as their convex hulls, which boxes are made around and which exist for crossed corners, too.
+
+    Args:
+        polygons: (N, 8), pixels, also outside the image.
+        image_size: (height, width).
+    """
+
+    def __init__(self, polygons: np.ndarray, image_size: tuple[int, int]) -> None:
+        self._hulls = shapely.convex_hull(shapely.multipoints(polygons.reshape(-1, 4, 2)))
+        self._centers = polygons.reshape(-1, 4, 2).mean(1)
+        self._visible = shapely.area(shapely.intersection(self._hulls, shapely.box(0, 0, *image_size[::-1])))
+
+    def of(self, window: Window) -> np.ndarray:
+        """(N, ), 0 ... 1: share of what the image shows that the window shows; of lines and points 1 where their
+        centre is inside.
+        """
+        left, top, right, bottom = window.on_file()
+        shown = shapely.area(shapely.intersection(self._hulls, shapely.box(left, top, right, bottom)))
+        inside = ((self._centers >= (left, top)) & (self._centers <= (right, bottom))).all(1)
+        flat = shapely.area(self._hulls) == 0
+        return np.where(flat, inside, shown / np.where(self._visible > 0, self._visible, 1))
+
+
+def patch_lines(polygons: np.ndarray, names: Sequence[str], difficulties: Sequence[int], shares: np.ndarray,
+                window: Window, settings: Settings) -> tuple[list[str], int]:
+    """Label lines of a patch, and how many of them are of objects that belong to it.
+
+    Args:
+        polygons: (N, 8) pixels of the file.
+        names: Class of each.
+        difficulties: Difficulty of each.
+        shares: See :meth:`ObjectShares.of`.
+        window: The patch's place.
+        settings: What becomes of truncated objects.
+
+    Returns:
+        Lines with coordinates in full precision, so that what is added again gives those of the file.
+    """
+    # Shares are quotients of areas in float64; an object that fits exactly must not fail by the last digit.
+    belongs = shares >= settings.keep - 1e-9
+    written = belongs if settings.truncated == 'drop' else shares > 0
+    moved, lines = window.to_patch(polygons), []
+    for index in np.flatnonzero(written):
+        difficulty = difficulties[index] if belongs[index] else TRUNCATED_DIFFICULTY
+        corners = ' '.join(repr(value) for value in moved[index].tolist())
+        lines.append(f'{corners} {names[index]} {difficulty}\n')
+    return lines, int(belongs.sum())
