@@ -10,7 +10,7 @@ from s5_mm.apis import (
     prepare_for_cpu,
     select_datasets,
     write_json,
-    write_label_maps,
+    write_predictions,
 )
 
 
@@ -24,8 +24,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='of a config with several data sets test these alone')
     parser.add_argument('--json', metavar='FILE', help='write the metrics there')
     parser.add_argument('--out', metavar='DIR|FILE.zip',
-                        help='write predicted class indices (0 is the first class) as PNG there; of several data sets '
-                        'to DIR/NAME')
+                        help='write predicted class indices (0 is the first class) as PNG there, or detections as '
+                        'detections.zip and detections.npz; of several data sets to DIR/NAME')
     parser.add_argument('--show-dir', metavar='DIR',
                         help='write predictions drawn on the images, in the colours of their data set, to '
                         'DIR/vis_data/vis_image')
@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.dataset:
         select_datasets(cfg, args.dataset)
     if args.out:
-        write_label_maps(cfg, args.out)
+        write_predictions(cfg, args.out)
     if args.show_dir:
         draw_predictions(cfg, args.show_dir)
     cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='s5_mm.CheckpointFitHook')]

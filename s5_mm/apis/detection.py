@@ -6,7 +6,6 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-import cv2
 import numpy as np
 import torch
 from mmdet.structures import DetDataSample
@@ -14,6 +13,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
+from PIL import Image
 from torch import nn
 from tqdm import tqdm
 
@@ -35,7 +35,7 @@ class PatchSettings:
         merge_iou_thr: A detection with an IoU above this with a better one of its class is dropped.
         score_thr: Detections with a lower score are left out.
         batch_size: Patches that are predicted at a time.
-        pad_value: Of what a patch lacks where the image is smaller, 0-255.
+        pad: Red, green and blue of what a patch lacks where the image is smaller, as ``data_prep/dota.py`` pads.
     """
 
     size: int = 1024
@@ -44,7 +44,7 @@ class PatchSettings:
     merge_iou_thr: float = 0.1
     score_thr: float = 0.0
     batch_size: int = 4
-    pad_value: int = 0
+    pad: tuple[int, int, int] = (124, 116, 104)
 
     def __post_init__(self) -> None:
         """Check the numbers.
@@ -258,15 +258,18 @@ def _read(source: Readable, window: Window, settings: PatchSettings) -> np.ndarr
     """A patch, (size, size, 3), blue, green, red as the models' pipelines load images."""
     pixels, _ = source.read(window.top, window.left, window.height, window.width)
     if window.rate != 1:
-        pixels = cv2.resize(np.ascontiguousarray(pixels), _resized(window, settings), interpolation=cv2.INTER_LINEAR)
-    patch = np.full((settings.size, settings.size, 3), settings.pad_value, np.uint8)
-    patch[:pixels.shape[0], :pixels.shape[1]] = pixels[..., ::-1]
-    return patch
+        whole = Image.fromarray(np.ascontiguousarray(pixels))
+        pixels = np.asarray(whole.resize(_resized(window, settings), Image.Resampling.BILINEAR))
+    patch = np.empty((settings.size, settings.size, 3), np.uint8)
+    patch[:] = settings.pad
+    patch[:pixels.shape[0], :pixels.shape[1]] = pixels
+    return patch[..., ::-1]
 
 
-def _resized(window: Window, settings: PatchSettings) -> list[int]:
+def _resized(window: Window, settings: PatchSettings) -> tuple[int, int]:
     """Width and height of a window in the patch."""
-    return [min(settings.size, max(1, round(side * window.rate))) for side in (window.width, window.height)]
+    width, height = (min(settings.size, max(1, round(side * window.rate))) for side in (window.width, window.height))
+    return width, height
 
 
 @torch.no_grad()
@@ -280,7 +283,7 @@ def _predict(model: nn.Module, patches: Sequence[np.ndarray],
         if dataset is not None:
             sample.set_metainfo(dict(dataset_name=dataset))
         samples.append(sample)
-    inputs = [torch.from_numpy(patch).permute(2, 0, 1).contiguous() for patch in patches]
+    inputs = [torch.from_numpy(np.ascontiguousarray(patch.transpose(2, 0, 1))) for patch in patches]
     found = [sample.pred_instances.cpu() for sample in model.test_step(dict(inputs=inputs, data_samples=samples))]
     return [(as_polygons(one.bboxes), one.scores.double().numpy(), one.labels.numpy()) for one in found]
 

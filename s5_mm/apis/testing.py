@@ -7,6 +7,9 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.dist import master_only
 
+from s5_mm.evaluation import RotatedMAP
+from s5_mm.registry import METRICS
+
 
 def select_datasets(cfg: Config, names: Sequence[str]) -> None:
     """Test some of a config's data sets only.
@@ -29,8 +32,11 @@ def select_datasets(cfg: Config, names: Sequence[str]) -> None:
         cfg[setting] = {name: cfg[setting][name] for name in names if name in cfg[setting]}
 
 
-def write_label_maps(cfg: Config, out: str) -> None:
-    """Write predicted class indices as PNG beside computing metrics.
+def write_predictions(cfg: Config, out: str) -> None:
+    """Write predictions beside computing metrics: class indices as PNG, or detections.
+
+    Detections (of metrics of the kind of :class:`s5_mm.RotatedMAP`) go to ``detections.zip``, in the form of the DOTA
+    server, and to ``detections.npz`` for ``tools/analysis/detections.py``.
 
     Args:
         cfg: Changed in place.
@@ -88,4 +94,13 @@ def _is_zip(out: str) -> bool:
 
 def _with_writer(evaluator: dict | list, out: str) -> list[dict]:
     metrics = evaluator if isinstance(evaluator, list) else [evaluator]
+    if any(map(_is_of_detection, metrics)):
+        files = dict(zip_file=out) if _is_zip(out) else dict(
+            zip_file=f'{out}/detections.zip', out_file=f'{out}/detections.npz')
+        return [dict(metric, **files) if _is_of_detection(metric) else metric for metric in metrics]
     return [*metrics, dict(type='s5_mm.LabelMapWriter', **{'zip_file' if _is_zip(out) else 'output_dir': out})]
+
+
+def _is_of_detection(metric: dict) -> bool:
+    kind = METRICS.get(metric['type']) if isinstance(metric['type'], str) else metric['type']
+    return isinstance(kind, type) and issubclass(kind, RotatedMAP)

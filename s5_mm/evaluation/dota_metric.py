@@ -12,10 +12,8 @@ from s5_mm.datasets.rotated_files import read_dota_text
 from s5_mm.registry import METRICS
 
 from .average_precision import DetectedImage
-from .detection_file import save_detections
 from .patches import merge, parse_patch, to_image
 from .rotated_map import RotatedMAP
-from .task1_zip import write_task1
 
 
 @METRICS.register_module()
@@ -33,9 +31,8 @@ class DOTAMetric(RotatedMAP):
             set without labels: then there is no ``mAP``.
         merge_iou_thr: A detection with an IoU above this with a better one of its class is dropped when patches are
             merged, in [0, 1]. DOTA's habit is 0.1; the published S5 exports with 0.5.
-        zip_file: Zip to write for the DOTA server, with a file ``Task1_<class>.txt`` for every class.
-        format_only: Whether to write the zip without computing metrics.
-        kwargs: Those of :class:`RotatedMAP`. ``out_file`` keeps the whole images.
+        format_only: Whether to write ``zip_file``, the submission to the server, without computing metrics.
+        kwargs: Those of :class:`RotatedMAP`. ``zip_file`` and ``out_file`` get the whole images.
 
     Raises:
         ValueError: An impossible option; or an image that has no patch name or no label file, when the metric is
@@ -46,20 +43,18 @@ class DOTAMetric(RotatedMAP):
     def __init__(self,
                  ann_dir: str | None = None,
                  merge_iou_thr: float = 0.1,
-                 zip_file: str | None = None,
                  format_only: bool = False,
                  **kwargs) -> None:
         super().__init__(**kwargs)
         if not 0 <= merge_iou_thr <= 1:
             raise ValueError(f'DOTAMetric: merge_iou_thr is {merge_iou_thr}; it must be in [0, 1].')
-        if format_only and zip_file is None:
+        if format_only and self.zip_file is None:
             raise ValueError('DOTAMetric: format_only=True needs zip_file, the file to write.')
         if ann_dir is not None and not Path(ann_dir).is_dir():
             raise FileNotFoundError(f'DOTAMetric: ann_dir {ann_dir} does not exist; it is the folder of the label '
                                     'files of whole images (labelTxt), or None for a test set without labels.')
         self.ann_dir = None if ann_dir is None else Path(ann_dir)
         self.merge_iou_thr = merge_iou_thr
-        self.zip_file = None if zip_file is None else Path(zip_file)
         self.format_only = format_only
 
     def compute_metrics(self, results: list[DetectedImage]) -> dict[str, float]:
@@ -75,11 +70,7 @@ class DOTAMetric(RotatedMAP):
         images = merge_images(results, self.merge_iou_thr)
         if self.ann_dir is not None:
             images = with_labels(images, self.ann_dir, self.dataset_meta['classes'])
-        if self.zip_file is not None:
-            write_task1(self.zip_file, images, self.dataset_meta['classes'])
-            print_log(f'detections in {len(images)} images are in {self.zip_file}', 'current')
-        if self.out_file is not None:
-            save_detections(self.out_file, images, self.dataset_meta['classes'])
+        self.write(images)
         metrics = {}
         if self.format_only:
             return metrics

@@ -13,6 +13,7 @@ from s5_mm.registry import METRICS
 from .average_precision import MODES, DetectedImage, average_precision, match_class, precision_recall
 from .detection_file import check_out_file, save_detections
 from .polygon_overlaps import as_polygons
+from .task1_zip import write_task1
 
 IOU_RANGE = tuple(level / 100 for level in range(50, 100, 5))
 """COCO's thresholds, 0.5 to 0.95."""
@@ -32,6 +33,8 @@ class RotatedMAP(BaseMetric):
         eval_mode: ``'11points'`` (DOTA, DIOR-R) or ``'area'``.
         iou_range: Whether to report ``mAP_50_95`` as well, the mean over the IoU thresholds 0.5, 0.55 ... 0.95.
         out_file: File ``*.npz`` to keep detections and true objects in, for ``tools/analysis/detections.py``.
+        zip_file: Zip to write in the form of the DOTA server, with a file ``Task1_<class>.txt`` for every class, see
+            :func:`s5_mm.evaluation.write_task1`.
         kwargs: Those of MMEngine's ``BaseMetric``.
 
     Raises:
@@ -44,6 +47,7 @@ class RotatedMAP(BaseMetric):
                  eval_mode: str = '11points',
                  iou_range: bool = False,
                  out_file: str | None = None,
+                 zip_file: str | None = None,
                  **kwargs) -> None:
         super().__init__(**kwargs)
         if not 0 <= iou_thr < 1:
@@ -54,6 +58,7 @@ class RotatedMAP(BaseMetric):
         self.eval_mode = eval_mode
         self.iou_range = iou_range
         self.out_file = check_out_file(out_file)
+        self.zip_file = None if zip_file is None else Path(zip_file)
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keep what counts of a batch.
@@ -74,9 +79,20 @@ class RotatedMAP(BaseMetric):
         Returns:
             ``mAP``, ``AP.<class>`` and, if asked for, ``mAP_50_95``, in per cent.
         """
-        if self.out_file is not None:
-            save_detections(self.out_file, results, self.dataset_meta['classes'])
+        self.write(results)
         return self.mean_ap(results)
+
+    def write(self, images: Sequence[DetectedImage]) -> None:
+        """Write the files that are asked for.
+
+        Args:
+            images: Each of them once.
+        """
+        if self.zip_file is not None:
+            write_task1(self.zip_file, images, self.dataset_meta['classes'])
+            print_log(f'detections in {len(images)} images are in {self.zip_file}', 'current')
+        if self.out_file is not None:
+            save_detections(self.out_file, images, self.dataset_meta['classes'])
 
     def mean_ap(self, images: Sequence[DetectedImage]) -> dict[str, float]:
         """The metrics of images, which are logged as a table, too.

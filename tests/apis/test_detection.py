@@ -105,11 +105,11 @@ def test_what_is_found_at_several_rates_is_merged(scene):
 def test_an_image_smaller_than_a_patch_is_padded():
     boxes = [(30, 20, 20, 10, 0.3, 1)]
     model = Painted()
-    found = detect(model, painted(50, 70, boxes), settings=PatchSettings(size=128, gap=64, pad_value=7))
+    found = detect(model, painted(50, 70, boxes), settings=PatchSettings(size=128, gap=64, pad=(7, 8, 9)))
     check_found(found, boxes)
     [batch] = model.batches
     assert batch['inputs'][0].shape == (3, 128, 128)
-    assert batch['inputs'][0][:, 60, 100].tolist() == [7, 7, 7]
+    assert batch['inputs'][0][:, 60, 100].tolist() == [9, 8, 7]
     assert batch['data_samples'][0].img_shape == (128, 128)
 
 

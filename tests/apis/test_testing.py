@@ -5,7 +5,7 @@ import math
 import pytest
 from mmengine.config import Config
 
-from s5_mm.apis import select_datasets, write_json, write_label_maps
+from s5_mm.apis import select_datasets, write_json, write_predictions
 
 IOU = dict(type='s5_mm.IoUMetric')
 
@@ -41,7 +41,7 @@ def writers(evaluator):
 
 def test_label_maps_of_several_go_to_a_folder_each():
     cfg = several()
-    write_label_maps(cfg, 'out')
+    write_predictions(cfg, 'out')
     for name in 'abc':
         assert writers(cfg.test_evaluator[name]) == [dict(type='s5_mm.LabelMapWriter', output_dir=f'out/{name}')]
     assert cfg.test_evaluator.b[0] == IOU
@@ -49,17 +49,31 @@ def test_label_maps_of_several_go_to_a_folder_each():
 
 def test_label_maps_of_one():
     cfg = one()
-    write_label_maps(cfg, 'out')
+    write_predictions(cfg, 'out')
     assert cfg.test_evaluator == [IOU, dict(type='s5_mm.LabelMapWriter', output_dir='out')]
 
 
 def test_a_zip_is_of_one_data_set():
     cfg = several()
     with pytest.raises(ValueError, match=r'--out x\.zip is one zip, but 3 data sets are tested; choose one of a, b, c'):
-        write_label_maps(cfg, 'x.zip')
+        write_predictions(cfg, 'x.zip')
     select_datasets(cfg, ['c'])
-    write_label_maps(cfg, 'x.zip')
+    write_predictions(cfg, 'x.zip')
     assert cfg.test_evaluator.c == [dict(type='s5_mm.LabelMapWriter', zip_file='x.zip')]
+
+
+def test_detections_are_written_by_their_metric():
+    cfg = several()
+    dota = dict(type='s5_mm.DOTAMetric', ann_dir='x')
+    cfg.test_evaluator.update(a=dict(type='s5_mm.RotatedMAP'), b=[dota])
+    write_predictions(cfg, 'out')
+    files = dict(zip_file='out/a/detections.zip', out_file='out/a/detections.npz')
+    assert cfg.test_evaluator.a == [dict(type='s5_mm.RotatedMAP', **files)]
+    assert cfg.test_evaluator.b[0].zip_file == 'out/b/detections.zip'
+    assert cfg.test_evaluator.c[0].type == 's5_mm.LabelMapWriter'
+    select_datasets(cfg, ['b'])
+    write_predictions(cfg, 'x.zip')
+    assert cfg.test_evaluator.b[0].zip_file == 'x.zip'
 
 
 def test_undefined_values_are_null_in_json(tmp_path):
