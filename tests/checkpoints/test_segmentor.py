@@ -83,7 +83,7 @@ class TestPublishedS4P:
 class TestRefusal:
 
     def test_model_of_several_data_sets(self, s4p_config, golden_mdf):
-        with pytest.raises(ValueError, match=r"segmentor of the data sets \['vaihingen',.*model has one decoder; .*fold_experts.py"):
+        with pytest.raises(ValueError, match=r"data sets \['vaihingen',.*model has one decoder; .*fold_experts.py"):
             MODELS.build(s4p_config).load_state_dict(copy.copy(golden_mdf.weights), strict=False)
 
     @pytest.mark.parametrize('kind', ['single', 'fixmatch', 'several'])
