@@ -6,21 +6,24 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
+from tiny_detectors import detector
 
 SCRIPT = Path(__file__).with_name('two_processes.py')
 
 
-def run(tmp_path, config):
+def run(tmp_path, configs):
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
-    environment = dict(os.environ, MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port), OMP_NUM_THREADS='1')
+    environment = dict(os.environ, MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port), OMP_NUM_THREADS='1',
+                       PYTHONPATH=os.pathsep.join([str(SCRIPT.parents[1]), os.environ.get('PYTHONPATH', '')]))
     processes = [
-        subprocess.Popen([sys.executable, str(SCRIPT), str(rank), json.dumps(config), str(tmp_path / f'{rank}.pth')],
+        subprocess.Popen([sys.executable, str(SCRIPT), str(rank), json.dumps(configs), str(tmp_path / f'{rank}.pth')],
                          env=environment, stderr=subprocess.PIPE, text=True) for rank in range(2)]
     try:
-        errors = [process.communicate(timeout=120)[1] for process in processes]
+        errors = [process.communicate(timeout=240)[1] for process in processes]
     finally:
         for process in processes:
             process.kill()
@@ -28,8 +31,15 @@ def run(tmp_path, config):
     return [torch.load(tmp_path / f'{rank}.pth', weights_only=True) for rank in range(2)]
 
 
-def test_gradients_are_the_means_also_of_a_data_set_that_one_process_lacks(tmp_path, multi_segmentor):
-    first, second = run(tmp_path, multi_segmentor())
+@pytest.fixture(scope='module')
+def gradients(tmp_path_factory, multi_segmentor):
+    """Of both models in each process; one pair of processes, since they take long to start."""
+    return run(tmp_path_factory.mktemp('gradients'), dict(segmentor=multi_segmentor(), detector=detector()))
+
+
+@pytest.mark.parametrize('kind', ['segmentor', 'detector'])
+def test_gradients_are_the_means_also_of_a_data_set_that_one_process_lacks(gradients, kind):
+    first, second = (process[kind] for process in gradients)
     for step in range(2):
         assert first['together'][step].keys() == second['together'][step].keys()
         for name, gradient in first['together'][step].items():
