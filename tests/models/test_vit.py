@@ -1,16 +1,30 @@
 """The encoder: same function as the published one, sizes, position tables, initialisation."""
 import json
 import math
+from collections import Counter
 
 import pytest
 import torch
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModule
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from s5_mm.checkpoints import load_encoder
 from s5_mm.models import ViT
 from s5_mm.registry import MODELS
+
+
+class OperatorCounter(TorchDispatchMode, Counter):
+    """How often each of torch's operators runs while it is entered."""
+
+    def __init__(self):
+        super().__init__()
+        Counter.__init__(self)
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self[str(func)] += 1
+        return func(*args, **(kwargs or {}))
 
 
 @pytest.fixture
@@ -87,14 +101,23 @@ class TestForward:
 
     def test_checkpointing_changes_nothing(self, tiny_vit):
         gradients = []
-        for with_cp in (False, True):
+        for with_cp in (False, True, 'selective'):
             torch.manual_seed(0)
             vit = MODELS.build(tiny_vit(with_cp=with_cp, drop_path_rate=0.5))
             torch.manual_seed(1)
             maps = vit(torch.rand(4, 3, 32, 32))
             sum(level.square().mean() for level in maps).backward()
             gradients.append([parameter.grad for parameter in vit.parameters()])
-        assert all(torch.allclose(a, b, atol=1e-7) for a, b in zip(*gradients, strict=True))
+        for plain, *others in zip(*gradients, strict=True):
+            assert all(torch.allclose(plain, other, atol=1e-7) for other in others)
+
+    @pytest.mark.parametrize(('with_cp', 'expected'), [(False, 16), (True, 28), ('selective', 16)])
+    def test_what_is_computed_again(self, tiny_vit, with_cp, expected):
+        """Of four linear layers in each of four blocks: all again but the last, whose result nothing needs, or none."""
+        vit = MODELS.build(tiny_vit(with_cp=with_cp))
+        with OperatorCounter() as counter:
+            sum(level.sum() for level in vit(torch.rand(2, 3, 32, 32))).backward()
+        assert counter['aten.addmm.default'] == expected
 
     def test_drop_path_is_on_the_ffn_alone_and_rises(self, tiny_vit):
         vit = MODELS.build(tiny_vit(drop_path_rate=0.3))
@@ -112,6 +135,7 @@ class TestForward:
 
     @pytest.mark.parametrize(('options', 'message'), [
         (dict(arch='giant'), r"arch 'giant' is unknown; choose from \['tiny', 'base', 'large', 'huge'\]"),
+        (dict(with_cp='some'), "with_cp is 'some'; choose from False, True and 'selective'"),
         (dict(out_indices=(1, 3)), r'out_indices is \(1, 3\), four are needed'),
         (dict(arch=dict(embed_dims=16, num_layers=4, num_heads=2, feedforward_channels=32)), 'out_indices is None'),
     ])

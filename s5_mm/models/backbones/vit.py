@@ -1,13 +1,14 @@
 """Plain ViT encoder with a feature pyramid, as S5 pre-trains it."""
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 from mmpretrain.models import VisionTransformer
 from mmpretrain.models.utils import resize_pos_embed
 from mmseg.models.necks import Feature2Pyramid
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
 from s5_mm.checkpoints import MIN_SHARE, load_encoder
 from s5_mm.registry import MODELS
@@ -19,6 +20,14 @@ ARCHS = {
     'large': dict(embed_dims=1024, num_layers=24, num_heads=16, feedforward_channels=4096, out_indices=(7, 11, 15, 23)),
     'huge': dict(embed_dims=1280, num_layers=32, num_heads=16, feedforward_channels=5120, out_indices=(15, 23, 27, 31)),
 }
+
+# What selective checkpointing keeps: the results of matrix products and attention, which are dear to compute again.
+ATEN = torch.ops.aten
+KEPT = [
+    ATEN.mm.default, ATEN.addmm.default, ATEN._scaled_dot_product_flash_attention_for_cpu.default,
+    ATEN._scaled_dot_product_flash_attention.default, ATEN._scaled_dot_product_efficient_attention.default,
+    ATEN._scaled_dot_product_cudnn_attention.default
+]
 
 
 @MODELS.register_module()
@@ -37,12 +46,13 @@ class ViT(VisionTransformer):
         out_indices: Blocks whose outputs feed the pyramid, four of them, 0-based; default the architecture's.
         drop_path_rate: Of the last block, rising linearly from 0 at the first.
         drop_path_on_attention: Whether attention is dropped too (S5: the FFN alone).
-        with_cp: Whether to recompute blocks in the backward pass to save memory.
+        with_cp: Whether to recompute blocks in the backward pass to save memory. ``'selective'``: their norms,
+            activations and sums alone, which takes hardly any time; results of matrix products and attention are kept.
         min_share: Share of the parameters, in [0, 1], that a file of another format must bring; below it is an error.
         init_cfg: MMEngine's initialisation; ``prefix`` chooses among several encoders in a file.
 
     Raises:
-        ValueError: The architecture is unknown or has not four outputs.
+        ValueError: The architecture or ``with_cp`` is unknown, or there are not four outputs.
     """
 
     def __init__(self,
@@ -52,7 +62,7 @@ class ViT(VisionTransformer):
                  out_indices: tuple[int, ...] | None = None,
                  drop_path_rate: float = 0.1,
                  drop_path_on_attention: bool = False,
-                 with_cp: bool = False,
+                 with_cp: bool | str = False,
                  min_share: float = MIN_SHARE,
                  init_cfg: dict | None = None) -> None:
         if isinstance(arch, str) and arch not in ARCHS:
@@ -61,6 +71,8 @@ class ViT(VisionTransformer):
         out_indices = settings.pop('out_indices', None) if out_indices is None else out_indices
         if out_indices is None or len(out_indices) != 4:
             raise ValueError(f'ViT: out_indices is {out_indices}, four are needed, one for each pyramid level.')
+        if with_cp not in (False, True, 'selective'):
+            raise ValueError(f"ViT: with_cp is {with_cp!r}; choose from False, True and 'selective'.")
         super().__init__(
             arch=settings,
             img_size=img_size,
@@ -115,10 +127,17 @@ class ViT(VisionTransformer):
         x = x + resize_pos_embed(self.pos_embed, self.patch_resolution, hw, self.interpolate_mode, num_extra_tokens=0)
         maps = []
         for i, layer in enumerate(layers):
-            x = checkpoint(layer, x, use_reentrant=False) if self.with_cp and torch.is_grad_enabled() else layer(x)
+            x = self._recomputed(layer, x) if self.with_cp and torch.is_grad_enabled() else layer(x)
             if i in self.out_indices:
                 maps.append(self._format_output(x, hw))
         return self.pyramid(maps)
+
+    def _recomputed(self, layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """Result of a block that computes what :attr:`with_cp` tells again in the backward pass."""
+        if self.with_cp is True:
+            return checkpoint(layer, x, use_reentrant=False)
+        kept = partial(create_selective_checkpoint_contexts, KEPT)
+        return checkpoint(layer, x, use_reentrant=False, context_fn=kept)
 
     def adapt_weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Bring a file's weights, already under our names, into the form of this encoder.
