@@ -108,7 +108,10 @@ def prepare(network: dict, settings: Settings, side: int) -> None:
     network.init_cfg = None
     network.backbone.update(arch=settings.arch, img_size=side, init_cfg=None)
     width = ARCHS[settings.arch]['embed_dims']
-    network.backbone.update(patch_size=16, with_cp=settings.device == 'cuda')
+    network.backbone.patch_size = 16
+    if settings.device == 'cpu':
+        # A CPU has the memory for what a step keeps; on a GPU the config decides.
+        network.backbone.with_cp = False
     if 'part_features' in network.backbone:
         network.backbone.part_features = min(256, width // 3)
     for part in ('decode_head', 'neck'):

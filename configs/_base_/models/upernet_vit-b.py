@@ -16,7 +16,7 @@ model = dict(
         arch='base',
         img_size=512,
         drop_path_rate=0.1,
-        with_cp=True,
+        with_cp='selective',
         init_cfg=dict(type='Pretrained', checkpoint='pretrain/mae_vit-b_millionaid.pth')),
     decode_head=dict(
         type='s5_mm.UPerHead',
