@@ -1,10 +1,13 @@
 """Parameters and multiply-adds of a model, from its config alone."""
+import contextlib
+import sys
 from typing import NamedTuple
 
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.structures import SegDataSample
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from s5_mm.registry import MODELS
@@ -19,7 +22,8 @@ class ModelStats(NamedTuple):
         parameters: All trainable and frozen numbers.
         encoder: Those of the backbone.
         decoder: Those of everything behind it that is needed to predict (neck, heads).
-        multiply_adds: Of one image, in convolutions, linear layers and attention.
+        multiply_adds: Of one image, in convolutions, linear layers and attention; of a detector of two stages with as
+            many proposals as it takes at most in testing.
         size: Height and width of that image.
         dataset: Data set of that image, whose expert and decoder it goes through; ``None`` if the model has one only.
     """
@@ -63,16 +67,29 @@ def count_model(cfg: Config, size: tuple[int, int], dataset: str | None = None) 
     network = _network_of(_model_of(cfg))
     dataset = _dataset_of(network, dataset)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
-    with torch.device('meta'):
+    # Hosts print about optional parts when they look for a class, but standard output is for the results of tools.
+    with torch.device('meta'), contextlib.redirect_stdout(sys.stderr):
         model = MODELS.build(network).eval()
         image = torch.empty(1, 3, *size)
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
         model(image, dataset and [SegDataSample(metainfo=dict(dataset_name=dataset))], mode='tensor')
+        _classify_proposals(model, dataset)
     parts = {name: sum(parameter.numel() for parameter in part.parameters()) for name, part in model.named_children()}
     decoder = sum(number for name, number in parts.items() if name not in ('backbone', *SIDE_PARTS))
     return ModelStats(sum(parts.values()), parts['backbone'], decoder, counter.get_total_flops() // 2, tuple(size),
                       dataset)
+
+
+def _classify_proposals(model: nn.Module, dataset: str | None) -> None:
+    """Run a detector's second stage, which no other way reaches without data."""
+    detector = getattr(model, 'detectors', {dataset: model})[dataset]
+    if not getattr(detector, 'with_roi_head', False):
+        return
+    heads = detector.roi_head.bbox_head
+    for head in heads if isinstance(heads, nn.ModuleList) else [heads]:
+        number = detector.test_cfg.rpn.max_per_img
+        head(torch.empty(number, head.in_channels, *head.roi_feat_size, device='meta'))
 
 
 def input_size(cfg: Config) -> tuple[int, int]:
