@@ -2,7 +2,8 @@
 
 Selection: the command's own function on Parquet shards of made-up scores, in a process of its own; seconds, and memory
 over what the imports take. Scoring: images on disk, decoded by one worker, scored and written by one thread, against
-the model's forward alone on the same images in memory, in turns; medians. Loader: the same without any model.
+the model's forward alone on the same images in memory; batch by batch in turns, all of start and end included. Loader:
+the same images without any model, per core.
 """
 
 import argparse
@@ -11,9 +12,9 @@ import os
 import platform
 import resource
 import shutil
-import statistics
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
@@ -39,7 +40,7 @@ ROWS_A_SHARD = 1_000_000
 NUM_CLUSTERS = 32
 MODELS_SCORED = {
     'tiny': dict(
-        config='configs/quickstart/supervised_vit-t_upernet_synthetic-96x96.py', side=96, images=768, batch=16),
+        config='configs/quickstart/supervised_vit-t_upernet_synthetic-96x96.py', side=96, images=1536, batch=16),
     'base': dict(
         config='configs/s4p/supervised_vit-b-mae_upernet_8xb12-120k_isaid-512x512.py', side=512, images=12, batch=2),
 }
@@ -52,7 +53,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='sizes of the tables to select from (default: 1, 10 and 100 million)')
     parser.add_argument('--models', nargs='*', choices=list(MODELS_SCORED), default=list(MODELS_SCORED),
                         help='models to score with (default: all)')
-    parser.add_argument('--rounds', type=int, default=3, help='of each timing (default: %(default)s)')
+    parser.add_argument('--rounds', type=int, default=3, help='of scoring (default: %(default)s)')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/curation_benchmark'), help='for made-up data')
     parser.add_argument('--out', type=Path, default=Path('benchmarks/results/curation.json'), help='JSON to write')
     return parser.parse_args(argv)
@@ -117,7 +118,7 @@ def _select(folder: Path, budget: int) -> dict[str, float]:
 
 
 def measure_scoring(name: str, work_dir: Path, rounds: int) -> dict[str, float]:
-    """Images per second of the model alone, of scoring, and of the loader, in turns."""
+    """Images per second of the model alone, of scoring, and of the loader."""
     setting = MODELS_SCORED[name]
     images = work_dir / f'images_{setting["side"]}'
     make_images(images, setting['side'], setting['images'])
@@ -131,18 +132,21 @@ def measure_scoring(name: str, work_dir: Path, rounds: int) -> dict[str, float]:
     pool = build_pool(dict(source=str(images)))
     batches = [range(i, i + setting['batch']) for i in range(0, setting['images'], setting['batch'])]
     inputs = [normalised(model, batch.groups[0].pixels) for batch in build_loader(pool, batches)]
-    ways = dict(
-        forward=lambda: forward_alone(model, inputs),
-        scoring=lambda: score_to_disk(model, pool, setting['batch'], work_dir / 'scored'),
-        loader=lambda: [None for _ in build_loader(pool, batches, workers=1)])
-    seconds = {way: [] for way in ways}
+    alone, scoring = [], []
     for _ in range(rounds):
-        for way, run in ways.items():
-            seconds[way].append(timed(run))
-    rates = {f'{way}_images_per_s': round(setting['images'] / statistics.median(each), 3)
-             for way, each in seconds.items()}
-    ratios = [a / b for a, b in zip(seconds['forward'], seconds['scoring'], strict=True)]
-    measured = dict(**rates, scoring_of_forward=round(statistics.median(ratios), 3), setting=dict(setting))
+        steps = score_to_disk(model, pool, setting['batch'], work_dir / 'scored')
+        for batch in inputs:
+            alone.append(timed(lambda batch=batch: forward_alone(model, batch)))
+            scoring.append(timed(lambda steps=steps: next(steps)))
+        # The last numbers of images, and the shard that is still open.
+        scoring.append(timed(lambda steps=steps: deque(steps, maxlen=0)))
+    loader = timed(lambda: deque(build_loader(pool, batches, workers=1), maxlen=0))
+    images = setting['images'] * rounds
+    rates = dict(forward_images_per_s=round(images / sum(alone), 3),
+                 scoring_images_per_s=round(images / sum(scoring), 3),
+                 loader_images_per_s=round(setting['images'] / loader, 3))
+    ratio = sum(alone) / sum(scoring)
+    measured = dict(**rates, scoring_of_forward=round(ratio, 3), setting=dict(setting))
     print(name, measured, flush=True)
     return measured
 
@@ -163,23 +167,21 @@ def normalised(model: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def forward_alone(model: torch.nn.Module, inputs: list[torch.Tensor]) -> None:
+def forward_alone(model: torch.nn.Module, batch: torch.Tensor) -> None:
     """The logits at the size of the images and nothing else."""
-    for batch in inputs:
-        shape = tuple(batch.shape[2:])
-        model.encode_decode(batch, [dict(img_shape=shape, pad_shape=shape, ori_shape=shape)] * len(batch))
+    shape = tuple(batch.shape[2:])
+    model.encode_decode(batch, [dict(img_shape=shape, pad_shape=shape, ori_shape=shape)] * len(batch))
 
 
-def score_to_disk(model: torch.nn.Module, pool: object, batch_size: int, folder: Path) -> None:
-    """What `curate.py score` does once its model is loaded."""
+def score_to_disk(model: torch.nn.Module, pool: object, batch_size: int, folder: Path) -> Iterator[int]:
+    """What `curate.py score` does once its model is loaded, a batch at a time."""
     shutil.rmtree(folder, ignore_errors=True)
     table = ScoreTable(folder, pool.paths, dict(model='made-up'), largest=2.77)
     chunks = table.todo()
     loader = build_loader(pool, batches_of(table, chunks, batch_size), workers=1)
     channels = model.decode_head.in_channels[-1]
     prototypes = Prototypes(np.eye(8, channels, dtype=np.float32), np.ones(8, dtype=np.int64))
-    for _ in score_chunks(table, score(model, loader, prototypes, background=0), chunks):
-        pass
+    return score_chunks(table, score(model, loader, prototypes, background=0), chunks)
 
 
 def timed(run: Callable[[], object]) -> float:

@@ -4,6 +4,8 @@ import math
 import torch
 from torch import Tensor
 
+IMAGES_AT_A_TIME = 4
+
 
 def mean_entropy(logits: Tensor,
                  background: int | None = None,
@@ -32,11 +34,9 @@ def mean_entropy(logits: Tensor,
     num_classes = logits.shape[1]
     largest_entropy(num_classes, background, renormalise)
     with torch.autocast(logits.device.type, enabled=False):
-        logits = logits.float()
-        if renormalise and background is not None:
-            # The softmax of the other classes alone is their renormalised probability, exact also where it is tiny.
-            logits, background = _without(logits, background), None
-        entropy = _pixel_entropy(logits, background)
+        # A few images at a time: what lies between logits and result takes less memory, and stays in a CPU's cache.
+        entropy = torch.cat([_entropy_map(part.float(), background, renormalise)
+                             for part in logits.split(IMAGES_AT_A_TIME)])
         if valid is None:
             return entropy.mean(dim=(1, 2))
         weight = valid.to(entropy.dtype)
@@ -68,6 +68,14 @@ def largest_entropy(num_classes: int, background: int | None = None, renormalise
         raise ValueError(f'of {num_classes} classes, background {background} left out, {counted} remain, whose entropy '
                          'is always 0; count the background (background=None) or do not renormalise')
     return math.log(counted) if sums_to_one or counted >= 3 else counted / math.e
+
+
+def _entropy_map(logits: Tensor, background: int | None, renormalise: bool) -> Tensor:
+    """(B, H, W) from fp32 logits (B, K, H, W)."""
+    if renormalise and background is not None:
+        # The softmax of the other classes alone is their renormalised probability, exact also where it is tiny.
+        logits, background = _without(logits, background), None
+    return _pixel_entropy(logits, background)
 
 
 def _without(logits: Tensor, channel: int) -> Tensor:

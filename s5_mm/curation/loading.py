@@ -2,6 +2,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -38,15 +39,17 @@ class Failure(NamedTuple):
 class Group(NamedTuple):
     """Images of one size.
 
+    Only the pixels are a tensor: each tensor that a worker sends costs a connection of its own.
+
     Attributes:
         indices: (B,), int64, places in the pool.
         pixels: (B, 3, H, W), uint8.
         sizes: (B, 2), int64, (height, width) of the files.
     """
 
-    indices: Tensor
+    indices: np.ndarray
     pixels: Tensor
-    sizes: Tensor
+    sizes: np.ndarray
 
 
 class Batch(NamedTuple):
@@ -84,8 +87,8 @@ def _collate(items: list[Image | Failure]) -> Batch:
     for item in items:
         if isinstance(item, Image):
             by_shape.setdefault(item.pixels.shape, []).append(item)
-    groups = [Group(torch.tensor([image.index for image in images]), torch.stack([image.pixels for image in images]),
-                    torch.tensor([image.size for image in images])) for images in by_shape.values()]
+    groups = [Group(np.array([image.index for image in images]), torch.stack([image.pixels for image in images]),
+                    np.array([image.size for image in images])) for images in by_shape.values()]
     return Batch(groups, [item for item in items if isinstance(item, Failure)])
 
 

@@ -73,12 +73,12 @@ def _score_group(model: nn.Module, network: nn.Module, group: Group, prototypes:
                  background: int | None, renormalise: bool, amp: bool, keep_features: bool) -> tuple[np.ndarray, ...]:
     entropy, features = score_images(model, network, group.pixels, background, renormalise, amp)
     if prototypes is None:
-        cluster, similarity = torch.full_like(group.indices, -1), torch.full(entropy.shape, torch.nan)
+        cluster, similarity = torch.full(entropy.shape, -1), torch.full(entropy.shape, torch.nan)
     else:
         cluster, similarity = assign(features, prototypes)
     kept = F.normalize(features, dim=1) if keep_features else features[:, :0]
-    tensors = (group.indices, entropy, cluster, similarity, group.sizes, kept)
-    return tuple(tensor.cpu().numpy() for tensor in tensors)
+    entropy, cluster, similarity, kept = (tensor.cpu().numpy() for tensor in (entropy, cluster, similarity, kept))
+    return group.indices, entropy, cluster, similarity, group.sizes, kept
 
 
 @torch.no_grad()
@@ -132,12 +132,15 @@ def _outputs_of(module: nn.Module) -> Iterator[list]:
 
 @contextlib.contextmanager
 def _evaluating(network: nn.Module) -> Iterator[None]:
-    training = network.training
+    if not network.training:
+        # Nothing to switch, which takes a visit to every layer each way.
+        yield
+        return
     network.eval()
     try:
         yield
     finally:
-        network.train(training)
+        network.train()
 
 
 def _joined(found: list[tuple[np.ndarray, ...]], failures: list[Failure]) -> Scores:
