@@ -99,6 +99,7 @@ class ObjectShares:
 
     def __init__(self, polygons: np.ndarray, image_size: tuple[int, int]) -> None:
         self._hulls = shapely.convex_hull(shapely.multipoints(polygons.reshape(-1, 4, 2)))
+        self._bounds = shapely.bounds(self._hulls).reshape(-1, 4)
         self._centers = polygons.reshape(-1, 4, 2).mean(1)
         self._visible = shapely.area(shapely.intersection(self._hulls, shapely.box(0, 0, *image_size[::-1])))
 
@@ -107,7 +108,9 @@ class ObjectShares:
         centre is inside.
         """
         left, top, right, bottom = window.on_file()
-        shown = shapely.area(shapely.intersection(self._hulls, shapely.box(left, top, right, bottom)))
+        near = ((self._bounds[:, :2] <= (right, bottom)) & (self._bounds[:, 2:] >= (left, top))).all(1)
+        shown = np.zeros(len(near))
+        shown[near] = shapely.area(shapely.intersection(self._hulls[near], shapely.box(left, top, right, bottom)))
         inside = ((self._centers >= (left, top)) & (self._centers <= (right, bottom))).all(1)
         flat = shapely.area(self._hulls) == 0
         return np.where(flat, inside, shown / np.where(self._visible > 0, self._visible, 1))
