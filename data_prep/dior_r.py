@@ -131,11 +131,7 @@ def prepare(root: Path, out: Path, link: bool = False, workers: int = 1) -> list
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line; see the module and ``--help``."""
-    parser = preparing.command_line(
-        __doc__, 'folder of the download, archives or unpacked', 'output folder, e.g. data/dior_r')
-    parser.add_argument('--link', action='store_true', help='link to unpacked files instead of copying them')
-    args = parser.parse_args(argv)
-    preparing.report(partial(prepare, args.source, args.out, args.link, args.workers), 'dior_r')
+    preparing.copying_command(__doc__, 'dior_r', prepare, argv)
 
 
 if __name__ == '__main__':

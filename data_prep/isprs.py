@@ -6,25 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from data_prep import preparing
 from data_prep.downloads import File, PreparationError, decode_colour, first_matches, list_files
-from data_prep.preparing import (
-    UNKNOWN,
-    Official,
-    Source,
-    colours_to_ids,
-    command_line,
-    compare,
-    count,
-    look_up_colours,
-    none_found,
-    prepare_all,
-    report,
-    require_equal_sizes,
-    save_pair,
-    store_settings,
-    stored_records,
-    window_starts,
-)
+from data_prep.preparing import Official, Source
 
 # Red, green, blue of mmseg's ids 0-6: boundary, impervious surface, building, low vegetation, tree, car, clutter.
 COLOURS = ((0, 0, 0), (255, 255, 255), (0, 0, 255), (0, 255, 255), (0, 255, 0), (255, 255, 0), (255, 0, 0))
@@ -128,27 +112,27 @@ def label_ids(rgb: np.ndarray, name: str, nearest: bool) -> tuple[np.ndarray, in
     """
     if not nearest:
         remedy = 'use the official files, neither resized nor saved as JPEG; --nearest-colour accepts them as they are'
-        return colours_to_ids(rgb, COLOURS, name, remedy), 0
+        return preparing.colours_to_ids(rgb, COLOURS, name, remedy), 0
     # All colours of the palette have channels of 0 and 255 alone.
     pure = np.where(rgb >= 128, np.uint8(255), np.uint8(0))
-    ids = look_up_colours(pure, COLOURS)
-    return np.where(ids == UNKNOWN, 0, ids).astype(np.uint8), int((pure != rgb).any(-1).sum())
+    ids = preparing.look_up_colours(pure, COLOURS)
+    return np.where(ids == preparing.UNKNOWN, 0, ids).astype(np.uint8), int((pure != rgb).any(-1).sum())
 
 
 def prepare_tile(source: Source, out: Path, settings: Settings, city: City) -> dict:
     """Write the crops of one tile; returns the record with ``off_palette``, the share of such pixels in its label."""
     image, label = decode_colour(source.image), decode_colour(source.mask)
-    require_equal_sizes(source.image, image.shape[:2], source.mask, label.shape[:2])
+    preparing.require_equal_sizes(source.image, image.shape[:2], source.mask, label.shape[:2])
     nearest = settings.nearest_colour or source.name in city.off_palette
     ids, others = label_ids(label, str(source.mask), nearest)
     stride = settings.train_stride if source.split == 'train' else settings.val_stride
     files = []
-    for top in window_starts(ids.shape[0], settings.crop, stride):
-        for left in window_starts(ids.shape[1], settings.crop, stride):
+    for top in preparing.window_starts(ids.shape[0], settings.crop, stride):
+        for left in preparing.window_starts(ids.shape[1], settings.crop, stride):
             window = (slice(top, top + settings.crop), slice(left, left + settings.crop))
             height, width = ids[window].shape
             name = '_'.join(map(str, (city.sample.format(source.name), left, top, left + width, top + height)))
-            files += save_pair(out, source.split, name, image[window], ids[window])
+            files += preparing.save_pair(out, source.split, name, image[window], ids[window])
     return {'files': files, 'off_palette': others / ids.size}
 
 
@@ -171,20 +155,22 @@ def prepare(root: Path, out: Path, city: City, defaults: Settings, workers: int 
     """
     sources, kind = find_sources(list_files(root), city, chosen.pop('labels'))
     settings = replace(defaults, labels=kind, **chosen)
-    store_settings(out / f'{city.name.lower()}_settings.json', asdict(settings))
-    records = prepare_all(sources, out, partial(prepare_tile, out=out, settings=settings, city=city), workers)
-    counts = count(stored_records(out))
+    preparing.store_settings(out / f'{city.name.lower()}_settings.json', asdict(settings))
+    records = preparing.prepare_all(sources, out, partial(prepare_tile, out=out, settings=settings, city=city), workers)
+    counts = preparing.count(preparing.stored_records(out))
     lines = [f'{split}: {numbers["images"]:,} tiles, {numbers["samples"]:,} crops in {out}/img_dir/{split} ({kind} '
              'labels)' for split, numbers in counts.items()]
     lines += [f'{source.mask.name}: {record["off_palette"]:.1%} of the pixels have colours beside the palette and took '
               'the nearest one' for source, record in records.items() if record['off_palette']]
     as_published = replace(settings, labels='') == defaults
-    return lines + (compare(counts, city.published, 'crops') if as_published else none_found(counts, city.tiles))
+    if not as_published:
+        return lines + preparing.none_found(counts, city.tiles)
+    return lines + preparing.compare(counts, city.published, 'crops')
 
 
 def parse_args(doc: str, city: City, defaults: Settings, argv: Sequence[str] | None) -> dict:
     """Read the command line; returns the arguments of :func:`prepare`."""
-    parser = command_line(
+    parser = preparing.command_line(
         doc, 'folder of the download, archives or unpacked', f'output folder, e.g. data/{city.name.lower()}')
     parser.add_argument('--labels', choices=list(city.labels),
                         help=f'kind of label (default: the first of {", ".join(city.labels)} that all images have)')
@@ -202,4 +188,4 @@ def parse_args(doc: str, city: City, defaults: Settings, argv: Sequence[str] | N
 def main(doc: str, city: City, defaults: Settings, argv: Sequence[str] | None) -> None:
     """The command line of one city."""
     arguments = parse_args(doc, city, defaults, argv)
-    report(partial(prepare, **arguments), city.name.lower())
+    preparing.report(partial(prepare, **arguments), city.name.lower())

@@ -24,22 +24,9 @@ from pathlib import Path
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from data_prep import preparing
 from data_prep.downloads import File, PreparationError, decode_colour, decode_ids, first_matches, list_files
-from data_prep.preparing import (
-    Official,
-    Source,
-    command_line,
-    compare,
-    count,
-    place,
-    prepare_all,
-    report,
-    require_equal_sizes,
-    require_ids,
-    store_settings,
-    stored_records,
-    write_text,
-)
+from data_prep.preparing import Official, Source
 
 PLACE = r'(?:^|/)(Train|Val|Test)/(Urban|Rural)/{}_png/(\d+)\.png$'
 LABELED = ('train', 'val')
@@ -81,14 +68,9 @@ def prepare_pair(source: Scene, out: Path, link: bool) -> dict:
     size = decode_colour(source.image).shape[:2]
     if source.mask:
         ids = decode_ids(source.mask)
-        require_equal_sizes(source.image, size, source.mask, ids.shape)
-        require_ids(ids, LARGEST_ID, str(source.mask))
-    files = []
-    for kind, file in {'img_dir': source.image, 'ann_dir': source.mask}.items():
-        if file:
-            files.append(f'{kind}/{source.split}/{source.name}.png')
-            place(file, out / files[-1], link)
-    return {'files': files, 'domain': source.domain}
+        preparing.require_equal_sizes(source.image, size, source.mask, ids.shape)
+        preparing.require_ids(ids, LARGEST_ID, str(source.mask))
+    return {'files': preparing.place_pair(source, out, '.png', link), 'domain': source.domain}
 
 
 def write_lists(out: Path, domains: Mapping[tuple[str, str], str]) -> None:
@@ -102,9 +84,9 @@ def write_lists(out: Path, domains: Mapping[tuple[str, str], str]) -> None:
     for split in PUBLISHED:
         for domain in ('urban', 'rural'):
             names = [key[1] for key in ordered if key[0] == split and domains[key] == domain]
-            write_text(''.join(f'{name}\n' for name in names), out / 'lists' / f'{split}_{domain}.txt')
+            preparing.write_text(''.join(f'{name}\n' for name in names), out / 'lists' / f'{split}_{domain}.txt')
     both = [f'{split}/{name}\n' for split, name in ordered if split in LABELED]
-    write_text(''.join(both), out / 'lists' / 'trainval.txt')
+    preparing.write_text(''.join(both), out / 'lists' / 'trainval.txt')
 
 
 def prepare(root: Path, out: Path, link: bool = False, workers: int = 1) -> list[str]:
@@ -114,21 +96,18 @@ def prepare(root: Path, out: Path, link: bool = False, workers: int = 1) -> list
         PreparationError: Whatever is wrong with the files.
     """
     sources = find_sources(list_files(root))
-    store_settings(out / 'loveda_settings.json', {'link': link})
-    prepare_all(sources, out, partial(prepare_pair, out=out, link=link), workers)
-    records = stored_records(out)
+    preparing.store_settings(out / 'loveda_settings.json', {'link': link})
+    preparing.prepare_all(sources, out, partial(prepare_pair, out=out, link=link), workers)
+    records = preparing.stored_records(out)
     # Records of earlier versions name no domain.
     found = {(source.split, source.name): source.domain for source in sources}
     write_lists(out, {key: record.get('domain') or found.get(key, '') for key, record in records.items()})
-    return compare(count(records), PUBLISHED, 'images')
+    return preparing.compare(preparing.count(records), PUBLISHED, 'images')
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line; see the module and ``--help``."""
-    parser = command_line(__doc__, 'folder of the download, archives or unpacked', 'output folder, e.g. data/loveda')
-    parser.add_argument('--link', action='store_true', help='link to unpacked files instead of copying them')
-    args = parser.parse_args(argv)
-    report(partial(prepare, args.source, args.out, args.link, args.workers), 'loveda')
+    preparing.copying_command(__doc__, 'loveda', prepare, argv)
 
 
 if __name__ == '__main__':

@@ -27,21 +27,9 @@ import numpy as np
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from data_prep import preparing
 from data_prep.downloads import File, PreparationError, first_matches, list_files
-from data_prep.preparing import (
-    Official,
-    Source,
-    command_line,
-    compare,
-    count,
-    place,
-    prepare_all,
-    report,
-    require_equal_sizes,
-    require_ids,
-    store_settings,
-    stored_records,
-)
+from data_prep.preparing import Official, Source
 
 PLACE = r'/{}/([\w-]+_\d+)\.tif$'
 LIST = r'(?:^|/)(train|val|test)(_wo_xBD)?\.txt$'
@@ -129,14 +117,9 @@ def prepare_pair(source: Source, out: Path, link: bool) -> dict:
         label = read_geotiff(source.mask)
         if len(label) != 1:
             raise PreparationError(f'{source.mask} has {len(label)} bands; official labels have one')
-        require_equal_sizes(source.image, image.shape[1:], source.mask, label.shape[1:])
-        require_ids(label, LARGEST_ID, str(source.mask))
-    files = []
-    for kind, file in {'img_dir': source.image, 'ann_dir': source.mask}.items():
-        if file:
-            files.append(f'{kind}/{source.split}/{source.name}.tif')
-            place(file, out / files[-1], link)
-    return {'files': files}
+        preparing.require_equal_sizes(source.image, image.shape[1:], source.mask, label.shape[1:])
+        preparing.require_ids(label, LARGEST_ID, str(source.mask))
+    return {'files': preparing.place_pair(source, out, '.tif', link)}
 
 
 def prepare(root: Path, out: Path, link: bool = False, workers: int = 1) -> list[str]:
@@ -146,19 +129,15 @@ def prepare(root: Path, out: Path, link: bool = False, workers: int = 1) -> list
         PreparationError: Whatever is wrong with the files.
     """
     sources, elsewhere = find_sources(list_files(root))
-    store_settings(out / 'openearthmap_settings.json', {'link': link})
-    prepare_all(sources, out, partial(prepare_pair, out=out, link=link), workers)
+    preparing.store_settings(out / 'openearthmap_settings.json', {'link': link})
+    preparing.prepare_all(sources, out, partial(prepare_pair, out=out, link=link), workers)
     left_out = [f'{len(elsewhere):,} listed images belong to xBD and are not there'] if elsewhere else []
-    return left_out + compare(count(stored_records(out)), PUBLISHED, 'images')
+    return left_out + preparing.compare(preparing.count(preparing.stored_records(out)), PUBLISHED, 'images')
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line; see the module and ``--help``."""
-    parser = command_line(
-        __doc__, 'folder of the download, archive or unpacked', 'output folder, e.g. data/openearthmap')
-    parser.add_argument('--link', action='store_true', help='link to unpacked files instead of copying them')
-    args = parser.parse_args(argv)
-    report(partial(prepare, args.source, args.out, args.link, args.workers), 'openearthmap')
+    preparing.copying_command(__doc__, 'openearthmap', prepare, argv)
 
 
 if __name__ == '__main__':

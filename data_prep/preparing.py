@@ -138,6 +138,16 @@ def place(file: File, path: Path, link: bool) -> None:
     os.replace(partial_path, path)
 
 
+def place_pair(source: Source, out: Path, suffix: str, link: bool) -> list[str]:
+    """Put an unchanged image and its mask (unless it has none) into the output, as :func:`save_pair` does."""
+    placed = []
+    for kind, file in {'img_dir': source.image, 'ann_dir': source.mask}.items():
+        if file:
+            placed.append(f'{kind}/{source.split}/{source.name}{suffix}')
+            place(file, out / placed[-1], link)
+    return placed
+
+
 def _partial(path: Path) -> Path:
     """The temporary name of a file, in a folder that exists."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -330,3 +340,19 @@ def report(command: Callable[[], list[str]], name: str) -> None:
         sys.exit(f'{name}: error: {error}')
     for line in lines:
         print(line)
+
+
+def copying_command(doc: str, name: str, prepare: Callable[[Path, Path, bool, int], list[str]],
+                    argv: Sequence[str] | None) -> None:
+    """The command line of a data set whose files stay as they are.
+
+    Args:
+        doc: Text of ``--help``.
+        name: Of the command, and of the output folder below ``data``.
+        prepare: Takes the source, the output, whether to link, and the number of processes.
+        argv: The arguments.
+    """
+    parser = command_line(doc, 'folder of the download, archives or unpacked', f'output folder, e.g. data/{name}')
+    parser.add_argument('--link', action='store_true', help='link to unpacked files instead of copying them')
+    args = parser.parse_args(argv)
+    report(functools.partial(prepare, args.source, args.out, args.link, args.workers), name)
