@@ -91,7 +91,7 @@ def prepare(root: Path, out: Path, settings: Settings, workers: int = 1) -> list
     from data_prep.dota_patches.cutting import prepare_image
     from s5_mm.datasets import DOTADataset
 
-    classes = DOTADataset.VERSIONS[settings.version]['classes']
+    classes = settings.classes or DOTADataset.VERSIONS[settings.version]['classes']
     sources = find_sources(list_files(root), settings.version)
     preparing.store_settings(out / 'dota_settings.json', json.loads(json.dumps(asdict(settings))))
     work = partial(prepare_image, out=out, settings=settings, classes=classes)
@@ -99,6 +99,8 @@ def prepare(root: Path, out: Path, settings: Settings, workers: int = 1) -> list
     records = preparing.stored_records(out)
     link_trainval(out, records)
     write_info(out, records, settings)
+    if settings.classes:
+        return describe(records, settings)
     counts = preparing.count(records, samples=IMAGES)
     return preparing.compare(counts, PUBLISHED[settings.version], 'images') + describe(records, settings)
 
@@ -110,6 +112,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         __doc__, 'folder of the download, archives or unpacked', 'output folder, e.g. data/dota_v2')
     parser.add_argument('--version', choices=list(PUBLISHED), default=given.version,
                         help='version of the labels (default: %(default)s)')
+    parser.add_argument('--classes', nargs='+', help="names of the classes of one's own data (default: of the version)")
     for name, what in (('size', 'side of a patch'), ('gap', 'overlap of patches')):
         parser.add_argument(f'--{name}', type=int, default=getattr(given, name),
                             help=f'{what} in pixels (default: %(default)s)')

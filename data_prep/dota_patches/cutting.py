@@ -66,7 +66,8 @@ def _read_label(source: Source, classes: Sequence[str]) -> tuple[np.ndarray, lis
     unknown = Counter(found.name for found in objects if found.name not in classes)
     if unknown:
         raise PreparationError(f'{source.mask} has {unknown.total()} objects of unknown classes, e.g. '
-                               f'{next(iter(unknown))!r}; the version has {", ".join(classes)}. Choose it by --version')
+                               f'{next(iter(unknown))!r}; known are {", ".join(classes)}. Choose them by --version or '
+                               '--classes')
     polygons = np.array([found.polygon for found in objects], np.float64).reshape(-1, 8)
     return polygons, [found.name for found in objects], [found.difficulty for found in objects]
 

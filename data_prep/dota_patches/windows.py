@@ -18,6 +18,7 @@ class Settings:
 
     Attributes:
         version: Of the labels.
+        classes: Names that objects may have, for data of one's own; None: those of the version.
         size: Side of a patch.
         gap: Overlap of patches.
         rates: Factors on the size of the image.
@@ -31,6 +32,7 @@ class Settings:
     """
 
     version: str = 'v2.0'
+    classes: tuple[str, ...] | None = None
     size: int = 1024
     gap: int = 200
     rates: tuple[float, ...] = (1.0, )

@@ -169,6 +169,19 @@ def test_truncated_objects_by_rule(tmp_path, option, lines):
     assert [' '.join(line.split()[8:]) for line in written] == lines
 
 
+def test_classes_of_ones_own(tmp_path, capsys):
+    """Data of one's own in the files of DOTA, with classes of its own, reaches training without any code."""
+    out, source = tmp_path / 'out', download(tmp_path / 'raw', '0 0 9 0 9 9 0 9 zeppelin 0\n', 'train')
+    run(source, out, *SMALL, '--classes', 'kite', 'zeppelin')
+    assert capsys.readouterr().out == 'train: 4 patches; 1 objects\n'
+    settings = Config.fromfile(CONFIG).detection_sources.dota
+    dataset = DATASETS.build({**settings, 'data_root': str(out / 'patches'),
+                              'metainfo': dict(classes=('kite', 'zeppelin'), palette=[(255, 0, 0), (0, 255, 0)])})
+    assert len(dataset) == 1
+    assert dataset[0]['data_samples'].gt_instances.labels.tolist() == [1]
+    assert dataset.metainfo['classes'] == ('kite', 'zeppelin')
+
+
 def test_what_is_too_large_for_every_patch_is_told(tmp_path, capsys):
     run(download(tmp_path / 'raw', '0 0 50 0 50 40 0 40 airport 0\n'), tmp_path / 'out', *SMALL)
     assert 'val: 4 patches; 1 objects, 1 of them in no patch to 70%' in capsys.readouterr().out
@@ -236,7 +249,7 @@ def test_splits_are_told_by_folders(tmp_path):
 
 @pytest.mark.parametrize(('text', 'message'), [
     ('gsd:1\n1 2 3 4 5 6 7 ship', 'P0.txt, line 2: '),
-    ('0 0 5 0 5 5 0 5 zeppelin 0', "P0.txt has 1 objects of unknown classes, e.g. 'zeppelin'; the version has plane, "),
+    ('0 0 5 0 5 5 0 5 zeppelin 0', "P0.txt has 1 objects of unknown classes, e.g. 'zeppelin'; known are plane, "),
 ])
 def test_wrong_labels(tmp_path, text, message):
     assert message in fails(download(tmp_path / 'raw', text), tmp_path / 'out', *SMALL)

@@ -239,6 +239,22 @@ def test_samples_of_the_configs(dota, settings):
     assert (sample.ori_shape, sample.img_shape, sample.img_id) == ((48, 64), (768, 1024), 'P0')
 
 
+@pytest.mark.parametrize(('direction', 'sign'), [
+    ('horizontal', (-1, 1)), ('vertical', (1, -1)), ('diagonal', (-1, -1))])
+def test_flips_turn_boxes_with_the_image(dota, settings, direction, sign):
+    """A tilted box of 20 x 10 px around the middle of 64 x 48 px: its corners are mirrored there."""
+    middle, along, across = np.array([32, 24]), np.array([8, 6]), np.array([-3, 4])
+    corners = np.array([middle + along * i + across * j for i, j in ((-1, -1), (1, -1), (1, 1), (-1, 1))])
+    write(dota / 'labelTxt/P0.txt', ' '.join(map(str, corners.ravel().tolist())) + ' plane 0')
+    given = dict(settings['dota'][0], data_root=str(dota), ann_file='labelTxt', data_prefix=dict(img_path='images'))
+    steps = {'mmdet.RandomFlip': dict(prob=1.0, direction=direction), 'mmdet.Resize': dict(scale=(128, 96))}
+    given['pipeline'] = [{**step, **steps.get(step['type'], {})} for step in given['pipeline']]
+    boxes = DATASETS.build(given)[0]['data_samples'].gt_instances.bboxes
+    found = boxes.convert_to('qbox').tensor.reshape(4, 2).numpy()
+    expected = 2 * ((corners - middle) * sign + middle)
+    assert np.array(sorted(found.tolist())) == pytest.approx(np.array(sorted(expected.tolist())), abs=1e-3)
+
+
 def test_dior_of_the_configs(dior, settings):
     train, test = ({**given, 'data_root': str(dior)} for given in settings['dior'])
     assert len(DATASETS.build(train)) == 1
