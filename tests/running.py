@@ -2,18 +2,22 @@
 
 import gc
 import importlib.util
+import inspect
 import json
 import socket
 from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
+from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
+from mmrotate.visualization import RotLocalVisualizer
 from mmseg.visualization import SegLocalVisualizer
 
 ROOT = Path(__file__).parents[1]
 SUPERVISED = 'configs/quickstart/supervised_vit-t_upernet_synthetic-96x96.py'
 FIXMATCH = 'configs/quickstart/fixmatch_vit-t_upernet_synthetic-96x96.py'
+RUNNER_SETTINGS = {*inspect.signature(Runner).parameters, 'auto_scale_lr', 'custom_imports'}
 TINY = dict(embed_dims=32, num_layers=4, num_heads=2, feedforward_channels=64, out_indices=(0, 1, 2, 3))
 
 
@@ -36,8 +40,22 @@ def forget_instances():
     """MMEngine keeps visualizers, loggers and message hubs by name in a process; each command starts without."""
     # Loaders of an earlier run that are collected while a config is parsed upset CPython 3.11's parser.
     gc.collect()
-    for kind in (Visualizer, SegLocalVisualizer, MMLogger, MessageHub):
+    for kind in (Visualizer, SegLocalVisualizer, RotLocalVisualizer, MMLogger, MessageHub):
         kind._instance_dict.clear()
+
+
+def run_tool(name, *arguments):
+    """Run tools/NAME.py."""
+    forget_instances()
+    command(f'tools/{name}.py')([str(argument) for argument in arguments])
+
+
+def save_config(cfg, path):
+    """Write what a runner reads of a config."""
+    # What the base configs define for their heirs would only be printed; repr is much faster than Config.dump.
+    used = {key: value for key, value in cfg.to_dict().items() if key in RUNNER_SETTINGS}
+    path.write_text(''.join(f'{key} = {value!r}\n' for key, value in used.items()))
+    return path
 
 
 def write_config(path, base, data, iters, workers, options, keep_data=False):
@@ -75,6 +93,12 @@ def scalars(work_dir):
         for line in path.read_text().splitlines()
     ]
     return {line['step']: line for line in lines if 'loss' in line}
+
+
+def validated(work_dir):
+    """The metrics of the last validation on several data sets."""
+    lines = next(work_dir.glob('*/vis_data/scalars.json')).read_text().splitlines()
+    return [json.loads(line) for line in lines if '"mean/' in line][-1]
 
 
 def losses(work_dir):

@@ -1,5 +1,4 @@
 """MoE-MDF by the commands that users use, on small files like the benchmarks': train, resume, test, submit, add."""
-import inspect
 import json
 import os
 import re
@@ -14,9 +13,9 @@ import rasterio
 import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
-from mmengine.runner import Runner
 from PIL import Image
-from running import ROOT, TINY, command, forget_instances, losses, scalars
+from running import ROOT, TINY, losses, save_config, scalars, validated
+from running import run_tool as run
 
 from s5_mm import registry
 from s5_mm.registry import MODELS
@@ -32,7 +31,6 @@ DATASETS = dict(
     potsdam=(64, 7, dict(train=6, val=2)),
     loveda=(72, 8, dict(train=5, val=3, test=2)),
     openearthmap=(60, 9, dict(train=4, val=2)))
-RUNNER_SETTINGS = {*inspect.signature(Runner).parameters, 'auto_scale_lr', 'custom_imports'}
 
 
 def write_image(path, image):
@@ -111,15 +109,7 @@ def small_config(path, config, root, options=None):
     cfg.default_hooks.checkpoint.update(interval=3, max_keep_ckpts=-1)
     cfg.randomness = dict(seed=3)
     cfg.merge_from_dict(options or {})
-    # What the base configs define for their heirs would only be printed; repr is much faster than Config.dump.
-    used = {key: value for key, value in cfg.to_dict().items() if key in RUNNER_SETTINGS}
-    path.write_text(''.join(f'{key} = {value!r}\n' for key, value in used.items()))
-    return path
-
-
-def run(tool, *arguments):
-    forget_instances()
-    command(f'tools/{tool}.py')([str(argument) for argument in arguments])
+    return save_config(cfg, path)
 
 
 @pytest.fixture(scope='module')
@@ -129,12 +119,6 @@ def trained(benchmarks, tmp_path_factory):
     config = small_config(folder / 'moe.py', ROOT / MOE, benchmarks)
     run('train', config, '--work-dir', folder / 'run')
     return folder
-
-
-def validated(work_dir):
-    """The metrics of the last validation."""
-    lines = next(work_dir.glob('*/vis_data/scalars.json')).read_text().splitlines()
-    return [json.loads(line) for line in lines if 'mean/mIoU' in line][-1]
 
 
 def test_training_logs_each_data_set_and_keeps_the_best(trained):

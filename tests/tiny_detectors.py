@@ -23,8 +23,8 @@ def detector(**settings):
     cfg.test_cfg.rpn.update(nms_pre=60, max_per_img=40)
     cfg.test_cfg.rcnn.update(score_thr=0.0, max_per_img=20)
     cfg.datasets = dict(red=dict(num_classes=3), green=dict(num_classes=4))
-    cfg.update(settings)
-    return cfg.to_dict()
+    # An update would merge.
+    return cfg.to_dict() | settings
 
 
 def sample(source, seed=0, boxes=3, side=64):
