@@ -99,7 +99,7 @@ def require_ids(ids: np.ndarray, top: int, name: str) -> None:
 def require_equal_sizes(image: File, image_size: tuple[int, int], mask: File, mask_size: tuple[int, int]) -> None:
     """Refuse an image and a mask of different size; sizes are (height, width)."""
     if tuple(image_size) != tuple(mask_size):
-        raise PreparationError(f'{image} is {image_size[1]} x {image_size[0]} pixels but its mask {mask} is '
+        raise PreparationError(f'{image} is {image_size[1]} x {image_size[0]} pixels but its label {mask} is '
                                f'{mask_size[1]} x {mask_size[0]}; they must be equal')
 
 

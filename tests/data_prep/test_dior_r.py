@@ -153,7 +153,7 @@ def drop_images(raw):
     (drop_label, '1 of 2 images of test have no label in Oriented Bounding Boxes, e.g. 11727'),
     (damage_image, '00003.jpg'),
     (damage_label, "00003.xml, line 2: object 'ship' has no <robndbox>"),
-    (shrink_image, '00003.jpg is 100 x 128 pixels but its mask'),
+    (shrink_image, '00003.jpg is 100 x 128 pixels but its label'),
     (list_twice, '1 names are listed twice in ImageSets/Main, e.g. 00001'),
     (drop_lists, 'found no list ImageSets/Main/train.txt and so on; --help shows the layout'),
     (drop_images, 'found no image JPEGImages-trainval/00001.jpg and so on'),

@@ -203,7 +203,7 @@ class TestErrors:
 
     def test_sizes_differ(self, source, tmp_path):
         Image.new('RGB', (5, 5)).save(source / 'val/images/P0001_instance_color_RGB.png')
-        assert re.search(r'P0001.png is 6 x 5 pixels but its mask .* is 5 x 5', self.fails(source, tmp_path))
+        assert re.search(r'P0001.png is 6 x 5 pixels but its label .* is 5 x 5', self.fails(source, tmp_path))
 
     def test_damaged_header(self, source, tmp_path):
         (source / 'val/images/P0001.png').write_bytes(b'x')

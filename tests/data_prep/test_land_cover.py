@@ -191,7 +191,7 @@ class TestISPRS:
         root = tile('2_10', [WHITE])
         save(root / '5_Labels_all/top_potsdam_2_10_label.tif', [[WHITE, WHITE]])
         error = fails('potsdam', root, tmp_path / 'out')
-        assert re.search(r'2_10_RGB.tif is 1 x 1 pixels but its mask .* is 2 x 1', error)
+        assert re.search(r'2_10_RGB.tif is 1 x 1 pixels but its label .* is 2 x 1', error)
 
     def test_nothing_there(self, tmp_path):
         assert 'source folder' in fails('potsdam', tmp_path / 'none', tmp_path / 'out')
@@ -343,7 +343,7 @@ class TestOpenEarthMap:
         assert 'labels/rio_1.tif holds the ids [9]; the official labels have 0..8' in fails(
             'openearthmap', root, tmp_path / 'out')
         save(label, [[0, 1]] * 2)
-        assert 'is 3 x 2 pixels but its mask' in fails('openearthmap', root, tmp_path / 'out')
+        assert 'is 3 x 2 pixels but its label' in fails('openearthmap', root, tmp_path / 'out')
         with rasterio.open(root / 'rio/images/rio_1.tif', 'w', driver='GTiff', count=4, height=2, width=3,
                            dtype='uint16') as file:
             file.write(np.zeros((4, 2, 3), np.uint16))
