@@ -17,6 +17,7 @@ model = dict(
         img_size=512,
         drop_path_rate=0.1,
         with_cp='selective',
+        defer_upsampling=True,
         init_cfg=dict(type='Pretrained', checkpoint='pretrain/mae_vit-b_millionaid.pth')),
     decode_head=dict(
         type='s5_mm.UPerHead',

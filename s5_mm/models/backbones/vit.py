@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
 from s5_mm.checkpoints import MIN_SHARE, load_encoder
+from s5_mm.models.layers import DeferredUpsampling
 from s5_mm.registry import MODELS
 
 # out_indices: the four blocks whose outputs become the pyramid's levels.
@@ -49,6 +50,8 @@ class ViT(VisionTransformer):
         with_cp: Whether to recompute blocks in the backward pass to save memory. ``'selective'``: their norms,
             activations and sums alone, which takes hardly any time; results of matrix products and attention are kept.
         min_share: Share of the parameters, in [0, 1], that a file of another format must bring; below it is an error.
+        defer_upsampling: Whether the two large levels come as :class:`s5_mm.models.layers.DeferredUpsampling`, which
+            decoders that begin with 1 x 1 convolutions (UPerHead, FPN) go through at less cost.
         init_cfg: MMEngine's initialisation; ``prefix`` chooses among several encoders in a file.
 
     Raises:
@@ -63,6 +66,7 @@ class ViT(VisionTransformer):
                  drop_path_rate: float = 0.1,
                  drop_path_on_attention: bool = False,
                  with_cp: bool | str = False,
+                 defer_upsampling: bool = False,
                  min_share: float = MIN_SHARE,
                  init_cfg: dict | None = None) -> None:
         if isinstance(arch, str) and arch not in ARCHS:
@@ -86,6 +90,7 @@ class ViT(VisionTransformer):
             init_cfg=init_cfg)
         self.patch_size = patch_size
         self.with_cp = with_cp
+        self.defer_upsampling = defer_upsampling
         self.min_share = min_share
         if not drop_path_on_attention:
             for layer in self.layers:
@@ -130,7 +135,16 @@ class ViT(VisionTransformer):
             x = self._recomputed(layer, x) if self.with_cp and torch.is_grad_enabled() else layer(x)
             if i in self.out_indices:
                 maps.append(self._format_output(x, hw))
-        return self.pyramid(maps)
+        return self._deferred_pyramid(maps) if self.defer_upsampling else self.pyramid(maps)
+
+    def _deferred_pyramid(self, maps: list[Tensor]) -> tuple[DeferredUpsampling | Tensor, ...]:
+        """As the pyramid, without its last upsampling."""
+        *first, last = self.pyramid.upsample_4x
+        x = maps[0]
+        for layer in first:
+            x = layer(x)
+        upsampled = DeferredUpsampling(x, last), DeferredUpsampling(maps[1], self.pyramid.upsample_2x[0])
+        return (*upsampled, maps[2], self.pyramid.downsample_2x(maps[3]))
 
     def _recomputed(self, layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """Result of a block that computes what :attr:`with_cp` tells again in the backward pass."""
