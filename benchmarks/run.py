@@ -38,7 +38,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--arch', choices=['base', 'large', 'huge'], default='base', help='(default: %(default)s)')
     parser.add_argument('--size', choices=list(SIZES), help='images (default: those of the device; tiny: for trying)')
     parser.add_argument('--precision', choices=['fp32', 'bf16'], help='(default: fp32 on a CPU, bf16 on a GPU)')
-    parser.add_argument('--compiled', action='store_true', help='our networks through torch.compile')
     parser.add_argument('--growth', action='store_true', help='how the cost grows, instead of the cases')
     parser.add_argument('--rounds', type=int, default=5, help='timed runs of each way at most (default: %(default)s)')
     parser.add_argument('--seconds', type=float, default=60,
@@ -56,8 +55,7 @@ def main(argv: list[str] | None = None) -> None:
         arch='tiny' if size == 'tiny' else args.arch,
         precision=args.precision or dict(cpu='fp32', cuda='bf16')[args.device],
         sides={name: side for name, (side, _) in SIZES[size].items()},
-        batches={name: batch for name, (_, batch) in SIZES[size].items()},
-        compiled=args.compiled)
+        batches={name: batch for name, (_, batch) in SIZES[size].items()})
     import_modules_from_strings('s5_mm')
     most = performance.ceiling(args.device, settings.precision)
     result = dict(machine=machine(args.device), date=str(date.today()), precision=settings.precision,

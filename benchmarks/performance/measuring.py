@@ -26,7 +26,6 @@ class Settings:
         precision: Of training, ``'fp32'`` or ``'bf16'`` (autocast).
         sides: Case -> side of its images in pixels.
         batches: Case -> images of each source or data set.
-        compiled: Whether our networks go through ``torch.compile``.
     """
 
     device: str
@@ -34,7 +33,6 @@ class Settings:
     precision: str
     sides: dict[str, int]
     batches: dict[str, int]
-    compiled: bool = False
 
     def autocast(self) -> contextlib.AbstractContextManager:
         """The context that training runs in."""
@@ -43,7 +41,7 @@ class Settings:
     def told(self, case: str) -> dict[str, object]:
         """What a result says about its setting."""
         return dict(device=self.device, arch=self.arch, precision=self.precision, side=self.sides[case],
-                    batch=self.batches[case], compiled=self.compiled)
+                    batch=self.batches[case])
 
 
 @dataclasses.dataclass(frozen=True)
