@@ -38,8 +38,8 @@ class RotatedMAP(BaseMetric):
         kwargs: Those of MMEngine's ``BaseMetric``.
 
     Raises:
-        ValueError: An impossible option; or a sample without true objects, boxes of another form, or labels that are
-            no class of the data set, when they are processed.
+        ValueError: An impossible option; or boxes of another form, or labels that are no class of the data set, when
+            they are processed.
     """
 
     def __init__(self,
