@@ -9,6 +9,7 @@ import re
 import zipfile
 from collections.abc import Callable
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, BinaryIO
@@ -112,6 +113,16 @@ def _unreadable(filename: str, error: Exception) -> ValueError:
     if isinstance(error, UnpicklingError) and forbidden:
         return ValueError(f'Checkpoint {filename} is refused: it holds more than weights ({forbidden[1]}), and loading '
                           'it could run code. Ask its author for a file of tensors, e.g. .safetensors.')
+    if _is_plain_pickle(filename):
+        return ValueError(f'Checkpoint {filename} is refused: it is a Python pickle and no file of torch.save, and '
+                          'loading it could run code. Ask its author for a file of tensors, e.g. .safetensors.')
     reason = str(error).split('WeightsUnpickler error:')[-1].strip().split('\n')[0]
     return ValueError(f'Checkpoint {filename} is damaged or no PyTorch file ({type(error).__name__}: {reason}); '
                       'get it anew.')
+
+
+def _is_plain_pickle(filename: str) -> bool:
+    """Whether a file begins as pickles of protocol 3 and above do, which torch.save never writes."""
+    path = Path(filename).expanduser()
+    with path.open('rb') if path.is_file() else BytesIO() as file:
+        return file.read(2) in (b'\x80\x03', b'\x80\x04', b'\x80\x05')

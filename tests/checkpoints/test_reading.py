@@ -126,6 +126,13 @@ class TestRefusal:
         pickle.loads(pickle.dumps(Payload(tmp_path / 'created'))).close()  # noqa: S301  the test above rests on it
         assert (tmp_path / 'created').exists()
 
+    @pytest.mark.parametrize('protocol', [3, 4, 5])
+    def test_plain_pickle(self, tmp_path, protocol):
+        (tmp_path / 'x.pth').write_bytes(pickle.dumps({'x': Payload(tmp_path / 'created')}, protocol))
+        with pytest.raises(ValueError, match=r'x.pth is refused: it (is a Python pickle|holds more than weights)'):
+            read_checkpoint(str(tmp_path / 'x.pth'))
+        assert not (tmp_path / 'created').exists()
+
     @pytest.mark.parametrize('target', [('text', 'upper'), (HistoryBuffer, '__init__'), (HistoryBuffer, '__class__')])
     def test_getattr_reaches_nothing_but_statistics(self, tmp_path, target):
         torch.save({'x': Reach(target)}, tmp_path / 'x.pth')

@@ -16,9 +16,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Convert."""
+    """Convert; a file that cannot be is told in a line."""
     args = parse_args(argv)
-    converted = convert_checkpoint(args.checkpoint, args.out, args.to, args.force)
+    try:
+        converted = convert_checkpoint(args.checkpoint, args.out, args.to, args.force)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f'convert.py: {error}') from error
     print(f'{converted.table}\n{args.out}: {converted.origin["layout"]}, {len(converted.weights)} tensors.')
 
 
