@@ -1,6 +1,8 @@
 """MoE-MDF detection by the commands that users use, on synthetic DIOR-R and DOTA: prepare, train, resume, test."""
 import json
 import math
+import re
+import shutil
 
 import pytest
 import torch
@@ -17,7 +19,7 @@ MOE = 'configs/mdf_det/moe-mdf_vit-b-s4p_oriented-rcnn_4xb4-12e_dior-dota2-1024x
 ALONE = 'configs/sdf_det/sdf_vit-b-s4p_oriented-rcnn_4xb2-12e_dior-1024x1024.py'
 QUICKSTART = 'configs/quickstart/moe-mdf_vit-t_oriented-rcnn_dior-dota-128x128.py'
 CONFIGS = sorted(path for kind in ('mdf_det', 'sdf_det') for path in (ROOT / 'configs' / kind).glob('*.py'))
-DATASETS = dict(dior=dict(num_classes=20), dota=dict(num_classes=18))
+DATASETS = ('dior', 'dota')
 LOSSES = ('loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'loss_bbox')
 
 
@@ -59,12 +61,12 @@ def small_config(path, config, root, options=None):
     """One of our configs with a tiny network, two images of each data set in a batch, and two epochs."""
     cfg = Config.fromfile(config)
     shrink(cfg._cfg_dict, root)
-    cfg.model = detector(datasets={name: DATASETS[name] for name in cfg.model.datasets})
+    cfg.model = detector(datasets=cfg.model.datasets.to_dict())
     cfg.model.train_cfg.rpn.sampler.num = cfg.model.train_cfg.rcnn.sampler.num = 64
     cfg.model.test_cfg.rcnn.score_thr = 0.05
     cfg.param_scheduler[0].end = 2
     cfg.param_scheduler[1].milestones = [1]
-    cfg.train_cfg.update(max_epochs=2, val_interval=1)
+    cfg.train_cfg.update(max_epochs=2, val_interval=2)
     cfg.default_hooks.logger.interval = 1
     cfg.default_hooks.checkpoint.update(interval=3, max_keep_ckpts=-1)
     cfg.randomness = dict(seed=3)
@@ -166,6 +168,26 @@ def test_another_number_of_classes_is_an_error_before_training(benchmarks, tmp_p
     with pytest.raises(ValueError, match=r"data set 'dior' has 20 classes .*its head in the model has 19"):
         run('train', config, '--work-dir', tmp_path / 'run')
     assert not losses(tmp_path / 'run')
+
+
+@pytest.fixture(scope='module')
+def harbour(benchmarks):
+    """Images and patches of classes of one's own, in the files of DOTA."""
+    shutil.copytree(benchmarks / 'dota_v2', benchmarks / 'harbour', symlinks=True)
+    for path in [*(benchmarks / 'harbour').rglob('labelTxt/*.txt')]:
+        objects = [line.split() for line in path.read_text().splitlines() if len(line.split()) == 10]
+        lines = [' '.join([*one[:8], ('ship', 'crane')[i % 2], one[9]]) for i, one in enumerate(objects)]
+        path.unlink()
+        path.write_text('\n'.join(lines))
+
+
+def test_the_documented_config_of_a_third_data_set_trains(benchmarks, harbour, tmp_path):
+    text = re.search(r'```python\n(_base_.+?)```', (ROOT / 'docs/mdf_det.md').read_text(), re.S).group(1)
+    (tmp_path / 'three.py').write_text(text.replace("'./moe", f"'{ROOT}/configs/mdf_det/moe"))
+    config = small_config(tmp_path / 'small.py', tmp_path / 'three.py', benchmarks, dict(train_cfg=dict(max_epochs=1)))
+    run('train', config, '--work-dir', tmp_path / 'run')
+    assert all(line['harbour.loss_cls'] > 0 for line in scalars(tmp_path / 'run').values())
+    assert {'harbour/mAP', 'harbour/AP.crane', 'dior/mAP', 'mean/mAP'} <= set(validated(tmp_path / 'run'))
 
 
 # Millions of parameters; the figures of the paper are in tests/tools/test_model_stats.py.
