@@ -242,12 +242,19 @@ class TestHalfPrecision:
         assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
         assert losses[-1] < 0.8 * losses[0]
 
-    def test_predictions_in_bfloat16(self):
+    @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+    def test_boxes_and_losses_under_autocast(self, dtype):
+        """The same as in float32 but for the rounding of features."""
         model = built()
-        with torch.no_grad(), torch.autocast('cpu', dtype=torch.bfloat16):
-            instances = model.predict(*batch(('red', )))[0].pred_instances
+        images, samples = batch(('red', 'green'))
+        exact = model.loss(images, copy.deepcopy(samples))
+        with torch.no_grad(), torch.autocast('cpu', dtype=dtype):
+            losses = model.loss(images, copy.deepcopy(samples))
+            instances = model.predict(images, samples)[0].pred_instances
         assert instances.bboxes.dtype == instances.scores.dtype == torch.float32
         assert torch.isfinite(instances.bboxes).all()
+        for key in (f'{name}.{loss}' for name in ('red', 'green') for loss in STAGES):
+            assert total(losses[key]).item() == pytest.approx(total(exact[key]).item(), rel=0.1), key
 
 
 class TestFiles:
