@@ -11,9 +11,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from synthetic_task import DATA, SIZE, WORKERS, test, train
+from synthetic_task import SIZE, make_benchmark, test, train
 
-from s5_mm.apis import run_command
 from s5_mm.registry import MODELS
 
 # Metres per pixel are brought to about those of the S4P scenes; few large tiles where the benchmark has few.
@@ -39,11 +38,8 @@ def make_landcover(logs: Path) -> None:
         logs: Folder for the commands' output.
     """
     for seed, (name, scenes) in enumerate(SCENES.items(), start=10):
-        raw = DATA / f'{name}_raw'
-        run_command('data_prep/synthetic.py', name, raw, seed=seed, workers=WORKERS, **scenes, log=logs / f'{name}.log')
         strides = dict(crop=SIZE, train_stride=SIZE, val_stride=SIZE) if name in CROPPED else {}
-        run_command(f'data_prep/{name}.py', raw, DATA / name, workers=WORKERS, **strides,
-                    log=logs / f'{name}_prepared.log')
+        make_benchmark(name, scenes, strides, seed, logs)
 
 
 def run_ways(work_dir: Path, jobs: int, **options: object) -> dict[str, dict[str, float]]:

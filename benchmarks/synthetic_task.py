@@ -61,6 +61,22 @@ def make_data(logs: Path) -> None:
                 off_domain=0.05, seed=2, **SCENES, log=logs / 'unlabeled.log')
 
 
+def make_benchmark(name: str, scenes: dict[str, object], prepared: dict[str, object], seed: int, logs: Path) -> None:
+    """Make scenes in the files of a benchmark, and what training reads of them in ``DATA / name``; what exists is kept.
+
+    Args:
+        name: The benchmark, as the scripts of ``data_prep`` call it.
+        scenes: Options of ``data_prep/synthetic.py``.
+        prepared: Options of ``data_prep/NAME.py``.
+        seed: Of the scenes.
+        logs: Folder for the commands' output.
+    """
+    raw = DATA / f'{name}_raw'
+    run_command('data_prep/synthetic.py', name, raw, seed=seed, workers=WORKERS, **scenes, log=logs / f'{name}.log')
+    run_command(f'data_prep/{name}.py', raw, DATA / name, workers=WORKERS, **prepared,
+                log=logs / f'{name}_prepared.log')
+
+
 def score_pool(logs: Path) -> None:
     """Cluster the labeled images and score the pool with the network that all runs start from."""
     for step in ('prototypes', 'score'):

@@ -21,7 +21,7 @@ def benchmark(monkeypatch):
     """Import a script of benchmarks/ as Python does when it is run."""
     monkeypatch.syspath_prepend(str(ROOT / 'benchmarks'))
     yield importlib.import_module
-    for name in ('quickstart', 's4p_gain', 'synthetic_task'):
+    for name in ('quickstart', 'detection_task', 'landcover_task', 's4p_gain', 'synthetic_task'):
         sys.modules.pop(name, None)
 
 
