@@ -19,10 +19,10 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=5000, max_keep_ckpts=3, save_best='mIoU', rule='greater'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    visualization=dict(type='SegVisualizationHook'))
+    visualization=dict(type='SegVisualizationHook'),
+    # What load_from names must bring the encoder; heads may be new.
+    checkpoint_fit=dict(type='s5_mm.CheckpointFitHook', encoder_only=True))
 custom_hooks = [
     dict(type='s5_mm.IterationSeedHook'),
     dict(type='s5_mm.UnreadableImagesHook'),
-    # What load_from names must bring the encoder; heads may be new.
-    dict(type='s5_mm.CheckpointFitHook', encoder_only=True),
 ]
