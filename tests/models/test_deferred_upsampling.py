@@ -72,3 +72,13 @@ def test_encoder_and_head_compute_the_same(tiny_vit, tiny_segmentor, kind):
     levels = deferred(images, *route)
     assert isinstance(levels[0], DeferredUpsampling)
     assert torch.allclose(head(levels), head(plain(images, *route)), atol=1e-5)
+
+
+def test_autocast_is_as_exact_as_one_after_the_other(parts):
+    x, up = parts
+    conv = nn.Conv2d(5, 3, 1)
+    exact = conv(up(x))
+    with torch.autocast('cpu', torch.bfloat16):
+        ours, expected = conv(DeferredUpsampling(x, up)), conv(up(x))
+    assert ours.dtype == torch.bfloat16
+    assert (ours - exact).abs().mean() < 2 * (expected - exact).abs().mean()

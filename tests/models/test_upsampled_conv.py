@@ -50,3 +50,14 @@ def test_shapes_alone_are_computed_as_defined():
 def test_other_convolutions_are_refused(options):
     with pytest.raises(ValueError, match='are impossible; the kernel must be odd, the padding zeros of half of it'):
         UpsampledConv2d(4, 4, **options)
+
+
+def test_autocast_is_as_exact_as_the_definition():
+    torch.manual_seed(0)
+    conv = UpsampledConv2d(96, 32, 3, padding=1, bias=False)
+    maps = [torch.randn(2, 32, size, size) for size in (16, 8, 2)]
+    exact = as_defined(conv, maps, False)
+    with torch.autocast('cpu', torch.bfloat16):
+        ours, expected = conv(maps), as_defined(conv, maps, False)
+    assert ours.dtype == torch.bfloat16
+    assert (ours - exact).abs().mean() < 2 * (expected - exact).abs().mean()

@@ -22,7 +22,8 @@ model = dict(
         # Whose the numbered experts of the published MoE-MDF files are; nothing else reads it.
         expert_order=['dior', 'dota'],
         drop_path_rate=0.1,
-        with_cp=True),
+        with_cp='selective',
+        defer_upsampling=True),
     # Strides 4, 8, 16 and 32 from the encoder's pyramid, and 64 for the largest anchors.
     neck=dict(type='mmdet.FPN', in_channels=[768, 768, 768, 768], out_channels=256, num_outs=5),
     rpn_head=dict(
