@@ -58,6 +58,21 @@ def config_text(cfg):
     return ''.join(f'{key} = {value!r}\n' for key, value in cfg.to_dict().items())
 
 
+def dicts_in(node):
+    """Every dict inside a config, with lists on the way."""
+    if isinstance(node, dict):
+        yield node
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list | tuple) else ():
+        yield from dicts_in(child)
+
+
+def load_in_this_process(cfg):
+    """Loaders without workers."""
+    for loader in dicts_in(cfg):
+        if 'dataset' in loader and 'batch_size' in loader:
+            loader.update(num_workers=0, persistent_workers=False, pin_memory=False)
+
+
 def save_config(cfg, path):
     """Write what a runner reads of a config; what the base configs define for their heirs would only be printed."""
     path.write_text(config_text(Config({key: value for key, value in cfg.items() if key in RUNNER_SETTINGS})))

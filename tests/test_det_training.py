@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from running import ROOT, command, losses, save_config, scalars, validated
+from running import ROOT, command, dicts_in, load_in_this_process, losses, save_config, scalars, validated
 from running import run_tool as run
 from tiny_detectors import detector
 
@@ -40,21 +40,15 @@ def benchmarks(tmp_path_factory):
     return root
 
 
-def shrink(node, root):
+def shrink(cfg, root):
     """Small images and the test's folders, everywhere in a config."""
-    if isinstance(node, list | tuple):
-        for child in node:
-            shrink(child, root)
-    elif isinstance(node, dict):
+    load_in_this_process(cfg)
+    for node in dicts_in(cfg):
         for key in ('data_root', 'ann_dir'):
             if node.get(key):
                 node[key] = node[key].replace('data/', f'{root}/')
-        if 'dataset' in node and 'batch_size' in node:
-            node.update(num_workers=0, persistent_workers=False, pin_memory=False)
         if 'scale' in node:
             node['scale'] = (64, 64)
-        for child in node.values():
-            shrink(child, root)
 
 
 def small_config(path, config, root, options=None):

@@ -14,7 +14,7 @@ import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from PIL import Image
-from running import ROOT, TINY, losses, save_config, scalars, validated
+from running import ROOT, TINY, dicts_in, load_in_this_process, losses, save_config, scalars, validated
 from running import run_tool as run
 
 from s5_mm import registry
@@ -25,6 +25,7 @@ LAYER_DECAY = MOE.replace('100e', '100e-layer-decay')
 SERVER = MOE.replace('landcover4', 'landcover4-loveda-server')
 NINE = MOE.replace('landcover4', 'landcover4-openearthmap9')
 CONFIGS = sorted(path for kind in ('mdf_seg', 'sdf') for path in (ROOT / 'configs' / kind).glob('*.py'))
+SMALL = dict(crop_size=(32, 32), stride=(16, 16), size=(48, 48))
 # Name -> side of the images, ids in label files, numbers of images.
 DATASETS = dict(
     vaihingen=(64, 7, dict(train=4, val=2)),
@@ -75,21 +76,13 @@ def benchmarks(tmp_path_factory):
     return root
 
 
-def shrink(node, root):
+def shrink(cfg, root):
     """Small sizes and the test's folders, everywhere in a config."""
-    if isinstance(node, list | tuple):
-        for child in node:
-            shrink(child, root)
-    elif isinstance(node, dict):
+    load_in_this_process(cfg)
+    for node in dicts_in(cfg):
         if 'data_root' in node:
             node['data_root'] = node['data_root'].replace('data/', f'{root}/')
-        if 'dataset' in node and 'batch_size' in node:
-            node.update(num_workers=0, persistent_workers=False, pin_memory=False)
-        for key, value in dict(crop_size=(32, 32), stride=(16, 16), size=(48, 48)).items():
-            if key in node:
-                node[key] = value
-        for child in node.values():
-            shrink(child, root)
+        node.update({key: value for key, value in SMALL.items() if key in node})
 
 
 def small_config(path, config, root, options=None):
