@@ -80,7 +80,7 @@ def check_encoder(fit: Fit, own: dict[str, Tensor], weights: dict[str, Tensor], 
     """
     if fit.share < min_share or fit.unfit:
         raise ValueError(f'{source} fits {fit.share:.1%} of the encoder parameters that it should hold, at least '
-                         f'{min_share:.0%} must fit, in each tensor\'s shape. {_mismatch(own, weights, fit.unfit)}\n'
+                         f'{min_share:.0%} must fit, in each tensor\'s shape. {mismatch(own, weights, fit.unfit)}\n'
                          f'{fit.table}')
 
 
@@ -106,8 +106,14 @@ def find_encoder(weights: dict, filename: str, prefix: str | None = None) -> tup
                      f'{"" if prefix is None else f" at {prefix!r}"}; its names begin with {sorted(weights)[:3]}.')
 
 
-def _mismatch(own: dict[str, Tensor], weights: dict[str, Tensor], unfit: set[str]) -> str:
-    """The likely reason in words."""
+def mismatch(own: dict[str, Tensor], weights: dict[str, Tensor], unfit: set[str]) -> str:
+    """The likely reason why weights do not fit an encoder, in words.
+
+    Args:
+        own: The encoder's parameters.
+        weights: The file's, under its names.
+        unfit: Names of those that have another shape.
+    """
     if PATCH in unfit:
         theirs, ours = weights[PATCH].shape, own[PATCH].shape
         if theirs[0] != ours[0]:

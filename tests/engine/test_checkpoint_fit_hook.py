@@ -39,3 +39,11 @@ def test_encoder_only(tiny_segmentor, tiny_vit):
     bare = {name.removeprefix('backbone.'): value for name, value in start.items()}
     with pytest.raises(ValueError, match=r"holds 0\.0% of the parameters of the config's EncoderDecoder \(encoder\)"):
         check_fit(model, bare, encoder_only=True)
+
+
+@pytest.mark.parametrize('encoder_only', [False, True])
+def test_reason_is_told(tiny_segmentor, tiny_vit, encoder_only):
+    """MMEngine asks hooks before it loads, so they are the first to find out."""
+    theirs = MODELS.build(tiny_segmentor(tiny_vit(patch_size=16))).state_dict()
+    with pytest.raises(ValueError, match='The file has patches of 16 px, this encoder of 8: set patch_size=16'):
+        check_fit(MODELS.build(tiny_segmentor()), theirs, min_share=0.1, encoder_only=encoder_only)

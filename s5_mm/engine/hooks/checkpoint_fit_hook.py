@@ -2,9 +2,10 @@
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from torch import nn
+from torch import Tensor, nn
 
 from s5_mm.checkpoints import MIN_SHARE
+from s5_mm.checkpoints.encoder import mismatch
 from s5_mm.registry import HOOKS
 
 
@@ -61,12 +62,21 @@ def check_fit(model: nn.Module, checkpoint: dict, min_share: float = MIN_SHARE, 
             f'{" (encoder)" if encoder_only else ""}, at least '
             f'{min_share:.0%} must be there and each by name: its names begin with {sorted(weights)[:2]}, the model\'s '
             f'with {sorted(own)[:2]}; {absent[:2]} are missing. Give the config that it was trained with (a FixMatch '
-            'checkpoint needs the FixMatch config; an encoder alone is a start, not a model).')
+            f'checkpoint needs the FixMatch config; an encoder alone is a start, not a model).{_reason(own, weights)}')
     if unfit:
         raise ValueError(
             f'{len(unfit)} parameters have another shape in the checkpoint, e.g. {unfit[0]}: '
             f'{tuple(weights[unfit[0]].shape)}, in the config\'s {type(model).__name__} {tuple(own[unfit[0]].shape)}; '
-            'they would start from noise. Give the config that it was trained with, e.g. with as many classes.')
+            'they would start from noise. Give the config that it was trained with, e.g. with as many classes.'
+            f'{_reason(own, weights)}')
+
+
+def _reason(own: dict[str, nn.Parameter], weights: dict[str, Tensor]) -> str:
+    """What is wrong with the encoder, if its shapes are."""
+    mine, theirs = ({name.split('backbone.', 1)[1]: value for name, value in named.items() if 'backbone.' in name}
+                    for named in (own, weights))
+    unfit = {name for name in mine if name in theirs and name != 'pos_embed' and theirs[name].shape != mine[name].shape}
+    return f' {mismatch(mine, theirs, unfit)}' if unfit else ''
 
 
 def _of_encoder(name: str) -> bool:
