@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
-from synthetic_task import CLASSES, DATA, make_benchmark, test, train
+from PIL import Image, ImageOps
+from synthetic_task import CLASSES, DATA, LABELED_STYLES, make_benchmark, test, train
 
 from s5_mm.apis import run_command
 
@@ -27,7 +27,8 @@ def make_detection(logs: Path) -> None:
         logs: Folder for the commands' output.
     """
     for seed, (name, scenes) in enumerate(SCENES.items(), start=20):
-        make_benchmark(name, dict(scenes, classes=CLASSES, coarser=2), PREPARED[name], seed, logs)
+        content = dict(classes=CLASSES, styles=LABELED_STYLES, coarser=2)
+        make_benchmark(name, scenes | content, PREPARED[name], seed, logs)
 
 
 def run_detection(work_dir: Path, **options: object) -> dict[str, float]:
@@ -45,7 +46,7 @@ def run_detection(work_dir: Path, **options: object) -> dict[str, float]:
     return {name: metrics[f'{name}/mAP'] for name in NAMES}
 
 
-def draw_detections(work_dir: Path, out: Path, columns: int = 4, side: int = 256) -> None:
+def draw_detections(work_dir: Path, out: Path, columns: int = 4, side: int = 300) -> None:
     """Curves and drawn boxes of both data sets, and one picture with some of each, a row a data set.
 
     Args:
@@ -61,7 +62,8 @@ def draw_detections(work_dir: Path, out: Path, columns: int = 4, side: int = 256
         run_command('tools/analysis/detections.py', work_dir / f'detection_test/ids/{name}/detections.npz', *images,
                     out=folder, draw=columns, log=work_dir / 'logs' / f'detections_{name}.log')
         drawn = sorted((folder / 'drawn').glob('*.png'))[:columns]
-        rows.append(np.hstack([np.asarray(Image.open(path).convert('RGB').resize((side, side))) for path in drawn]))
+        tiles = [ImageOps.pad(Image.open(path).convert('RGB'), (side, side), color='white') for path in drawn]
+        rows.append(np.hstack(list(map(np.asarray, tiles))))
     part = out.with_name(f'{out.name}.part')
     Image.fromarray(np.vstack(rows)).save(part, format='PNG')
     os.replace(part, out)

@@ -10,19 +10,20 @@ LINE = 26
 """Height of a line of the legend, in px."""
 
 
-def overview(source: Readable, longest: int = 4096, strip: int = 1024) -> tuple[np.ndarray, float]:
+def overview(source: Readable, longest: int = 4096, strip: int = 1024, least: int = 1) -> tuple[np.ndarray, float]:
     """A picture of a big image, read strip by strip.
 
     Args:
         source: The image.
         longest: The longer side of the picture is at most this.
         strip: Rows that are read at a time.
+        least: The longer side of the picture is at least this: small images are enlarged.
 
     Returns:
-        Picture, (h, w, 3), uint8, red, green, blue; and its pixels to one of the image, at most 1.
+        Picture, (h, w, 3), uint8, red, green, blue; and its pixels to one of the image.
     """
     height, width = source.size
-    scale = min(1.0, longest / max(height, width))
+    scale = min(max(1.0, least / max(height, width)), longest / max(height, width))
     shape = max(1, round(height * scale)), max(1, round(width * scale))
     picture = np.zeros((*shape, 3), np.uint8)
     tops = np.linspace(0, shape[0], -(-height // strip) + 1).round().astype(int)

@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> None:
     print(table)
     for index in np.unique(np.linspace(0, len(images) - 1, min(args.draw, len(images))).astype(int)):
         with open_raster(find_image(images[index], args.images)) as source:
-            picture, scale = overview(source)
+            picture, scale = overview(source, least=512)
         drawn = draw_verdicts(picture, images[index], args.iou_thr, args.score_thr, scale)
         Image.fromarray(drawn).save(out / 'drawn' / f'{images[index].name}.png')
     print(f'curves, confusion matrix and pictures are in {out}')
