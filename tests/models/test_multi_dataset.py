@@ -238,6 +238,14 @@ class TestSettings:
         assert red.loss_decode.class_weight == [1.0, 2.0, 3.0]
         assert (type(green).__name__, green.channels, green.num_classes, green.ignore_index) == ('FCNHead', 4, 4, 255)
 
+    def test_classifiers_start_as_mmseg_starts_them(self, multi_segmentor):
+        """Normal of standard deviation 0.01, bias 0."""
+        model = MODELS.build(multi_segmentor())
+        model.init_weights()
+        for head in model.decode_heads.values():
+            assert 0 < head.conv_seg.weight.std() < 0.02
+            assert (head.conv_seg.bias == 0).all()
+
     def test_test_protocol_is_the_data_sets_own(self, multi_segmentor, batch):
         sizes = []
         model = randomised(multi_segmentor(

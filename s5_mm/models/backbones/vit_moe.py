@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from mmengine.model import ModuleDict
 from torch import Tensor, nn
 
 from s5_mm.checkpoints.experts import experts_in, name_experts, split_dense
@@ -126,7 +127,7 @@ def check_names(datasets: Sequence[str]) -> tuple[str, ...]:
     """
     names = tuple(datasets)
     bad = [name for name in names
-           if not (isinstance(name, str) and name) or '.' in name or hasattr(nn.ModuleDict(), name)]
+           if not (isinstance(name, str) and name) or '.' in name or hasattr(ModuleDict(), name)]
     if bad or not names or len(set(names)) < len(names):
         raise ValueError(f'Data sets are named {list(names)}: at least one is needed, each name once, without dots, '
                          f'and not an attribute of torch modules such as {(bad or ["keys"])[0]!r}; rename it.')

@@ -3,6 +3,7 @@ from collections.abc import Sequence
 from functools import partial
 from types import SimpleNamespace
 
+from mmengine.model import ModuleDict
 from mmseg.models import BaseSegmentor
 from mmseg.registry import MODELS as MMSEG_MODELS
 from mmseg.structures import SegDataSample
@@ -59,7 +60,7 @@ class MultiDatasetSegmentor(MultiDatasetModel, BaseSegmentor):
         self.set_up_datasets(backbone, datasets)
         if neck is not None:
             self.neck = MMSEG_MODELS.build(neck)
-        self.decode_heads = nn.ModuleDict({
+        self.decode_heads = ModuleDict({
             name: MMSEG_MODELS.build(settings.head_cfg(decode_head)) for name, settings in self.settings.items()})
         self.protocols = {name: build_protocol(settings.test_cfg or test_cfg or {})
                           for name, settings in self.settings.items()}
