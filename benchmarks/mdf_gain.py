@@ -23,7 +23,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--seeds', type=int, default=3, help='number of seeds, 0, 1, ... (default: 3)')
     parser.add_argument('--start', type=Path, default=QUICKSTART, help='S4P checkpoint (default: %(default)s)')
-    parser.add_argument('--iters', type=int, default=120, help='optimizer steps of each run (default: %(default)s)')
+    parser.add_argument('--iters', type=int, default=100, help='optimizer steps of each run (default: %(default)s)')
     parser.add_argument(
         '--jobs', type=int, default=1, help='runs side by side; set OMP_NUM_THREADS to their share of the cores'
     )

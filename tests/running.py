@@ -73,6 +73,15 @@ def load_in_this_process(cfg):
             loader.update(num_workers=0, persistent_workers=False, pin_memory=False)
 
 
+def save_watched(cfg, path, options=None):
+    """Write a config that logs every iteration, keeps a checkpoint of every third and has a seed."""
+    cfg.default_hooks.logger.interval = 1
+    cfg.default_hooks.checkpoint.update(interval=3, max_keep_ckpts=-1)
+    cfg.randomness = dict(seed=3)
+    cfg.merge_from_dict(options or {})
+    return save_config(cfg, path)
+
+
 def save_config(cfg, path):
     """Write what a runner reads of a config; what the base configs define for their heirs would only be printed."""
     path.write_text(config_text(Config({key: value for key, value in cfg.items() if key in RUNNER_SETTINGS})))

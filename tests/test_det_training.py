@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from running import ROOT, command, dicts_in, load_in_this_process, losses, save_config, scalars, validated
+from running import ROOT, command, dicts_in, load_in_this_process, losses, save_watched, scalars, validated
 from running import run_tool as run
 from tiny_detectors import detector
 
@@ -61,11 +61,7 @@ def small_config(path, config, root, options=None):
     cfg.param_scheduler[0].end = 2
     cfg.param_scheduler[1].milestones = [1]
     cfg.train_cfg.update(max_epochs=2, val_interval=2)
-    cfg.default_hooks.logger.interval = 1
-    cfg.default_hooks.checkpoint.update(interval=3, max_keep_ckpts=-1)
-    cfg.randomness = dict(seed=3)
-    cfg.merge_from_dict(options or {})
-    return save_config(cfg, path)
+    return save_watched(cfg, path, options)
 
 
 @pytest.fixture(scope='module')

@@ -14,7 +14,7 @@ import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from PIL import Image
-from running import ROOT, TINY, dicts_in, load_in_this_process, losses, save_config, scalars, validated
+from running import ROOT, TINY, dicts_in, load_in_this_process, losses, save_watched, scalars, validated
 from running import run_tool as run
 
 from s5_mm import registry
@@ -98,11 +98,7 @@ def small_config(path, config, root, options=None):
     cfg.train_dataloader.batch_size = 2 * len(sources)
     cfg.train_dataloader.sampler.per_batch = dict.fromkeys(sources, 2)
     cfg.train_cfg.update(max_epochs=2, val_interval=1)
-    cfg.default_hooks.logger.interval = 1
-    cfg.default_hooks.checkpoint.update(interval=3, max_keep_ckpts=-1)
-    cfg.randomness = dict(seed=3)
-    cfg.merge_from_dict(options or {})
-    return save_config(cfg, path)
+    return save_watched(cfg, path, options)
 
 
 @pytest.fixture(scope='module')

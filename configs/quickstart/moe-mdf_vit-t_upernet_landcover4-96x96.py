@@ -3,7 +3,7 @@ _base_ = [
     '../_base_/models/mdf_upernet_vit-moe-t.py', '../_base_/datasets/landcover4_synthetic.py',
     '../_base_/schedules/adamw_quickstart.py', '../_base_/runtime/multi_dataset.py'
 ]
-iterations = 120
+iterations = 100
 randomness = dict(seed=0)
 model = dict(
     datasets=dict(vaihingen=dict(start=0.0)),

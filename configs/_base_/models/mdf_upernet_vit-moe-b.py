@@ -12,6 +12,8 @@ backbone.update(
     init_cfg=None)
 decode_head = _base_.model.decode_head
 decode_head.pop('num_classes')
+# New classifiers start as torch starts them, as published. mmseg's normal of 0.01 costs the first hundred steps.
+decode_head.update(init_cfg=None)
 model = dict(
     _delete_=True,
     type='s5_mm.MultiDatasetSegmentor',
