@@ -113,7 +113,7 @@ def test_one_seed_gives_the_same_losses_twice(trained, tmp_path):
 
 
 @pytest.fixture(scope='module')
-def tested(trained):
+def scores_of_both(trained):
     """Both tested in one process, and drawn."""
     last = max((trained / 'run').glob('iter_*.pth'), key=lambda path: int(path.stem.split('_')[1]))
     run('test', trained / 'moe.py', last, '--work-dir', trained / 'test', '--json', trained / 'metrics.json',
@@ -121,13 +121,13 @@ def tested(trained):
     return last, json.loads((trained / 'metrics.json').read_text())
 
 
-def test_testing_gives_the_validated_scores(trained, tested):
+def test_testing_gives_the_validated_scores(trained, scores_of_both):
     logged = validated(trained / 'run')
     assert {name: value for name, value in logged.items() if '/' in name} == pytest.approx(
-        {name: math.nan if value is None else value for name, value in tested[1].items()}, nan_ok=True)
+        {name: math.nan if value is None else value for name, value in scores_of_both[1].items()}, nan_ok=True)
 
 
-def test_pictures_of_each_data_set(benchmarks, trained, tested):
+def test_pictures_of_each_data_set(benchmarks, trained, scores_of_both):
     drawn = {path.name for path in (trained / 'drawn' / 'vis_data' / 'vis_image').iterdir()}
     images = dict(dior=benchmarks / 'dior_r/JPEGImages-test', dota=benchmarks / 'dota_v2/patches/val/images')
     expected = [f'test_{name}_{image.name}' for name, folder in images.items() for image in folder.iterdir()]
@@ -135,12 +135,12 @@ def test_pictures_of_each_data_set(benchmarks, trained, tested):
     assert all(any(name.startswith(start) for name in drawn) for start in expected)
 
 
-def test_one_of_two(trained, tested):
-    run('test', trained / 'moe.py', tested[0], '--work-dir', trained / 'one', '--json', trained / 'one.json',
+def test_one_of_two(trained, scores_of_both):
+    run('test', trained / 'moe.py', scores_of_both[0], '--work-dir', trained / 'one', '--json', trained / 'one.json',
         '--dataset', 'dota')
     metrics = json.loads((trained / 'one.json').read_text())
     assert {name: value for name, value in metrics.items() if name.startswith('dota/')} == {
-        name: value for name, value in tested[1].items() if name.startswith('dota/')}
+        name: value for name, value in scores_of_both[1].items() if name.startswith('dota/')}
     assert {name.split('/')[0] for name in metrics} == {'dota', 'mean'}
 
 

@@ -12,7 +12,7 @@ backbone.update(
     init_cfg=None)
 decode_head = _base_.model.decode_head
 decode_head.pop('num_classes')
-# New classifiers start as torch starts them, as published. mmseg's normal of 0.01 costs the first hundred steps.
+# New classifiers start as torch starts them: with mmseg's normal of 0.01 the first hundred steps reach less.
 decode_head.update(init_cfg=None)
 model = dict(
     _delete_=True,
