@@ -133,3 +133,9 @@ def validated(work_dir):
 
 def losses(work_dir):
     return {step: line['loss'] for step, line in scalars(work_dir).items()}
+
+
+def resumed_at(config, straight, step, work_dir):
+    """Losses of a run after one of its steps, and those of a run resumed at that step."""
+    run_tool('train', config, '--work-dir', work_dir, '--resume', straight / f'iter_{step}.pth')
+    return {later: loss for later, loss in losses(straight).items() if later > step}, losses(work_dir)

@@ -2,7 +2,7 @@
 # tenth after epochs 8 and 11. Norms and the position table do not decay. MMEngine turns epochs into iterations.
 optim_wrapper = dict(
     type='s5_mm.Bf16OptimWrapper',
-    optimizer=dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05, fused=True),
     paramwise_cfg=dict(norm_decay_mult=0.0, custom_keys=dict(pos_embed=dict(decay_mult=0.0))),
     clip_grad=dict(max_norm=35, norm_type=2))
 param_scheduler = [
