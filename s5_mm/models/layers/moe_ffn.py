@@ -4,11 +4,12 @@ Shapes: B images, N tokens, C channels, D hidden channels, P channels of an expe
 """
 from collections.abc import Sequence
 
-import torch
 from mmcv.cnn.bricks.transformer import FFN
 from torch import Tensor, nn
 
 from s5_mm.routing import Route
+
+from .expert_linear import expert_linear
 
 
 class MoEFFN(FFN):
@@ -40,8 +41,6 @@ class MoEFFN(FFN):
             identity: What the result is added to, (B, N, C).
             route: The groups, in this order.
         """
-        hidden = self.layers[0](x)
-        parts = [self.experts[name](part)
-                 for name, part in zip(route.names, hidden.split(route.sizes), strict=True)]
-        own = parts[0] if len(parts) == 1 else torch.cat(parts)
-        return identity + self.dropout_layer(torch.cat([self.layers[1](hidden), own], dim=-1))
+        experts = [self.experts[name] for name in route.names]
+        out = expert_linear(self.layers[0](x), route.sizes, self.layers[1], experts)
+        return identity + self.dropout_layer(out)
