@@ -122,6 +122,12 @@ def test_auto_scale_lr(train):
     assert line['lr'] == pytest.approx(lr * 2 / 8)
 
 
+def test_another_number_of_classes_is_an_error_before_training(train):
+    with pytest.raises(ValueError, match=r'sources.labeled has 16 classes .*, decode_head has 20; .*model.segmentor'):
+        train(FIXMATCH, iters=1, **{'model.segmentor.decode_head.num_classes': 20,
+                                    'model.consistency.class_weight': None})
+
+
 def test_auto_scale_lr_without_a_base_is_an_error(train):
     with pytest.raises(ValueError, match='--auto-scale-lr needs auto_scale_lr=dict'):
         train(SUPERVISED, '--auto-scale-lr', iters=1)

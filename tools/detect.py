@@ -1,5 +1,7 @@
 """Find objects in images of any size: split, predict, merge."""
 import argparse
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from s5_mm.apis import (
     load_detector,
     overview,
 )
-from s5_mm.rasters import Stretch, open_raster
+from s5_mm.rasters import RasterError, Stretch, open_raster
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -27,7 +29,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('images', nargs='+', help='JPEG, PNG, (Geo)TIFF or BMP; read window by window')
     parser.add_argument('--out', required=True, metavar='DIR',
                         help='write DIR/NAME.txt there, a line `x1 y1 x2 y2 x3 y3 x4 y4 class score` for each object')
-    parser.add_argument('--draw', action='store_true', help='write DIR/NAME.png, too, reduced to at most 4096 px')
+    parser.add_argument('--draw', action='store_true', help='write DIR/drawn/NAME.png, too, reduced to at most 4096 px')
     parser.add_argument('--dataset', metavar='NAME', help='data set whose classes are looked for, of several')
     parser.add_argument('--size', type=int, default=1024, metavar='PX', help='side of a patch; default 1024')
     parser.add_argument('--gap', type=int, default=200, metavar='PX', help='overlap of patches; default 200')
@@ -55,25 +57,53 @@ def write_found(path: Path, found: Detections, classes: tuple[str, ...]) -> None
     part.replace(path)
 
 
+def check_images(images: Sequence[Path], bands: Sequence[int] | None, stretch: Stretch) -> None:
+    """Check that every image opens and has a result of its own.
+
+    Raises:
+        ValueError: Two have the same name without suffix.
+        RasterError: One or more cannot be read.
+    """
+    names = Counter(image.stem for image in images)
+    double = [str(image) for image in images if names[image.stem] > 1]
+    if double:
+        raise ValueError(f'{", ".join(double)}: results are named by the image without its suffix, so these would '
+                         'overwrite each other; give them in separate calls with --out of their own.')
+    refused = []
+    for image in images:
+        try:
+            with open_raster(image, bands, stretch):
+                pass
+        except RasterError as error:
+            refused.append(f'{image}: {error}')
+    if refused:
+        raise RasterError('; '.join(refused))
+
+
 def main(argv: list[str] | None = None) -> None:
     """Detect."""
     args = parse_args(argv)
+    images = [Path(image) for image in args.images]
+    stretch = Stretch(value_range=args.value_range and tuple(args.value_range))
+    check_images(images, args.bands, stretch)
     cfg = load_config(args.config, cfg_options=args.cfg_options)
     settings = PatchSettings(args.size, args.gap, tuple(args.rates), args.merge_iou, args.score_thr, args.batch_size)
     meta = dataset_meta(cfg, args.dataset)
     model = load_detector(cfg, args.checkpoint, args.device)
-    stretch = Stretch(value_range=args.value_range and tuple(args.value_range))
     out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
-    for image in map(Path, args.images):
-        found = detect(model, image, args.dataset, settings, args.bands, stretch, progress=True)
+    (out / 'drawn' if args.draw else out).mkdir(parents=True, exist_ok=True)
+    for image in images:
+        try:
+            found = detect(model, image, args.dataset, settings, args.bands, stretch, progress=True)
+        except RasterError as error:
+            raise RasterError(f'{image}: {error}') from error
         write_found(out / f'{image.stem}.txt', found, meta['classes'])
         print(f'{image}: {len(found.scores)} objects, in {out / image.stem}.txt')
         if args.draw:
             with open_raster(image, args.bands, stretch) as source:
                 picture, scale = overview(source)
             drawn = draw_classes(picture, found.polygons * scale, found.labels, meta['classes'], meta['palette'])
-            Image.fromarray(np.ascontiguousarray(drawn)).save(out / f'{image.stem}.png')
+            Image.fromarray(np.ascontiguousarray(drawn)).save(out / 'drawn' / f'{image.stem}.png')
 
 
 if __name__ == '__main__':

@@ -234,6 +234,8 @@ def _paths_of_parquet(source: str) -> pa.LargeStringArray:
 
 
 def _paths_of_list(source: str) -> pa.LargeStringArray:
+    if source.lower().endswith(tuple(IMAGE_EXTENSIONS)):
+        raise ValueError(f'{source} is an image; give its folder, or a list file (UTF-8 text, one path a line)')
     if not osp.getsize(source):
         return pa.array([], pa.large_string())
     try:

@@ -1,6 +1,7 @@
 from .hooks import (
     BatchCompositionHook,
     CheckpointFitHook,
+    ClassCountHook,
     DatasetFilterHook,
     FixMatchPanelHook,
     IterationSeedHook,
@@ -11,7 +12,7 @@ from .loops import LongestEpochTrainLoop, MultiDatasetTestLoop, MultiDatasetValL
 from .optim_wrapper import Bf16OptimWrapper
 
 __all__ = [
-    'BatchCompositionHook', 'Bf16OptimWrapper', 'CheckpointFitHook', 'DatasetFilterHook', 'FixMatchPanelHook',
-    'IterationSeedHook', 'LongestEpochTrainLoop', 'MultiDatasetTestLoop', 'MultiDatasetValLoop',
+    'BatchCompositionHook', 'Bf16OptimWrapper', 'CheckpointFitHook', 'ClassCountHook', 'DatasetFilterHook',
+    'FixMatchPanelHook', 'IterationSeedHook', 'LongestEpochTrainLoop', 'MultiDatasetTestLoop', 'MultiDatasetValLoop',
     'MultiDatasetVisualizationHook', 'UnreadableImagesHook'
 ]

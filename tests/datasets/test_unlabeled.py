@@ -147,6 +147,10 @@ class TestErrors:
         with pytest.raises(ValueError, match='is no Parquet file'):
             UnlabeledDataset(listing(tmp_path / 'm.parquet', 'a.jpg'))
 
+    def test_an_image_is_no_list(self, tmp_path):
+        with pytest.raises(ValueError, match='list.PNG is an image; give its folder, or a list file'):
+            UnlabeledDataset(listing(tmp_path / 'list.PNG', 'a.jpg'))
+
     def test_list_that_is_no_text(self, tmp_path):
         with pytest.raises(ValueError, match='list.txt is no list file'):
             UnlabeledDataset(listing(tmp_path / 'list.txt', b'\xff\xfe\x00a'))

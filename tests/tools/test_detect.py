@@ -8,6 +8,7 @@ from PIL import Image
 from running import ROOT
 
 from s5_mm.apis import PatchSettings, detect, load_detector
+from s5_mm.rasters import RasterError
 from s5_mm.registry import MODELS
 
 CONFIG = ROOT / 'configs/quickstart/moe-mdf_vit-t_oriented-rcnn_dior-dota-128x128.py'
@@ -44,10 +45,10 @@ def test_objects_as_text_and_picture(detector, image, tmp_path, load_tool):
     lines = [line.split() for line in (tmp_path / 'out/field.txt').read_text().splitlines()]
     assert np.allclose([[float(number) for number in line[:8]] for line in lines], expected.polygons)
     assert [float(line[9]) for line in lines] == pytest.approx(expected.scores.tolist())
-    with Image.open(tmp_path / 'out/field.png') as picture:
+    with Image.open(tmp_path / 'out/drawn/field.png') as picture:
         assert picture.width == 200
         assert picture.height > 140
-    assert {path.name for path in (tmp_path / 'out').iterdir()} == {'field.txt', 'field.png'}
+    assert {path.name for path in (tmp_path / 'out').iterdir()} == {'field.txt', 'drawn'}
 
 
 def test_a_data_set_must_be_chosen(detector, image, tmp_path, load_tool):
@@ -59,3 +60,17 @@ def test_weights_of_another_model_are_an_error(detector, tmp_path):
     torch.save(dict(state_dict=dict(weight=torch.zeros(3))), tmp_path / 'other.pth')
     with pytest.raises(ValueError, match='has no name in common with the MultiDatasetDetector'):
         load_detector(Config.fromfile(detector[0]), str(tmp_path / 'other.pth'), 'cpu')
+
+
+def test_images_are_checked_before_the_model_loads(image, tmp_path, load_tool):
+    (tmp_path / 'junk.png').write_text('junk')
+    with pytest.raises(RasterError, match=r'junk.png: it is none of JPEG, .*; .*gone.tif: it cannot be read'):
+        load_tool('tools/detect.py').main([
+            'no.py', 'no.pth', str(image), str(tmp_path / 'junk.png'), str(tmp_path / 'gone.tif'), '--out',
+            str(tmp_path / 'out')])
+
+
+def test_two_images_of_one_name_are_an_error(image, tmp_path, load_tool):
+    with pytest.raises(ValueError, match=r'field.png, .*field.tif: results are named by the image without its suffix'):
+        load_tool('tools/detect.py').main([
+            'no.py', 'no.pth', str(image), str(image.with_suffix('.tif')), '--out', str(tmp_path)])

@@ -11,6 +11,7 @@ loaders = {
     name: dict(batch_size=16, num_workers=1, dataset=dict(data_root=f'data/quickstart/{name}'))
     for name in _base_.loaders
 }
+train_pipeline = sources['potsdam']['pipeline']
 train_dataloader = dict(
     batch_size=32, num_workers=1, pin_memory=False, sampler=dict(per_batch=8), dataset=dict(sources=sources))
 val_dataloader = loaders

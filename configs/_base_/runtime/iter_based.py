@@ -20,6 +20,7 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=5000, max_keep_ckpts=3, save_best='mIoU', rule='greater'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
+    class_count=dict(type='s5_mm.ClassCountHook'),
     # What load_from names must bring the encoder; heads may be new.
     checkpoint_fit=dict(type='s5_mm.CheckpointFitHook', encoder_only=True))
 custom_hooks = [

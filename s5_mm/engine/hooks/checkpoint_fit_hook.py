@@ -59,9 +59,8 @@ def check_fit(model: nn.Module, checkpoint: dict, min_share: float = MIN_SHARE, 
     if own and share < min_share or absent and not encoder_only:
         raise ValueError(
             f'The checkpoint holds {share:.1%} of the parameters of the config\'s {type(model).__name__}'
-            f'{" (encoder)" if encoder_only else ""}, at least '
-            f'{min_share:.0%} must be there and each by name: its names begin with {sorted(weights)[:2]}, the model\'s '
-            f'with {sorted(own)[:2]}; {absent[:2]} are missing. Give the config that it was trained with (a FixMatch '
+            f'{" (encoder)" if encoder_only else ""}, at least {min_share:.0%} must be there and each by name: '
+            f'{_lack(own, absent, weights)}. Give the config that it was trained with (a FixMatch '
             f'checkpoint needs the FixMatch config; an encoder alone is a start, not a model).{_reason(own, weights)}')
     if unfit:
         raise ValueError(
@@ -69,6 +68,14 @@ def check_fit(model: nn.Module, checkpoint: dict, min_share: float = MIN_SHARE, 
             f'{tuple(weights[unfit[0]].shape)}, in the config\'s {type(model).__name__} {tuple(own[unfit[0]].shape)}; '
             'they would start from noise. Give the config that it was trained with, e.g. with as many classes.'
             f'{_reason(own, weights)}')
+
+
+def _lack(own: dict[str, nn.Parameter], absent: list[str], weights: dict[str, Tensor]) -> str:
+    """What is missing, and under which names things are if none is the model's."""
+    lack = f'{", ".join(absent[:2])}{" and others" if len(absent) > 2 else ""} are missing'
+    if len(absent) < len(own):
+        return lack
+    return f'its names begin with {sorted(weights)[:2]}, the model\'s with {sorted(own)[:2]}; {lack}'
 
 
 def _reason(own: dict[str, nn.Parameter], weights: dict[str, Tensor]) -> str:

@@ -1,0 +1,64 @@
+"""Refuse data sets with another number of classes than the decode head."""
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import nn
+from torch.utils.data import Dataset
+
+from s5_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ClassCountHook(Hook):
+    """Compare the classes of data sets with ``decode_head.num_classes`` before training and testing.
+
+    With more classes than the data have a network trains and is scored without a word; with fewer, training stops at
+    the first label that is too large. Models without a decode head of this name, such as those of several data sets,
+    and data sets without ``classes`` are passed over.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Check what is trained and validated on.
+
+        Raises:
+            ValueError: A data set has another number of classes than the head.
+        """
+        if head_of(runner.model) is None:
+            return
+        check_head('train_dataloader', runner.train_dataloader.dataset, runner.model)
+        if runner.val_loop is not None:
+            check_head('val_dataloader', runner.val_dataloader.dataset, runner.model)
+
+    def before_test(self, runner: Runner) -> None:
+        """Check what is tested on; raises as :meth:`before_train`."""
+        if head_of(runner.model) is not None:
+            check_head('test_dataloader', runner.test_dataloader.dataset, runner.model)
+
+
+def head_of(model: nn.Module) -> nn.Module | None:
+    """The decode head whose classes are predicted: the last of a cascade; of FixMatch the trained network's."""
+    model = model.module if is_model_wrapper(model) else model
+    head = getattr(getattr(model, 'segmentor', model), 'decode_head', None)
+    return head[-1] if isinstance(head, nn.ModuleList) else head
+
+
+def check_head(setting: str, dataset: Dataset, model: nn.Module) -> None:
+    """Compare one loader's data sets with the head.
+
+    Args:
+        setting: Of the loader, for the message.
+        dataset: A data set, or one that has ``sources``.
+        model: A model with a decode head.
+
+    Raises:
+        ValueError: A data set has another number of classes than the head.
+    """
+    head = head_of(model)
+    for name, source in getattr(dataset, 'sources', {'': dataset}).items():
+        classes = (getattr(source, 'metainfo', None) or {}).get('classes')
+        if classes is None or len(classes) == head.num_classes:
+            continue
+        where = f'{setting}.dataset.sources.{name}' if name else f'{setting}.dataset'
+        raise ValueError(f'{where} has {len(classes)} classes ({", ".join(map(str, classes))}), decode_head has '
+                         f'{head.num_classes}; set num_classes={len(classes)} of the decode_head in the config\'s '
+                         'model (of FixMatch in model.segmentor), or give the data set the metainfo of these classes.')
