@@ -43,6 +43,15 @@ def test_frozen_parameters_get_no_gradient():
         assert mine is other is None or torch.allclose(mine, other, atol=1e-12)
 
 
+def test_tensors_without_values():
+    """For counting; they have no autocast."""
+    _, shared, experts = build()
+    for layer in (shared, *experts):
+        layer.to('meta')
+    x = torch.empty(6, 5, 10, device='meta', dtype=torch.float64)
+    assert expert_linear(x, SIZES, shared, experts).shape == (6, 5, 6)
+
+
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
 def test_autocast(dtype):
     x, shared, experts = build(torch.float32)

@@ -28,8 +28,9 @@ def expert_linear(x: Tensor, sizes: Sequence[int], shared: nn.Linear, experts: S
         (B, N, S + P).
     """
     parameters = [tensor for layer in (shared, *experts) for tensor in (layer.weight, layer.bias)]
-    if torch.is_autocast_enabled(x.device.type):
-        dtype = torch.get_autocast_dtype(x.device.type)
+    device = x.device.type
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
         x, *parameters = (tensor.to(dtype) for tensor in (x, *parameters))
     return _ExpertLinear.apply(x, tuple(sizes), *parameters)
 
