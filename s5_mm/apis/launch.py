@@ -1,4 +1,5 @@
 """What the command-line tools do to a config before a runner takes it."""
+import atexit
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,18 @@ def load_config(path: str,
     if cfg_options:
         cfg.merge_from_dict(cfg_options)
     cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(path).stem)
+    if launcher != 'none':
+        atexit.register(leave_group)
     return cfg
+
+
+def leave_group() -> None:
+    """End the communication of several processes; does nothing for a process alone.
+
+    The threads of a group that is still there when Python shuts down can abort the process after all its work is done.
+    """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def enable_amp(cfg: Config) -> None:

@@ -4,6 +4,7 @@ import torch
 from mmengine.config import Config
 
 from s5_mm.apis import enable_amp, launch, load_config, prepare_for_cpu
+from s5_mm.apis.launch import leave_group
 
 
 @pytest.fixture
@@ -30,6 +31,23 @@ class TestLoadConfig:
     def test_missing_config(self):
         with pytest.raises(FileNotFoundError, match='Config no/such.py is not a file; those of this package lie'):
             load_config('no/such.py')
+
+
+class TestLeaveGroup:
+
+    def test_several_processes_leave_their_group_at_exit(self, path, monkeypatch):
+        registered = []
+        monkeypatch.setattr(launch.atexit, 'register', registered.append)
+        load_config(path)
+        assert registered == []
+        load_config(path, launcher='pytorch')
+        assert registered == [leave_group]
+
+    def test_a_group_ends(self):
+        torch.distributed.init_process_group('gloo', store=torch.distributed.HashStore(), rank=0, world_size=1)
+        leave_group()
+        assert not torch.distributed.is_initialized()
+        leave_group()
 
 
 class TestEnableAmp:
