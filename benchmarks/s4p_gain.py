@@ -49,8 +49,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--jobs', type=int, default=1, help='seeds to run side by side; set OMP_NUM_THREADS to their share of the cores'
     )
-    parser.add_argument('--pairs', nargs='+', choices=list(RUNS), default=['as_published'],
-                        help='as published (the default), or with colour jitter on the labeled images of both sides')
+    parser.add_argument('--pairs', nargs='+', choices=list(RUNS), default=list(RUNS),
+                        help='as published, or with colour jitter on the labeled images of both sides (default: both)')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/s4p_gain'), help='where the runs go')
     parser.add_argument('--out-dir', type=Path, default=Path('benchmarks/results'),
                         help='where s4p_gain_PAIR.json is written (default: %(default)s)')
