@@ -9,11 +9,18 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 STATUS, PEAK_RESET = Path('/proc/self/status'), Path('/proc/self/clear_refs')
 # Sides of the matrices whose product is taken as the most that the machine can do.
 MATRIX = dict(cpu=3072, cuda=8192)
+# torch's counter knows the attention of GPUs alone.
+CPU_ATTENTION = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu:
+        lambda query, key, value, *_, **__: sdpa_flop_count(query, key, value),
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward:
+        lambda grad, query, key, value, *_, **__: sdpa_backward_flop_count(grad, query, key, value),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +133,7 @@ def multiply_adds() -> Iterator[FlopCounterMode]:
     enabled = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with FlopCounterMode(display=False) as counter:
+        with FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION) as counter:
             yield counter
     finally:
         torch.backends.mha.set_fastpath_enabled(enabled)

@@ -55,6 +55,14 @@ def test_medians_and_ratios(run):
     assert figures['baseline_share_of_ceiling'] == 0.667
 
 
+def test_attention_on_a_cpu_is_counted(run):
+    query, key, value = (torch.randn(1, 2, 10, 8, requires_grad=True) for _ in range(3))
+    with run.performance.multiply_adds() as counter:
+        torch.nn.functional.scaled_dot_product_attention(query, key, value).sum().backward()
+    # Each product of 2 heads, 10 x 10 tokens and 8 channels has 1600: two forward, five backward.
+    assert counter.get_total_flops() // 2 == 7 * 1600
+
+
 def test_peak_memory_counts_what_is_held_and_what_is_taken(run):
     held = torch.nn.Linear(2**10, 2**10, bias=False)  # 4 MB
     with run.performance.peak_bytes((held, ), 'cpu') as peak:

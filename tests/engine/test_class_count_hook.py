@@ -33,13 +33,20 @@ def runner(model, labeled='abc', validated='abc'):
 
 @pytest.mark.parametrize(('labeled', 'validated', 'message'), [
     ('abcd', 'abc', r'train_dataloader.dataset.sources.labeled has 4 classes \(a, b, c, d\), decode_head has 3; set '
-                    'num_classes=4'),
+                    r'model\.decode_head\.num_classes=4, or'),
     ('ab', None, r'train_dataloader.dataset.sources.labeled has 2 classes \(a, b\)'),
     ('abc', 'abcde', 'val_dataloader.dataset has 5 classes'),
 ])
 def test_training_with_other_classes_is_an_error(tiny_segmentor, labeled, validated, message):
     with pytest.raises(ValueError, match=message):
         ClassCountHook().before_train(runner(MODELS.build(tiny_segmentor()), labeled, validated))
+
+
+def test_the_head_inside_fixmatch_is_named():
+    model = nn.Module()
+    model.segmentor = Model(3)
+    with pytest.raises(ValueError, match=r'set model\.segmentor\.decode_head\.num_classes=4, or give the data set'):
+        ClassCountHook().before_train(runner(model, labeled='abcd'))
 
 
 def test_testing_with_other_classes_is_an_error(tiny_segmentor):

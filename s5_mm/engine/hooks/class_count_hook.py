@@ -1,10 +1,10 @@
 """Refuse data sets with another number of classes than the decode head."""
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
 
+from s5_mm.engine.loops.naming import compare_classes, unwrapped
 from s5_mm.registry import HOOKS
 
 
@@ -37,7 +37,7 @@ class ClassCountHook(Hook):
 
 def head_of(model: nn.Module) -> nn.Module | None:
     """The decode head whose classes are predicted: the last of a cascade; of FixMatch the trained network's."""
-    model = model.module if is_model_wrapper(model) else model
+    model = unwrapped(model)
     head = getattr(getattr(model, 'segmentor', model), 'decode_head', None)
     return head[-1] if isinstance(head, nn.ModuleList) else head
 
@@ -54,11 +54,8 @@ def check_head(setting: str, dataset: Dataset, model: nn.Module) -> None:
         ValueError: A data set has another number of classes than the head.
     """
     head = head_of(model)
+    network = 'model.segmentor' if hasattr(unwrapped(model), 'segmentor') else 'model'
     for name, source in getattr(dataset, 'sources', {'': dataset}).items():
-        classes = (getattr(source, 'metainfo', None) or {}).get('classes')
-        if classes is None or len(classes) == head.num_classes:
-            continue
         where = f'{setting}.dataset.sources.{name}' if name else f'{setting}.dataset'
-        raise ValueError(f'{where} has {len(classes)} classes ({", ".join(map(str, classes))}), decode_head has '
-                         f'{head.num_classes}; set num_classes={len(classes)} of the decode_head in the config\'s '
-                         'model (of FixMatch in model.segmentor), or give the data set the metainfo of these classes.')
+        compare_classes(where, source, 'decode_head', head.num_classes, f'{network}.decode_head.num_classes',
+                        'give the data set the metainfo of these classes')

@@ -6,6 +6,11 @@ from torch import nn
 from torch.utils.data import Dataset
 
 
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model inside a wrapper for several processes, if it has one."""
+    return model.module if is_model_wrapper(model) else model
+
+
 def check_known(setting: str, names: Iterable[str], model: nn.Module) -> None:
     """Check that a model with data sets of its own knows these.
 
@@ -17,8 +22,7 @@ def check_known(setting: str, names: Iterable[str], model: nn.Module) -> None:
     Raises:
         ValueError: A name is unknown.
     """
-    model = model.module if is_model_wrapper(model) else model
-    known = getattr(model, 'datasets', None)
+    known = getattr(unwrapped(model), 'datasets', None)
     unknown = [] if known is None else sorted(set(names) - set(known))
     if unknown:
         raise ValueError(f'{setting} has the data sets {unknown}, which the model does not know; its model.datasets '
@@ -36,16 +40,33 @@ def check_classes(setting: str, sources: Mapping[str, Dataset], model: nn.Module
     Raises:
         ValueError: The numbers differ.
     """
-    model = model.module if is_model_wrapper(model) else model
-    settings = getattr(model, 'settings', {})
+    settings = getattr(unwrapped(model), 'settings', {})
     for name, source in sources.items():
-        classes = (getattr(source, 'metainfo', None) or {}).get('classes')
-        if classes is None or name not in settings or len(classes) == settings[name].num_classes:
-            continue
-        raise ValueError(f'{setting}: data set {name!r} has {len(classes)} classes ({", ".join(map(str, classes))}), '
-                         f'its head in the model has {settings[name].num_classes}; set model.datasets.{name}.'
-                         f'num_classes={len(classes)}, or choose the classes with label_rule or metainfo of the data '
-                         'set, alike for training, validation and test.')
+        if name in settings:
+            compare_classes(
+                f'{setting}: data set {name!r}', source, 'its head in the model', settings[name].num_classes,
+                f'model.datasets.{name}.num_classes', 'choose the classes with label_rule or metainfo of the data set, '
+                'alike for training, validation and test')
+
+
+def compare_classes(name: str, source: Dataset, head: str, number: int, setting: str, otherwise: str) -> None:
+    """Compare the number of classes of a data set and of its head.
+
+    Args:
+        name: Of the data set, for the message, as the next ones.
+        source: The data set; one without ``classes`` suits every head.
+        head: Name of the head.
+        number: Its classes.
+        setting: Where the number is set.
+        otherwise: What else mends it.
+
+    Raises:
+        ValueError: They differ.
+    """
+    classes = (getattr(source, 'metainfo', None) or {}).get('classes')
+    if classes is not None and len(classes) != number:
+        raise ValueError(f'{name} has {len(classes)} classes ({", ".join(map(str, classes))}), {head} has {number}; '
+                         f'set {setting}={len(classes)}, or {otherwise}.')
 
 
 def check_same(loader: str, loader_names: Iterable[str], evaluator: str, evaluator_names: Iterable[str]) -> None:

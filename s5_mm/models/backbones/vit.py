@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
 from s5_mm.checkpoints import MIN_SHARE, load_encoder
-from s5_mm.models.layers import DeferredUpsampling
+from s5_mm.models.layers import DeferredUpsampling, SelfAttention
 from s5_mm.registry import MODELS
 
 # out_indices: the four blocks whose outputs become the pyramid's levels.
@@ -92,8 +92,9 @@ class ViT(VisionTransformer):
         self.with_cp = with_cp
         self.defer_upsampling = defer_upsampling
         self.min_share = min_share
-        if not drop_path_on_attention:
-            for layer in self.layers:
+        for layer in self.layers:
+            layer.attn = SelfAttention.replacing(layer.attn)
+            if not drop_path_on_attention:
                 layer.attn.out_drop = nn.Identity()
         self.pyramid = Feature2Pyramid(self.embed_dims, norm_cfg=dict(type='mmpretrain.LN2d', eps=1e-6))
 
