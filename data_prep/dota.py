@@ -36,7 +36,7 @@ if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from data_prep import preparing
-from data_prep.dota_patches.sources import find_sources
+from data_prep.dota_patches.sources import find_sources, lonely_labels
 from data_prep.dota_patches.windows import Settings
 from data_prep.downloads import list_files
 from data_prep.preparing import Official
@@ -75,10 +75,16 @@ def describe(records: Mapping[tuple[str, str], dict], settings: Settings) -> lis
     lines = []
     for split, numbers in preparing.count(records, samples=PATCHES).items():
         own = [record for key, record in records.items() if key[0] == split]
-        lost = sum(record['lost'] for record in own)
+        lost, flat = (sum(record.get(key, 0) for record in own) for key in ('lost', 'flat'))
         lines.append(f'{split}: {numbers["samples"]:,} patches; {sum(record["objects"] for record in own):,} objects'
-                     + (f', {lost:,} of them in no patch to {settings.keep:.0%}' if lost else ''))
+                     + (f', {lost:,} of them in no patch to {settings.keep:.0%}' if lost else '')
+                     + (f', {flat:,} of them without area, e.g. in {_first(own, "flat")}' if flat else ''))
     return lines
+
+
+def _first(records: Sequence[Mapping], key: str) -> str:
+    """Label file of the first record that has some of these."""
+    return next(record['files'][1] for record in records if record.get(key))
 
 
 def prepare(root: Path, out: Path, settings: Settings, workers: int = 1) -> list[str]:
@@ -92,17 +98,21 @@ def prepare(root: Path, out: Path, settings: Settings, workers: int = 1) -> list
     from s5_mm.datasets import DOTADataset
 
     classes = settings.classes or DOTADataset.VERSIONS[settings.version]['classes']
-    sources = find_sources(list_files(root), settings.version)
+    files = list_files(root)
+    sources = find_sources(files, settings.version)
     preparing.store_settings(out / 'dota_settings.json', json.loads(json.dumps(asdict(settings))))
     work = partial(prepare_image, out=out, settings=settings, classes=classes)
     preparing.prepare_all(sources, out, work, workers)
     records = preparing.stored_records(out)
     link_trainval(out, records)
     write_info(out, records, settings)
+    lines = describe(records, settings) + [
+        f'{split}: {len(names):,} label files have no image and were left out, e.g. {names[0]}.txt'
+        for split, names in lonely_labels(files).items()]
     if settings.classes:
-        return describe(records, settings)
+        return lines
     counts = preparing.count(records, samples=IMAGES)
-    return preparing.compare(counts, PUBLISHED[settings.version], 'images') + describe(records, settings)
+    return preparing.compare(counts, PUBLISHED[settings.version], 'images') + lines
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -4,7 +4,7 @@ import argparse
 from mmengine.config import DictAction
 from mmengine.runner import Runner
 
-from s5_mm.apis import enable_amp, load_config, prepare_for_cpu
+from s5_mm.apis import enable_amp, load_config, prepare_for_cpu, set_resume
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -13,7 +13,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', help='where checkpoints and logs go; default work_dirs/NAME_OF_CONFIG')
     parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
-                        help='go on from a checkpoint; without a name from the latest in the work dir')
+                        help='go on from a checkpoint; without a name from the latest in the work dir, if there is one')
     parser.add_argument('--amp', action='store_true', help='train in bfloat16 (GPU or CPU)')
     parser.add_argument('--auto-scale-lr', action='store_true',
                         help="scale the learning rate by the actual batch size / the config's base_batch_size")
@@ -34,11 +34,8 @@ def main(argv: list[str] | None = None) -> None:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise ValueError(f'--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in {args.config}.')
         cfg.auto_scale_lr.enable = True
-    cfg.resume = args.resume is not None or cfg.get('resume', False)
-    if args.resume not in (None, 'auto'):
-        cfg.load_from = args.resume
-    elif args.resume == 'auto':
-        cfg.load_from = None
+    if args.resume is not None:
+        set_resume(cfg, None if args.resume == 'auto' else args.resume)
     prepare_for_cpu(cfg)
     Runner.from_cfg(cfg).train()
 

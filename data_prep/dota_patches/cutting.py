@@ -10,10 +10,13 @@ from PIL import Image
 from data_prep import preparing
 from data_prep.downloads import PreparationError
 from data_prep.preparing import Source
+from s5_mm.datasets.rotated import short_sides
 from s5_mm.datasets.rotated_files import LabelError, parse_dota_text
 from s5_mm.rasters import Raster, RasterError, Stretch, open_raster
 
 from .windows import ObjectShares, Settings, Window, find_windows, patch_lines
+
+FLAT = 1e-3  # pixels
 
 
 def prepare_image(source: Source, out: Path, settings: Settings, classes: Sequence[str]) -> dict:
@@ -26,8 +29,8 @@ def prepare_image(source: Source, out: Path, settings: Settings, classes: Sequen
         classes: Names that objects may have.
 
     Returns:
-        The record: ``files`` written, ``size`` (height, width) of the image, the numbers of ``objects``, and of those
-        that belong to no patch (``lost``).
+        The record: ``files`` written, ``size`` (height, width) of the image, the numbers of ``objects``, of those that
+        belong to no patch (``lost``) and of those without area (``flat``).
 
     Raises:
         PreparationError: A file is damaged, or an object has another class.
@@ -54,7 +57,8 @@ def prepare_image(source: Source, out: Path, settings: Settings, classes: Sequen
             size = raster.size
     except RasterError as error:
         raise PreparationError(f'cannot cut {source.image}: {error}') from error
-    return {'files': files, 'size': size, 'objects': len(names), 'lost': int((~found).sum())}
+    flat = sum(side < FLAT for side in short_sides(polygons))
+    return {'files': files, 'size': size, 'objects': len(names), 'lost': int((~found).sum()), 'flat': flat}
 
 
 def _read_label(source: Source, classes: Sequence[str]) -> tuple[np.ndarray, list[str], list[int]]:

@@ -24,6 +24,22 @@ def find_sources(files: Sequence[tuple[str, File]], version: str) -> list[Source
     Raises:
         PreparationError: No image, a name that patches could not have, or labels that are missing.
     """
+    images, labels = images_and_labels(files)
+    if not images:
+        raise PreparationError('found no image below a folder named train, val or test; --help shows the layout')
+    wrong = [str(images[key]) for key in images if '__' in key[1]]
+    if wrong:
+        raise PreparationError(f'{len(wrong)} images have "__" in their name, which marks patches, e.g. {wrong[0]}; '
+                               'SRC must hold the whole images')
+    chosen = {key: label for key in images if (label := _of_version(labels.get(key, ()), version))}
+    _require_labels(images, chosen, labels, version)
+    return [Source(*key, images[key], chosen.get(key))
+            for key in sorted(images, key=lambda key: (SPLITS.index(key[0]), key[1]))]
+
+
+def images_and_labels(
+        files: Sequence[tuple[str, File]]) -> tuple[dict[tuple[str, str], File], dict[tuple[str, str], list]]:
+    """(split, name) -> the image, and -> folder and file of its labels of all versions."""
     images: dict[tuple[str, str], File] = {}
     labels: dict[tuple[str, str], list[tuple[str, File]]] = {}
     for where, file in files:
@@ -36,16 +52,7 @@ def find_sources(files: Sequence[tuple[str, File]], version: str) -> list[Source
             images.setdefault(key, file)
         elif place['suffix'] == '.txt' and not re.search(OTHER_LABELS, place['folder'].lower()):
             labels.setdefault(key, []).append((place['folder'], file))
-    if not images:
-        raise PreparationError('found no image below a folder named train, val or test; --help shows the layout')
-    wrong = [str(images[key]) for key in images if '__' in key[1]]
-    if wrong:
-        raise PreparationError(f'{len(wrong)} images have "__" in their name, which marks patches, e.g. {wrong[0]}; '
-                               'SRC must hold the whole images')
-    chosen = {key: label for key in images if (label := _of_version(labels.get(key, ()), version))}
-    _require_labels(images, chosen, labels, version)
-    return [Source(*key, images[key], chosen.get(key))
-            for key in sorted(images, key=lambda key: (SPLITS.index(key[0]), key[1]))]
+    return images, labels
 
 
 def _split_name(found: str) -> str:
@@ -68,4 +75,18 @@ def _require_labels(images: Mapping, chosen: Mapping, labels: Mapping, version: 
             others = sum(key in labels for key in lost)
             more = f'; {others} have labels of other versions, see --version' if others else ''
             raise PreparationError(f'{len(lost)} images of {split} have no label file of {version}, e.g. '
-                                   f'{images[lost[0]]}{more}')
+                                   f'{images[lost[0]]}{more}; an image without objects has an empty one')
+
+
+def lonely_labels(files: Sequence[tuple[str, File]]) -> dict[str, list[str]]:
+    """Labels whose image is not there: split -> their names, of splits that have images at all.
+
+    Args:
+        files: See :func:`data_prep.downloads.list_files`.
+    """
+    images, labels = images_and_labels(files)
+    lonely: dict[str, list[str]] = {}
+    for split, name in sorted(labels.keys() - images.keys()):
+        if any(key[0] == split for key in images):
+            lonely.setdefault(split, []).append(name)
+    return lonely

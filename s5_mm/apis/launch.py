@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
+from mmengine.runner import find_latest_checkpoint
 
 from s5_mm.engine import Bf16OptimWrapper
 
@@ -44,6 +45,22 @@ def leave_group() -> None:
     """
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
+
+
+def set_resume(cfg: Config, checkpoint: str | None = None) -> None:
+    """Let training go on from a checkpoint; where there is none yet, it starts as the config says.
+
+    Args:
+        cfg: Changed in place.
+        checkpoint: The file; ``None`` stands for the latest in the work dir.
+    """
+    checkpoint = checkpoint or find_latest_checkpoint(cfg.work_dir)
+    cfg.resume = checkpoint is not None
+    if cfg.resume:
+        cfg.load_from = checkpoint
+    else:
+        start = f'the weights of {cfg.load_from}' if cfg.get('load_from') else 'the initial weights of the model'
+        print_log(f'There is no checkpoint in {cfg.work_dir} yet; training starts from {start}.', 'current')
 
 
 def enable_amp(cfg: Config) -> None:

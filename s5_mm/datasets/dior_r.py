@@ -19,6 +19,10 @@ class DIORRDataset(RotatedDataset, DIORDataset):
 
     def read_data_list(self) -> list[dict]:
         """Read the list and the XML file of each of its names."""
+        raised = [name for name in self.metainfo['classes'] if name != name.lower()]
+        if raised:
+            raise ValueError(f'DIORRDataset: the class {raised[0]!r} matches no object, since names in label files are '
+                             f'read in lower case; write {raised[0].lower()!r} in metainfo.classes')
         names = [name.strip() for name in list_from_file(self.ann_file, backend_args=self.backend_args)]
         twice = len(names) - len(set(names))
         if twice or '' in names:

@@ -32,7 +32,7 @@ class RotatedDataset(BaseDataset):
             ``metainfo=dict(classes=...)``, ``pipeline``, ``test_mode`` ...
 
     Raises:
-        ValueError: An unknown filter, an unknown class (``strict``), no image.
+        ValueError: An unknown filter, an unknown class (``strict``), no image, no target left by ``filter_cfg``.
         FileNotFoundError: A folder or images do not exist.
         LabelError: See :mod:`s5_mm.datasets.rotated_files`.
     """
@@ -97,8 +97,14 @@ class RotatedDataset(BaseDataset):
                                      if side >= settings['min_side']]
         if not settings.get('filter_empty_gt'):
             return self.data_list
-        return [info for info in self.data_list
+        kept = [info for info in self.data_list
                 if any(not instance['ignore_flag'] for instance in info['instances'])]
+        if not kept:
+            raise ValueError(f'{type(self).__name__}: none of {len(self.data_list)} images of {self.ann_file} has a '
+                             f'target under filter_cfg={dict(settings)} and the classes '
+                             f'{", ".join(self.metainfo["classes"])}; compare the classes with the names in the label '
+                             'files, and min_side (pixels of the file) with the objects')
+        return kept
 
     def _check_images(self, data_list: Sequence[dict]) -> None:
         """Compare with a listing of the folder, which is far cheaper than a look at every file."""

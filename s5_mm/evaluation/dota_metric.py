@@ -1,7 +1,7 @@
 """mAP of whole DOTA images whose patches were tested, and the submission to the DOTA server."""
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,8 +35,7 @@ class DOTAMetric(RotatedMAP):
         kwargs: Those of :class:`RotatedMAP`. ``zip_file`` and ``out_file`` get the whole images.
 
     Raises:
-        ValueError: An impossible option; or an image that has no patch name or no label file, when the metric is
-            computed.
+        ValueError: An impossible option; or an image that has no patch name or no label file, as soon as it comes.
         FileNotFoundError: ``ann_dir`` does not exist.
     """
 
@@ -56,6 +55,14 @@ class DOTAMetric(RotatedMAP):
         self.ann_dir = None if ann_dir is None else Path(ann_dir)
         self.merge_iou_thr = merge_iou_thr
         self.format_only = format_only
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Keep the detections of patches; an image without a label file is an error at once, not after the test."""
+        super().process(data_batch, data_samples)
+        if self.ann_dir is not None:
+            new = {parse_patch(patch.name).image for patch in self.results[-len(data_samples):]}
+            lost = [name for name in new if not (self.ann_dir / f'{name}.txt').is_file()]
+            _refuse_unlabeled(lost, len(new), self.ann_dir)
 
     def compute_metrics(self, results: list[DetectedImage]) -> dict[str, float]:
         """Merge, write what is asked for, and compute the metrics.
@@ -124,11 +131,7 @@ def with_labels(images: Sequence[DetectedImage], ann_dir: Path, classes: Sequenc
     """
     files = {path.stem: path for path in ann_dir.glob('*.txt')}
     found = {image.name: image for image in images}
-    unlabeled = sorted(set(found) - set(files))
-    if unlabeled:
-        raise ValueError(f'DOTAMetric: {len(unlabeled)} of {len(found)} images have no label file in ann_dir '
-                         f'{ann_dir}: {", ".join(unlabeled[:3])}; ann_dir must be labelTxt of the whole images of this '
-                         'split.')
+    _refuse_unlabeled(set(found) - set(files), len(found), ann_dir)
     missed = sorted(set(files) - set(found))
     if missed:
         print_log(f'{len(missed)} of {len(files)} images in {ann_dir} had no patch in the test, their objects count as '
@@ -140,6 +143,13 @@ def with_labels(images: Sequence[DetectedImage], ann_dir: Path, classes: Sequenc
         objects, labels, difficult = read_objects(path, classes)
         labeled.append(replace(image, true_polygons=objects, true_labels=labels, difficult=difficult))
     return labeled
+
+
+def _refuse_unlabeled(unlabeled: Collection[str], number: int, ann_dir: Path) -> None:
+    if unlabeled:
+        raise ValueError(f'DOTAMetric: {len(unlabeled)} of {number} images have no label file in ann_dir '
+                         f'{ann_dir}: {", ".join(sorted(unlabeled)[:3])}; ann_dir must be labelTxt of the whole images '
+                         'of this split, or None for a test set without labels.')
 
 
 def read_objects(path: Path, classes: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -3,7 +3,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from s5_mm.apis import enable_amp, launch, load_config, prepare_for_cpu
+from s5_mm.apis import enable_amp, launch, load_config, prepare_for_cpu, set_resume
 from s5_mm.apis.launch import leave_group
 
 
@@ -31,6 +31,34 @@ class TestLoadConfig:
     def test_missing_config(self):
         with pytest.raises(FileNotFoundError, match='Config no/such.py is not a file; those of this package lie'):
             load_config('no/such.py')
+
+
+class TestSetResume:
+
+    @pytest.fixture
+    def cfg(self, tmp_path):
+        return Config(dict(work_dir=str(tmp_path), load_from='start.pth'))
+
+    def test_the_latest(self, cfg, tmp_path):
+        (tmp_path / 'last_checkpoint').write_text('run/iter_3.pth')
+        set_resume(cfg)
+        assert (cfg.resume, cfg.load_from) == (True, 'run/iter_3.pth')
+
+    def test_a_given_one(self, cfg, tmp_path):
+        (tmp_path / 'last_checkpoint').write_text('run/iter_3.pth')
+        set_resume(cfg, 'iter_2.pth')
+        assert (cfg.resume, cfg.load_from) == (True, 'iter_2.pth')
+
+    def test_without_any_training_starts_as_the_config_says(self, cfg, monkeypatch):
+        said = []
+        monkeypatch.setattr(launch, 'print_log', lambda text, logger: said.append(text))
+        set_resume(cfg)
+        assert (cfg.resume, cfg.load_from) == (False, 'start.pth')
+        cfg.load_from = None
+        set_resume(cfg)
+        assert not cfg.resume
+        assert said == [f'There is no checkpoint in {cfg.work_dir} yet; training starts from {start}.' for start in (
+            'the weights of start.pth', 'the initial weights of the model')]
 
 
 class TestLeaveGroup:

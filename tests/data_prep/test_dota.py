@@ -187,6 +187,17 @@ def test_what_is_too_large_for_every_patch_is_told(tmp_path, capsys):
     assert 'val: 4 patches; 1 objects, 1 of them in no patch to 70%' in capsys.readouterr().out
 
 
+def test_objects_without_area_and_labels_without_image_are_told(tmp_path, capsys):
+    """A point, a slanted line and a sound object; a label file beside it belongs to no image."""
+    text = '9 9 9 9 9 9 9 9 ship 0\n1 1 9 4 9 4 1 1 ship 0\n0 0 9 0 9 9 0 9 ship 0\n'
+    source = download(tmp_path / 'raw', text)
+    (source / 'val/labelTxt/P7.txt').write_text('')
+    run(source, tmp_path / 'out', *SMALL, '--classes', 'ship')
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ['val: 4 patches; 3 objects, 2 of them without area, e.g. in val/labelTxt/P0.txt',
+                     'val: 1 label files have no image and were left out, e.g. P7.txt']
+
+
 def test_empty_training_patches_can_be_left_out(tmp_path):
     for split in ('train', 'val'):
         download(tmp_path / 'raw', '0 0 5 0 5 5 0 5 ship 0\n', split)
@@ -236,7 +247,8 @@ def test_archives_and_labels_of_the_version(tmp_path):
         run(tmp_path / 'raw', tmp_path / version, *SMALL, '--version', version)
         assert name in (tmp_path / version / 'patches/train/labelTxt/P0__32__0___0.txt').read_text()
     message = fails(tmp_path / 'raw', tmp_path / 'old', *SMALL, '--version', 'v1.0')
-    assert re.search(r'1 images of train have no label file of v1.0, e.g. .*P0.png; 1 have labels of other', message)
+    assert re.search(r'1 images of train have no label file of v1.0, e.g. .*P0.png; 1 have labels of other '
+                     'versions, see --version; an image without objects has an empty one', message)
 
 
 def test_splits_are_told_by_folders(tmp_path):

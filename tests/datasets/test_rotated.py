@@ -166,6 +166,20 @@ def test_training_leaves_out_thin_boxes_then_empty_images(dior):
     assert [len(instances) for instances in flags(tested)] == [2, 0, 0]
 
 
+def test_no_target_left_is_an_error(dior, dota):
+    with pytest.raises(ValueError, match=r"DIORRDataset: none of 3 images of .*trainval\.txt has a target under "
+                       r"filter_cfg=\{'filter_empty_gt': True\} and the classes kite, zebra; compare the classes"):
+        dior_dataset(dior, metainfo=dict(classes=('kite', 'zebra')), filter_cfg=dict(filter_empty_gt=True))
+    with pytest.raises(ValueError, match="'min_side': 99"):
+        dota_dataset(dota, filter_cfg=dict(filter_empty_gt=True, min_side=99))
+    assert len(dior_dataset(dior, metainfo=dict(classes=('kite', )))) == 3
+
+
+def test_classes_of_dior_in_upper_case_are_an_error(dior):
+    with pytest.raises(ValueError, match="the class 'Ship' matches no object, .* write 'ship' in metainfo.classes"):
+        dior_dataset(dior, metainfo=dict(classes=('airplane', 'Ship')))
+
+
 def test_short_sides_are_those_of_the_rotated_box():
     """A square of side 2 on its corner has the diagonals 2 * sqrt(2); upright, its bounding box is that wide."""
     r = 2 ** 0.5

@@ -17,10 +17,13 @@ class Classes(list):
         self.metainfo = dict(classes=classes)
 
 
-def runner_of(model, per_batch, **sources):
+def runner_of(model, per_batch, validated=None, **sources):
     dataset = SimpleNamespace(sources=dict.fromkeys(('red', 'green', 'blue'), range(8)) | sources)
     sampler = SequentialSampler(range(3)) if per_batch is None else MultiSourceSampler(dataset, per_batch, seed=0)
-    return SimpleNamespace(model=model, train_dataloader=SimpleNamespace(sampler=sampler, dataset=dataset))
+    return SimpleNamespace(
+        model=model, train_dataloader=SimpleNamespace(sampler=sampler, dataset=dataset),
+        val_loop=None if validated is None else 'loop',
+        val_dataloader=SimpleNamespace(dataset=SimpleNamespace(sources=validated)))
 
 
 @pytest.fixture
@@ -71,3 +74,27 @@ def test_classes_that_do_not(model, classes):
                rf'the model has 4; set model\.datasets\.green\.num_classes={len(classes)}, or choose')
     with pytest.raises(ValueError, match=message):
         BatchCompositionHook().before_train(runner_of(model, dict(red=2, green=2), green=Classes(*classes)))
+
+
+def with_rule(rule, root='data/red'):
+    data = Classes('a', 'b', 'c')
+    data.label_rule, data.data_root = rule, root
+    return data
+
+
+@pytest.mark.parametrize(('trained', 'validated', 'message'), [
+    (Classes('a', 'b', 'c'), Classes('b', 'a', 'c'),
+     r"data set 'red' is trained on the classes \(a, b, c\) and validated on \(b, a, c\); give both"),
+    (with_rule('mmseg'), with_rule('published'),
+     "data set 'red' is trained with label_rule='mmseg' and validated with 'published', both in data/red"),
+])
+def test_validation_with_other_classes_is_an_error(model, trained, validated, message):
+    with pytest.raises(ValueError, match=message):
+        BatchCompositionHook().before_train(runner_of(model, dict(red=2, green=2), dict(red=validated), red=trained))
+
+
+def test_validation_that_suits(model):
+    """Files in two places may follow two rules; a data set of validation alone is not compared."""
+    validated = dict(red=with_rule('published', 'elsewhere'), blue=Classes('z'))
+    suits = runner_of(model, dict(red=2, green=2), validated, red=with_rule('mmseg'))
+    assert BatchCompositionHook().before_train(suits) is None

@@ -54,6 +54,12 @@ def test_testing_with_other_classes_is_an_error(tiny_segmentor):
         ClassCountHook().before_test(runner(MODELS.build(tiny_segmentor()), validated='ab'))
 
 
+def test_other_classes_in_validation_are_an_error(tiny_segmentor):
+    with pytest.raises(ValueError, match=r'The data set is trained on the classes \(a, b, c\) and validated on '
+                       r'\(a, c, b\); give both loaders the same metainfo, in the same order'):
+        ClassCountHook().before_train(runner(MODELS.build(tiny_segmentor()), validated='acb'))
+
+
 def test_the_last_head_of_a_cascade_counts():
     with pytest.raises(ValueError, match='decode_head has 3'):
         ClassCountHook().before_test(runner(Model(4, 3), validated='abcd'))

@@ -217,8 +217,16 @@ def test_an_image_without_any_detection_counts(tmp_path, monkeypatch):
 
 def test_images_without_a_label_file_are_an_error(tmp_path):
     ann_dir = write_labels(tmp_path / 'labelTxt', 'P1', [])
-    with pytest.raises(ValueError, match=r'1 of 2 images have no label file in ann_dir .*: P9; ann_dir must be'):
+    with pytest.raises(ValueError, match=r'1 of 1 images have no label file in ann_dir .*: P9; ann_dir must be'):
         run(metric(ann_dir=ann_dir), [patch(f'{name}__1024__0___0', [], [], []) for name in ('P1', 'P9')])
+
+
+def test_an_image_without_a_label_file_is_told_before_the_test_is_over(tmp_path):
+    built = metric(ann_dir=write_labels(tmp_path / 'labelTxt', 'P1', []))
+    built.dataset_meta = dict(classes=CLASSES)
+    built.process({}, [patch('P1__1024__0___0', [], [], [])])
+    with pytest.raises(ValueError, match=r'1 of 2 images have no label file in .*labelTxt: P2; .* or None for a test'):
+        built.process({}, [patch(f'{name}__1024__0___0', [], [], []) for name in ('P1', 'P2')])
 
 
 def test_labels_of_another_version_are_an_error(tmp_path):

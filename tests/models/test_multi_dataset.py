@@ -271,6 +271,7 @@ class TestSettings:
 
     @pytest.mark.parametrize(('settings', 'message'), [
         ({}, r"datasets\['red'\] has no num_classes; num_classes is needed, allowed are \['num_classes', 'loss_w"),
+        (None, r"datasets\['red'\] is None; it must be a dict with num_classes"),
         (dict(num_classes=3, strat=0.7), r"datasets\['red'\] has unknown keys \['strat'\]"),
         (dict(num_classes=0), r"datasets\['red'\]\.num_classes is 0; num_classes must be at least 1"),
         (dict(num_classes=3, loss_weight=-1), r"datasets\['red'\]\.loss_weight is -1"),
@@ -479,6 +480,8 @@ class TestFold:
     def test_unknown_data_set(self, multi_segmentor, tiny_segmentor):
         with pytest.raises(ValueError, match=r"has no data set 'blue'; its data sets are \['red', 'green'\]"):
             folded_config(multi_segmentor(), 'blue')
+        with pytest.raises(ValueError, match='is a MultiDatasetDetector without decode_head; only a MultiDatasetS'):
+            folded_config(dict(type='MultiDatasetDetector', datasets=dict(blue={})), 'blue')
         with pytest.raises(ValueError, match=r"has no data set 'blue'; choose one of \['red', 'green'\]"):
             fold_segmentor(MODELS.build(multi_segmentor()).state_dict(), 'blue')
         with pytest.raises(ValueError, match='The checkpoint is not of a MultiDatasetSegmentor'):

@@ -4,7 +4,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from s5_mm.datasets import MultiSourceSampler
-from s5_mm.engine.loops.naming import check_classes
+from s5_mm.engine.loops.naming import check_alike, check_classes
 from s5_mm.registry import HOOKS
 
 
@@ -17,7 +17,7 @@ class BatchCompositionHook(Hook):
 
         Raises:
             ValueError: The data sets are others than the model's, or one has too few images in a batch, or another
-                number of classes than its head.
+                number of classes than its head, or other classes in validation.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         loader = runner.train_dataloader
@@ -25,3 +25,8 @@ class BatchCompositionHook(Hook):
             model.check_batch(loader.sampler.per_batch)
             drawn = {name: loader.dataset.sources[name] for name in loader.sampler.per_batch}
             check_classes('train_dataloader', drawn, model)
+            if runner.val_loop is None:
+                return
+            validated = getattr(runner.val_dataloader.dataset, 'sources', {})
+            for name in drawn.keys() & validated.keys():
+                check_alike(f'data set {name!r}', drawn[name], validated[name])

@@ -4,7 +4,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
 
-from s5_mm.engine.loops.naming import compare_classes, unwrapped
+from s5_mm.engine.loops.naming import check_alike, compare_classes, unwrapped
 from s5_mm.registry import HOOKS
 
 
@@ -21,13 +21,16 @@ class ClassCountHook(Hook):
         """Check what is trained and validated on.
 
         Raises:
-            ValueError: A data set has another number of classes than the head.
+            ValueError: A data set has another number of classes than the head, or validation has others.
         """
         if head_of(runner.model) is None:
             return
         check_head('train_dataloader', runner.train_dataloader.dataset, runner.model)
         if runner.val_loop is not None:
             check_head('val_dataloader', runner.val_dataloader.dataset, runner.model)
+            trained = runner.train_dataloader.dataset
+            for source in getattr(trained, 'sources', {'': trained}).values():
+                check_alike('The data set', source, runner.val_dataloader.dataset)
 
     def before_test(self, runner: Runner) -> None:
         """Check what is tested on; raises as :meth:`before_train`."""

@@ -69,6 +69,29 @@ def compare_classes(name: str, source: Dataset, head: str, number: int, setting:
                          f'set {setting}={len(classes)}, or {otherwise}.')
 
 
+def check_alike(name: str, trained: Dataset, validated: Dataset) -> None:
+    """Check that a data set means the same classes in training and validation.
+
+    Args:
+        name: Of the data set, for the message.
+        trained: What is trained on; data sets without ``classes`` suit all.
+        validated: What is validated on.
+
+    Raises:
+        ValueError: Names or order of the classes differ, or two ``label_rule`` for files in one ``data_root``.
+    """
+    classes, others = ((getattr(source, 'metainfo', None) or {}).get('classes') for source in (trained, validated))
+    if None not in (classes, others) and list(classes) != list(others):
+        raise ValueError(f'{name} is trained on the classes ({", ".join(map(str, classes))}) and validated on '
+                         f'({", ".join(map(str, others))}); give both loaders the same metainfo, in the same order.')
+    rules = {getattr(source, 'label_rule', None) for source in (trained, validated)} - {None}
+    roots = {getattr(source, 'data_root', None) for source in (trained, validated)}
+    if len(rules) > 1 and len(roots) == 1:
+        raise ValueError(f'{name} is trained with label_rule={trained.label_rule!r} and validated with '
+                         f'{validated.label_rule!r}, both in {trained.data_root}; files in one place follow one rule, '
+                         'set it alike in the loaders of training, validation and test.')
+
+
 def check_same(loader: str, loader_names: Iterable[str], evaluator: str, evaluator_names: Iterable[str]) -> None:
     """Check that every data set has a loader and an evaluator.
 

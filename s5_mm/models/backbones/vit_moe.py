@@ -129,8 +129,9 @@ def check_names(datasets: Sequence[str]) -> tuple[str, ...]:
     bad = [name for name in names
            if not (isinstance(name, str) and name) or '.' in name or hasattr(ModuleDict(), name)]
     if bad or not names or len(set(names)) < len(names):
-        raise ValueError(f'Data sets are named {list(names)}: at least one is needed, each name once, without dots, '
-                         f'and not an attribute of torch modules such as {(bad or ["keys"])[0]!r}; rename it.')
+        wrong = f'{bad[0]!r} is impossible: ' if bad else ''
+        raise ValueError(f'Data sets are named {list(names)}: {wrong}at least one is needed, each name once, without '
+                         "dots, and not an attribute of torch modules such as 'keys'; rename it.")
     return names
 
 

@@ -28,6 +28,8 @@ class DatasetSettings:
             ValueError: A key is unknown or missing, or a value impossible.
         """
         keys = [field.name for field in dataclasses.fields(cls)]
+        if not isinstance(cfg, dict):
+            raise ValueError(f'datasets[{name!r}] is {cfg!r}; it must be a dict with num_classes, allowed are {keys}.')
         unknown = sorted(set(cfg) - set(keys))
         if unknown or 'num_classes' not in cfg:
             raise ValueError(f'datasets[{name!r}] has {f"unknown keys {unknown}" if unknown else "no num_classes"}; '

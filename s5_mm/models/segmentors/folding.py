@@ -23,6 +23,9 @@ def folded_config(model: dict, dataset: str) -> dict:
         ValueError: It is no such model, or has no such data set.
     """
     model = copy.deepcopy(dict(model))
+    if 'decode_head' not in model:
+        raise ValueError(f'The config\'s model is a {model.get("type")} without decode_head; only a '
+                         'MultiDatasetSegmentor is folded.')
     if dataset not in model.get('datasets', {}):
         raise ValueError(f'The config\'s model ({model.get("type")}) has no data set {dataset!r}; its data sets are '
                          f'{list(model.get("datasets", {}))}.')
