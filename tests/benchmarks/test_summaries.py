@@ -41,9 +41,16 @@ def test_mdf_gain_shows_means_and_the_share_of_parameters(benchmark, monkeypatch
     monkeypatch.setattr(script, 'count_parameters', lambda: {'sdf': 400, 'mdf': 100, 'moe-mdf': 150})
     names = ('vaihingen', 'potsdam', 'loveda', 'openearthmap')
     means = {'sdf': 40.0, 'mdf': 38.0, 'moe-mdf': 41.0}
-    seeds = [{way: dict.fromkeys(names, mean + seed) for way, mean in means.items()} for seed in (0, 1)]
-    result = script.summary(seeds, 120)
-    assert result['mean'] == {'sdf': 40.5, 'mdf': 38.5, 'moe-mdf': 41.5}
+    # At the second rate SDF is worse by 1, the others better by 1 and by 2.
+    gains = {1e-3: dict.fromkeys(means, 0), 2e-3: {'sdf': -1, 'mdf': 1, 'moe-mdf': 2}}
+    scores = {rate: [{way: dict.fromkeys(names, mean + seed + gain[way]) for way, mean in means.items()}
+                     for seed in (0, 1)] for rate, gain in gains.items()}
+    result = script.summary(scores, 120)
+    assert result['rate'] == {'sdf': 1e-3, 'mdf': 2e-3, 'moe-mdf': 2e-3}
+    assert result['mean'] == {'sdf': 40.5, 'mdf': 39.5, 'moe-mdf': 43.5}
+    assert result['mean_of_each_rate'][1e-3] == {'sdf': 40.5, 'mdf': 38.5, 'moe-mdf': 41.5}
+    assert result['means'] == [{'sdf': 40, 'mdf': 39, 'moe-mdf': 43}, {'sdf': 41, 'mdf': 40, 'moe-mdf': 44}]
+    assert result['command'].endswith('--seeds 2 --iters 120 --rates 0.001 0.002')
     assert result['share_of_sdf'] == {'sdf': 1.0, 'mdf': 0.25, 'moe-mdf': 0.375}
     script.show(result)
     assert '38%' in capsys.readouterr().out
