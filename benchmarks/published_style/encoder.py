@@ -102,7 +102,7 @@ class Encoder(nn.Module):
         """Pyramid of images (B, 3, H, W) of one data set."""
         x = self.patch_embed['projection'](images)
         size = x.shape[2:]
-        x = x.flatten(2).transpose(1, 2) + self.pos_embed
+        x = (x.flatten(2).transpose(1, 2) + self.pos_embed).contiguous()
         maps = []
         for i, block in enumerate(self.layers):
             x = checkpoint(block, x, expert, use_reentrant=False) if torch.is_grad_enabled() else block(x, expert)

@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from s5_mm.checkpoints import load_encoder
 from s5_mm.models import ViT
+from s5_mm.models.layers import token_linear
 from s5_mm.registry import MODELS
 
 
@@ -118,6 +119,15 @@ class TestForward:
         with OperatorCounter() as counter:
             sum(level.sum() for level in vit(torch.rand(2, 3, 32, 32))).backward()
         assert counter['aten.addmm.default'] == expected
+
+    @pytest.mark.parametrize(('with_cp', 'expected'), [(False, 20), (True, 32), ('selective', 20)])
+    def test_what_large_layers_compute_again(self, tiny_vit, with_cp, expected, monkeypatch):
+        """The same sixteen as convolutions, and four around the blocks: patch embedding and the pyramid's three."""
+        monkeypatch.setattr(token_linear, 'SMALLEST', 1)
+        vit = MODELS.build(tiny_vit(with_cp=with_cp))
+        with OperatorCounter() as counter:
+            sum(level.sum() for level in vit(torch.rand(2, 3, 32, 32))).backward()
+        assert (counter['aten.convolution.default'], counter['aten.addmm.default']) == (expected, 0)
 
     def test_drop_path_is_on_the_ffn_alone_and_rises(self, tiny_vit):
         vit = MODELS.build(tiny_vit(drop_path_rate=0.3))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
 from s5_mm.checkpoints import MIN_SHARE, load_encoder
-from s5_mm.models.layers import DeferredUpsampling, SelfAttention
+from s5_mm.models.layers import DeferredUpsampling, SelfAttention, TokenLinear, subpixel_conv
 from s5_mm.registry import MODELS
 
 # out_indices: the four blocks whose outputs become the pyramid's levels.
@@ -25,9 +25,9 @@ ARCHS = {
 # What selective checkpointing keeps: the results of matrix products and attention, which are dear to compute again.
 ATEN = torch.ops.aten
 KEPT = [
-    ATEN.mm.default, ATEN.addmm.default, ATEN._scaled_dot_product_flash_attention_for_cpu.default,
-    ATEN._scaled_dot_product_flash_attention.default, ATEN._scaled_dot_product_efficient_attention.default,
-    ATEN._scaled_dot_product_cudnn_attention.default
+    ATEN.mm.default, ATEN.addmm.default, ATEN.convolution.default,
+    ATEN._scaled_dot_product_flash_attention_for_cpu.default, ATEN._scaled_dot_product_flash_attention.default,
+    ATEN._scaled_dot_product_efficient_attention.default, ATEN._scaled_dot_product_cudnn_attention.default
 ]
 
 
@@ -96,6 +96,7 @@ class ViT(VisionTransformer):
             layer.attn = SelfAttention.replacing(layer.attn)
             if not drop_path_on_attention:
                 layer.attn.out_drop = nn.Identity()
+        TokenLinear.replace_in(self.layers)
         self.pyramid = Feature2Pyramid(self.embed_dims, norm_cfg=dict(type='mmpretrain.LN2d', eps=1e-6))
 
     def init_weights(self) -> None:
@@ -131,6 +132,8 @@ class ViT(VisionTransformer):
                              f'and at least {2 * patch}; set the crop size or the data preprocessor\'s size_divisor.')
         x, hw = self.patch_embed(x)
         x = x + resize_pos_embed(self.pos_embed, self.patch_resolution, hw, self.interpolate_mode, num_extra_tokens=0)
+        # The patch embedding's result lies channel by channel, and sums keep that; every norm would copy it.
+        x = x.contiguous()
         maps = []
         for i, layer in enumerate(layers):
             x = self._recomputed(layer, x) if self.with_cp and torch.is_grad_enabled() else layer(x)
@@ -140,10 +143,8 @@ class ViT(VisionTransformer):
 
     def _deferred_pyramid(self, maps: list[Tensor]) -> tuple[DeferredUpsampling | Tensor, ...]:
         """As the pyramid, without its last upsampling."""
-        *first, last = self.pyramid.upsample_4x
-        x = maps[0]
-        for layer in first:
-            x = layer(x)
+        first, norm, activation, last = self.pyramid.upsample_4x
+        x = activation(norm(subpixel_conv(maps[0], first.weight, first.bias)))
         upsampled = DeferredUpsampling(x, last), DeferredUpsampling(maps[1], self.pyramid.upsample_2x[0])
         return (*upsampled, maps[2], self.pyramid.downsample_2x(maps[3]))
 

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
+from .subpixel_conv import subpixel_conv
+
 
 class DeferredUpsampling:
     """``conv(x)`` of a transposed convolution, computed when it is needed.
@@ -20,7 +22,7 @@ class DeferredUpsampling:
 
     Args:
         x: (B, C, h, w).
-        conv: The transposed convolution; without output padding.
+        conv: The transposed convolution; of a square kernel whose side is its stride, without padding.
     """
 
     def __init__(self, x: Tensor, conv: nn.ConvTranspose2d) -> None:
@@ -30,7 +32,7 @@ class DeferredUpsampling:
     def full(self) -> Tensor:
         """The map, (B, D, H, W)."""
         if self._full is None:
-            self._full = self.conv(self.x)
+            self._full = subpixel_conv(self.x, self.conv.weight, self.conv.bias)
         return self._full
 
     def convolved(self, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -44,7 +46,7 @@ class DeferredUpsampling:
         if self.conv.bias is not None:
             own = weight[:, :, 0, 0] @ self.conv.bias
             bias = own if bias is None else own + bias
-        return torch.conv_transpose2d(self.x, merged, bias, self.conv.stride, self.conv.padding)
+        return subpixel_conv(self.x, merged, bias)
 
     def __getitem__(self, index: slice | Sequence[int]) -> 'DeferredUpsampling':
         """Some of the images."""

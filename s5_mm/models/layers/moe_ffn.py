@@ -4,12 +4,13 @@ Shapes: B images, N tokens, C channels, D hidden channels, P channels of an expe
 """
 from collections.abc import Sequence
 
+import torch
 from mmcv.cnn.bricks.transformer import FFN
 from torch import Tensor, nn
 
 from s5_mm.routing import Route
 
-from .expert_linear import expert_linear
+from .token_linear import TokenLinear
 
 
 class MoEFFN(FFN):
@@ -32,6 +33,7 @@ class MoEFFN(FFN):
                          dropout_layer=dict(type='DropPath', drop_prob=drop_path))
         self.layers[1] = nn.Linear(feedforward_channels, embed_dims - part_features)
         self.experts = nn.ModuleDict({name: nn.Linear(feedforward_channels, part_features) for name in datasets})
+        TokenLinear.replace_in(self)
 
     def forward(self, x: Tensor, identity: Tensor, route: Route) -> Tensor:
         """Transform tokens; the first layer and the shared expert see the whole batch at once.
@@ -41,6 +43,7 @@ class MoEFFN(FFN):
             identity: What the result is added to, (B, N, C).
             route: The groups, in this order.
         """
-        experts = [self.experts[name] for name in route.names]
-        out = expert_linear(self.layers[0](x), route.sizes, self.layers[1], experts)
-        return identity + self.dropout_layer(out)
+        hidden = self.layers[0](x)
+        groups = zip(route.names, hidden.split(route.sizes), strict=True)
+        own = torch.cat([self.experts[name](group) for name, group in groups])
+        return identity + self.dropout_layer(torch.cat([self.layers[1](hidden), own], dim=-1))
