@@ -2,6 +2,7 @@
 import contextlib
 import ctypes
 import dataclasses
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -56,7 +57,8 @@ class Case:
     """Two or more ways to do the same.
 
     Attributes:
-        ways: ``ours``, ``baseline`` and perhaps others -> a function that does it once.
+        ways: ``ours``, ``baseline`` and perhaps others -> a function that does it once. Without a baseline there is
+            no ratio.
         setting: What the result says about it.
         holds: Way -> what it holds between two runs (module, optimizer), whose size is a part of its memory.
         images: Images that one run handles.
@@ -85,27 +87,33 @@ def compare(case: Case, device: str, rounds: int, seconds: float, most: float) -
 
     Returns:
         Medians of seconds (``ours_s``, ``baseline_s``, ...), ``ratio`` (baseline / ours), ``memory_ratio`` (ours /
-        baseline), peak memory, multiply-adds, share of the ceiling, setting and facts.
+        baseline), peak memory, multiply-adds, share of the ceiling, on a CPU the processor seconds that the system took
+        for itself, to give memory and take it back mostly (``ours_system_s``, ...), setting and facts.
     """
     counts, peaks = {}, {}
     for way, run in case.ways.items():
         with peak_bytes(case.holds.get(way, ()), device) as peak, multiply_adds() as counter:
             run()
         counts[way], peaks[way] = counter.get_total_flops() // 2, peak[0]
-    spent = {way: [] for way in case.ways}
+    spent, system = ({way: [] for way in case.ways} for _ in range(2))
     start = time.perf_counter()
     while len(spent['ours']) < rounds and (len(spent['ours']) < 2 or time.perf_counter() - start < seconds):
         for way, run in case.ways.items():
+            before = os.times().system
             spent[way].append(timed(run, device))
-    return summary(case, spent, counts, peaks, most)
+            system[way].append(os.times().system - before)
+    of_system = {f'{way}_system_s': round(statistics.median(times), 2) for way, times in system.items()}
+    return summary(case, spent, counts, peaks, most) | (of_system if device == 'cpu' else {})
 
 
 def summary(case: Case, spent: dict[str, list[float]], counts: dict[str, int], peaks: dict[str, int],
             most: float) -> dict[str, object]:
     """The figures of :func:`compare` from seconds of each round, multiply-adds and peak bytes."""
-    ratios = [baseline / ours for ours, baseline in zip(spent['ours'], spent['baseline'], strict=True)]
-    result = dict(ratio=round(statistics.median(ratios), 3))
-    if case.holds:
+    result = {}
+    if 'baseline' in spent:
+        ratios = [baseline / ours for ours, baseline in zip(spent['ours'], spent['baseline'], strict=True)]
+        result['ratio'] = round(statistics.median(ratios), 3)
+    if 'baseline' in spent and case.holds:
         result['memory_ratio'] = round(peaks['ours'] / peaks['baseline'], 3)
     for way, times in spent.items():
         median = statistics.median(times)
@@ -114,7 +122,7 @@ def summary(case: Case, spent: dict[str, list[float]], counts: dict[str, int], p
             result[f'{way}_peak_mb'] = round(peaks[way] / 2**20)
             result[f'{way}_multiply_adds_g'] = round(counts[way] / 1e9, 1)
             result[f'{way}_share_of_ceiling'] = round(counts[way] / median / most, 3)
-    return result | dict(rounds=len(ratios), images=case.images, **case.facts, setting=case.setting)
+    return result | dict(rounds=len(spent['ours']), images=case.images, **case.facts, setting=case.setting)
 
 
 def timed(run: Callable[[], object], device: str) -> float:

@@ -1,5 +1,6 @@
 """The speed comparison: every case runs, counts and says what it should."""
 import json
+import mmap
 import sys
 
 import pytest
@@ -53,6 +54,25 @@ def test_medians_and_ratios(run):
     assert (figures['ours_s'], figures['baseline_s']) == (1.0, 3.0)
     assert figures['ours_share_of_ceiling'] == 0.5  # 1 G in 1 s of 2 G a second
     assert figures['baseline_share_of_ceiling'] == 0.667
+
+
+def test_a_way_without_baseline(run):
+    build = run.performance.growth.without_baseline(lambda: run.performance.Case(
+        ways=dict(ours=lambda: None, baseline=pytest.fail), setting={}, holds=dict(ours=(), baseline=())))
+    figures = run.performance.compare(build(), 'cpu', rounds=1, seconds=0, most=1.0)
+    assert {'ours_s', 'ours_peak_mb', 'ours_system_s'} <= figures.keys()
+    assert not {'ratio', 'memory_ratio', 'baseline_s'} & figures.keys()
+
+
+def test_seconds_of_the_system(run):
+    def write():
+        """Pages that the system has to give."""
+        with mmap.mmap(-1, 2**29) as pages:
+            for start in range(0, 2**29, mmap.PAGESIZE):
+                pages[start] = 1
+    case = run.performance.Case(ways=dict(ours=write, baseline=lambda: sum(range(10**6))), setting={})
+    figures = run.performance.compare(case, 'cpu', rounds=2, seconds=0, most=1.0)
+    assert figures['ours_system_s'] > 2 * figures['baseline_system_s'] + 0.02
 
 
 def test_attention_on_a_cpu_is_counted(run):

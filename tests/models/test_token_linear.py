@@ -41,9 +41,9 @@ def test_no_tokens_are_copied():
     torch.manual_seed(0)
     layer, x = TokenLinear(512, 512), torch.randn(2, 64, 512, requires_grad=True)
     with torch.profiler.profile(record_shapes=True) as run:
-        layer(x).square().sum().backward()
+        layer(x).backward(torch.ones(2, 64, 512))
     names = {event.name for event in run.events()}
-    copied = [event.input_shapes[0] for event in run.events() if event.name in ('aten::copy_', 'aten::contiguous')]
+    copied = [event.input_shapes[0] for event in run.events() if event.name == 'aten::copy_']
     assert 'aten::mkldnn_convolution' in names
     assert not [shape for shape in copied if 64 in shape]
 
