@@ -38,10 +38,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--arch', choices=['base', 'large', 'huge'], default='base', help='(default: %(default)s)')
     parser.add_argument('--size', choices=list(SIZES), help='images (default: those of the device; tiny: for trying)')
     parser.add_argument('--precision', choices=['fp32', 'bf16'], help='(default: fp32 on a CPU, bf16 on a GPU)')
-    parser.add_argument('--growth', action='store_true', help='how the cost grows, instead of the cases')
+    parser.add_argument('--growth', action='store_true', help='how the cost grows, instead of the cases; one timed step a size, whatever --rounds, '
+                        '--seconds and --arch say')
     parser.add_argument('--rounds', type=int, default=5, help='timed runs of each way at most (default: %(default)s)')
     parser.add_argument('--seconds', type=float, default=60,
-                        help='after which a case starts no further round, but two are run (default: %(default)s)')
+                        help='after which a case starts no further round, but two are run unless --rounds is 1 '
+                        '(default: %(default)s)')
     parser.add_argument('--out', type=Path, required=True, help='JSON to write')
     return parser.parse_args(argv)
 
@@ -63,8 +65,11 @@ def main(argv: list[str] | None = None) -> None:
                   ceiling_multiply_adds_g_per_s=round(most / 1e9, 1), cases={})
     if args.growth:
         init_default_scope('mmseg')
-        result['growth'] = performance.measure_growth(settings, size, most)
-        write_json(args.out, result)
+        result['growth'] = []
+        for row in performance.measure_growth(settings, size, most):
+            result['growth'].append(row)
+            write_json(args.out, result)
+            print(row, flush=True)
         return
     for name in args.cases:
         torch.manual_seed(0)
@@ -80,7 +85,8 @@ def main(argv: list[str] | None = None) -> None:
 
 def machine(device: str) -> str:
     """What it ran on."""
-    host = f'{platform.machine()} {platform.system()}, {os.cpu_count()} cores'
+    capability = torch.backends.cpu.get_cpu_capability()
+    host = f'{platform.machine()} {platform.system()}, {os.cpu_count()} cores, {capability}'
     return f'{torch.cuda.get_device_name()}, {host}' if device == 'cuda' else host
 
 

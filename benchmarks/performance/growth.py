@@ -2,6 +2,7 @@
 import dataclasses
 import gc
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from .measuring import Case, Settings, compare
 from .training import mdf_step, s4p_step
@@ -14,23 +15,22 @@ GROWTH = dict(
     tiny=dict(sides=(64, 96), batches=(2, ), datasets=(1, 2), archs=('tiny', )))
 
 
-def measure_growth(settings: Settings, size: str, most: float) -> list[dict[str, object]]:
-    """A row of figures for each size.
+KEYS = ('ratio', 'memory_ratio', 'ours_s', 'baseline_s', 'ours_peak_mb', 'baseline_peak_mb', 'ours_system_s',
+        'baseline_system_s', 'setting')
+
+
+def measure_growth(settings: Settings, size: str, most: float) -> Iterator[dict[str, Any]]:
+    """A row of figures for each size, of one timed step each way.
 
     Args:
         settings: Device and precision.
         size: A key of :data:`GROWTH`.
         most: As :func:`compare` takes it.
     """
-    rows = []
     for what, value, build in points(settings, GROWTH[size]):
         figures = compare(build(), settings.device, rounds=1, seconds=0, most=most)
-        rows.append(dict(grown=what, value=value) | {
-            key: figures[key] for key in ('ratio', 'memory_ratio', 'ours_s', 'baseline_s', 'ours_peak_mb',
-                                          'baseline_peak_mb', 'setting') if key in figures})
-        print(rows[-1], flush=True)
+        yield dict(grown=what, value=value) | {key: figures[key] for key in KEYS if key in figures}
         gc.collect()
-    return rows
 
 
 def points(settings: Settings, told: dict[str, tuple]) -> Iterator[tuple[str, object, Callable[[], Case]]]:
@@ -42,8 +42,6 @@ def points(settings: Settings, told: dict[str, tuple]) -> Iterator[tuple[str, ob
         return lambda: s4p_step(grown)
     for side in told['sides']:
         yield 's4p side', side, s4p(side, first['batches'], first['archs'])
-    for side in told.get('ours_alone', ()):
-        yield 's4p side', side, without_baseline(s4p(side, first['batches'], first['archs']))
     for batch in told['batches'][1:]:
         yield 's4p batch', batch, s4p(first['sides'], batch, first['archs'])
     for arch in told['archs'][1:]:
@@ -53,11 +51,13 @@ def points(settings: Settings, told: dict[str, tuple]) -> Iterator[tuple[str, ob
         settings, arch=first['archs'], sides=dict(mdf_step=first['sides']), batches=dict(mdf_step=each))
     for number in told['datasets']:
         yield 'mdf datasets', number, lambda number=number: mdf_step(mdf, datasets=number)
+    for side in told.get('ours_alone', ()):
+        yield 's4p side', side, without_baseline(s4p(side, first['batches'], first['archs']))
 
 
 def without_baseline(build: Callable[[], Case]) -> Callable[[], Case]:
     """The case with our way alone."""
     def ours() -> Case:
         case = build()
-        return dataclasses.replace(case, ways=dict(ours=case.ways['ours']))
+        return dataclasses.replace(case, ways=dict(ours=case.ways['ours']), holds=dict(ours=case.holds['ours']))
     return ours

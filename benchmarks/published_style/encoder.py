@@ -65,7 +65,8 @@ class MapNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise a map (B, C, H, W)."""
-        return self.ln(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        # In this layout the transposed convolution behind it has a fast backward pass.
+        return self.ln(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2).contiguous()
 
 
 class Encoder(nn.Module):

@@ -64,6 +64,16 @@ def test_a_way_without_baseline(run):
     assert not {'ratio', 'memory_ratio', 'baseline_s'} & figures.keys()
 
 
+def test_growth_is_written_row_by_row(run, tmp_path, monkeypatch):
+    def rows(*args):
+        yield dict(grown='side', value=1)
+        raise MemoryError
+    monkeypatch.setattr(run.performance, 'measure_growth', rows)
+    with pytest.raises(MemoryError):
+        run.main(['--size', 'tiny', '--growth', '--out', str(tmp_path / 'x.json')])
+    assert json.loads((tmp_path / 'x.json').read_text())['growth'] == [dict(grown='side', value=1)]
+
+
 def test_seconds_of_the_system(run):
     def write():
         """Pages that the system has to give."""

@@ -48,6 +48,7 @@ def test_other_functions_get_the_map(parts):
     assert level.shape == full.shape
     assert torch.equal(F.relu(level), F.relu(full))
     kernel = torch.ones(1, 5, 3, 3)
+    assert torch.allclose(torch.conv2d(level, kernel[..., :1, :1]), torch.conv2d(full, kernel[..., :1, :1]), atol=1e-5)
     assert torch.equal(F.conv2d(level, kernel, padding=1), F.conv2d(full, kernel, padding=1))
     assert torch.equal(torch.cat([level, level]), torch.cat([full, full]))
     assert torch.equal(level.mean(), full.mean())

@@ -21,6 +21,12 @@ def test_values_and_gradients(side, bias, memory_format):
         assert torch.allclose(ours, expected, atol=1e-12)
 
 
+def test_no_image():
+    x = torch.zeros(0, 5, 4, 3, requires_grad=True)
+    subpixel_conv(x, torch.zeros(5, 7, 2, 2), None).sum().backward()
+    assert x.grad.shape == x.shape
+
+
 def test_another_device_gets_the_transposed_convolution(monkeypatch):
     monkeypatch.setattr(torch, 'conv2d', None)
     x, weight = (torch.empty(shape, device='meta') for shape in ((2, 5, 4, 3), (5, 7, 2, 2)))

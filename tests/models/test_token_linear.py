@@ -7,6 +7,14 @@ from torch import nn
 from s5_mm.models.layers import TokenLinear, token_linear
 
 
+@pytest.fixture(autouse=True)
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
 def build(bias=True, dtype=torch.float32):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(7, 5, bias=bias, dtype=dtype))
@@ -48,12 +56,30 @@ def test_no_tokens_are_copied():
     assert not [shape for shape in copied if 64 in shape]
 
 
-def test_small_layers_and_other_devices_stay_linear(monkeypatch):
+def test_small_layers_one_thread_and_other_devices_stay_linear(monkeypatch):
     layer, x = build()
     assert torch.equal(layer(x), F.linear(x, layer.weight, layer.bias))
     monkeypatch.setattr(token_linear, 'SMALLEST', 1)
     monkeypatch.setattr(F, 'conv2d', None)
+    torch.set_num_threads(1)
+    assert torch.equal(layer(x), F.linear(x, layer.weight, layer.bias))
+    torch.set_num_threads(2)
     assert layer.to('meta')(x.to('meta')).shape == (3, 4, 5)
+
+
+def test_other_shapes_and_empty_batches_are_as_linear_layers_have_them(monkeypatch):
+    monkeypatch.setattr(token_linear, 'SMALLEST', 1)
+    layer, _ = build()
+    for shape in ((7, ), (3, 7), (2, 3, 4, 7), (0, 4, 7), (2, 0, 7)):
+        x = torch.randn(shape)
+        assert torch.equal(layer(x), F.linear(x, layer.weight, layer.bias))
+
+
+def test_compiling_breaks_nowhere(monkeypatch):
+    monkeypatch.setattr(token_linear, 'SMALLEST', 1)
+    layer, x = build()
+    compiled = torch.compile(layer, fullgraph=True, backend='aot_eager')
+    assert torch.allclose(compiled(x), F.linear(x, layer.weight, layer.bias), atol=1e-6)
 
 
 def test_replacing_takes_over_the_parameters_and_draws_no_random_numbers():

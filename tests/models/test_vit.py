@@ -124,6 +124,7 @@ class TestForward:
     def test_what_large_layers_compute_again(self, tiny_vit, with_cp, expected, monkeypatch):
         """The same sixteen as convolutions, and four around the blocks: patch embedding and the pyramid's three."""
         monkeypatch.setattr(token_linear, 'SMALLEST', 1)
+        monkeypatch.setattr(torch, 'get_num_threads', lambda: 2)
         vit = MODELS.build(tiny_vit(with_cp=with_cp))
         with OperatorCounter() as counter:
             sum(level.sum() for level in vit(torch.rand(2, 3, 32, 32))).backward()

@@ -35,7 +35,7 @@ class DeferredUpsampling:
             self._full = subpixel_conv(self.x, self.conv.weight, self.conv.bias)
         return self._full
 
-    def convolved(self, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def convolved(self, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """``conv2d(self.full(), weight, bias)`` with 1 x 1 kernels (E, D, 1, 1), in one step where that is cheaper."""
         pixels = self.x.shape[0] * self.x.shape[2] * self.x.shape[3]
         # The product of the weights costs as much as C to D channels do for E pixels. Tensors without values are there

@@ -20,7 +20,7 @@ def subpixel_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         (B, D, k h, k w).
     """
     channels, side = len(weight), weight.shape[-1]
-    if x.device.type != 'cpu':
+    if x.device.type != 'cpu' or not x.numel():
         return torch.conv_transpose2d(x, weight, bias, stride=side)
     kernels = weight.permute(1, 2, 3, 0).reshape(-1, channels, 1, 1)
     return F.pixel_shuffle(torch.conv2d(x, kernels, None if bias is None else bias.repeat_interleave(side**2)), side)

@@ -5,19 +5,20 @@ from torch import Tensor, nn
 
 # Below so many weights (512 x 512) a product is over before the choice of the library shows.
 SMALLEST = 2**18
+ONEDNN = torch.backends.mkldnn.is_available()
 
 
 class TokenLinear(nn.Linear):
-    """``nn.Linear`` that large layers on a CPU compute as a 1 x 1 convolution of the tokens.
+    """``nn.Linear`` that large layers on several cores of a CPU compute as a 1 x 1 convolution of the tokens.
 
-    torch gives linear layers to the BLAS that it is built with and convolutions to oneDNN, which has kernels for more
-    processors. Tokens are the pixels of a channels-last image as they lie in memory, so that nothing is copied. The
+    torch gives linear layers to the BLAS that it is built with and convolutions to oneDNN, which shares the work among
+    threads better. Tokens are the pixels of a channels-last image as they lie in memory, so that nothing is copied. The
     function is the same up to rounding, parameters keep their names and shapes.
     """
 
     @classmethod
     def replace_in(cls, module: nn.Module) -> None:
-        """Replace the plain linear layers below a module by such with the same parameters."""
+        """Replace the linear layers below a module by such with the same parameters."""
         for name, given in list(module.named_modules()):
             if isinstance(given, nn.Linear) and not isinstance(given, cls):
                 # On the meta device no random numbers are drawn, so that a seed gives the weights that it always gave.
@@ -26,9 +27,15 @@ class TokenLinear(nn.Linear):
                 module.set_submodule(name, own)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Transform tokens (B, N, in_features) to (B, N, out_features)."""
-        if x.device.type != 'cpu' or self.weight.numel() < SMALLEST or not torch.backends.mkldnn.is_available():
+        """Transform tokens (B, N, in_features) to (B, N, out_features); other shapes as ``nn.Linear`` does."""
+        if torch.compiler.is_compiling() or not self._is_faster_as_convolution(x):
             return super().forward(x)
         pixels = x.unsqueeze(2).permute(0, 3, 1, 2)  # (B, in_features, N, 1)
         out = F.conv2d(pixels, self.weight[:, :, None, None], self.bias)
         return out.permute(0, 2, 3, 1).squeeze(2)
+
+    def _is_faster_as_convolution(self, x: Tensor) -> bool:
+        if x.device.type != 'cpu' or x.dim() != 3 or not x.numel():
+            return False
+        # With one thread torch computes such convolutions without oneDNN.
+        return ONEDNN and self.weight.numel() >= SMALLEST and torch.get_num_threads() > 1
