@@ -38,7 +38,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--arch', choices=['base', 'large', 'huge'], default='base', help='(default: %(default)s)')
     parser.add_argument('--size', choices=list(SIZES), help='images (default: those of the device; tiny: for trying)')
     parser.add_argument('--precision', choices=['fp32', 'bf16'], help='(default: fp32 on a CPU, bf16 on a GPU)')
-    parser.add_argument('--growth', action='store_true', help='how the cost grows, instead of the cases; one timed step a size, whatever --rounds, '
+    parser.add_argument('--growth', action='store_true',
+                        help='how the cost grows, instead of the cases; one timed step a size, whatever --rounds, '
                         '--seconds and --arch say')
     parser.add_argument('--rounds', type=int, default=5, help='timed runs of each way at most (default: %(default)s)')
     parser.add_argument('--seconds', type=float, default=60,
