@@ -1,4 +1,5 @@
 """The FFN with experts, against plain linear algebra."""
+import pytest
 import torch
 from torch.nn import functional as F
 
@@ -39,6 +40,22 @@ def test_an_expert_learns_from_its_samples_alone_and_the_rest_from_all():
     ffn(x, identity, ROUTE).square().sum().backward()
     for both, first, second in zip(ffn.parameters(), *parts, strict=True):
         assert torch.allclose(both.grad, first + second, atol=1e-5)
+
+
+@pytest.mark.parametrize('frozen', [(), ('layers.1.weight', 'layers.1.bias'), ('experts.b.weight', )])
+def test_gradients_are_those_of_the_composition(frozen):
+    """Input, first layer, shared and own experts; weighted by random numbers."""
+    ffn, x, identity = build()
+    for name in frozen:
+        ffn.get_parameter(name).requires_grad_(False)
+    learned = [x.requires_grad_(), *(parameter for parameter in ffn.parameters() if parameter.requires_grad)]
+    hidden = ffn.layers[0](x)
+    own = torch.cat([ffn.experts['b'](hidden[:2]), ffn.experts['a'](hidden[2:])])
+    weights = torch.randn(3, 4, 6)
+    outs = ffn(x, identity, ROUTE), identity + torch.cat([ffn.layers[1](hidden), own], dim=-1)
+    ours, expected = (torch.autograd.grad((out * weights).sum(), learned) for out in outs)
+    for mine, other in zip(ours, expected, strict=True):
+        assert torch.allclose(mine, other, atol=1e-5)
 
 
 def test_drop_path():

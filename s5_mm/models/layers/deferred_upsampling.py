@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from .subpixel_conv import subpixel_conv
+from .token_linear import linear
 
 
 class DeferredUpsampling:
@@ -42,10 +43,11 @@ class DeferredUpsampling:
         # to be counted, as the model is defined.
         if pixels <= len(weight) or self.x.is_meta or self._full is not None:
             return torch.conv2d(self.full(), weight, bias)
-        merged = torch.einsum('ed,cdkl->cekl', weight[:, :, 0, 0], self.conv.weight)
+        own, kernel = weight[:, :, 0, 0], self.conv.weight
+        # The positions of the kernel are the tokens.
+        merged = linear(kernel.flatten(2).transpose(1, 2), own).transpose(1, 2).unflatten(2, kernel.shape[2:])
         if self.conv.bias is not None:
-            own = weight[:, :, 0, 0] @ self.conv.bias
-            bias = own if bias is None else own + bias
+            bias = own @ self.conv.bias if bias is None else own @ self.conv.bias + bias
         return subpixel_conv(self.x, merged, bias)
 
     def __getitem__(self, index: slice | Sequence[int]) -> 'DeferredUpsampling':

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from mmcv.cnn.bricks.transformer import FFN
 from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 from s5_mm.routing import Route
 
@@ -44,6 +46,26 @@ class MoEFFN(FFN):
             route: The groups, in this order.
         """
         hidden = self.layers[0](x)
-        groups = zip(route.names, hidden.split(route.sizes), strict=True)
-        own = torch.cat([self.experts[name](group) for name, group in groups])
+        hidden, *groups = _WholeAndGroups.apply(hidden, route.sizes)
+        own = torch.cat([self.experts[name](group) for name, group in zip(route.names, groups, strict=True)])
         return identity + self.dropout_layer(torch.cat([self.layers[1](hidden), own], dim=-1))
+
+
+class _WholeAndGroups(Function):
+    """``(x, *x.split(sizes))`` whose backward pass adds the groups' gradients to the whole one where it lies.
+
+    Autograd would concatenate them and add the result: two more maps of D channels.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor, sizes: tuple[int, ...]) -> tuple[Tensor, ...]:
+        ctx.sizes = sizes
+        return x.view_as(x), *x.split(sizes)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, whole: Tensor, *groups: Tensor) -> tuple[Tensor, None]:
+        # The shared expert has just made this gradient, and nobody else has it.
+        for part, group in zip(whole.split(ctx.sizes), groups, strict=True):
+            part.add_(group)
+        return whole, None

@@ -8,13 +8,36 @@ SMALLEST = 2**18
 ONEDNN = torch.backends.mkldnn.is_available()
 
 
-class TokenLinear(nn.Linear):
-    """``nn.Linear`` that large layers on several cores of a CPU compute as a 1 x 1 convolution of the tokens.
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``F.linear`` that large layers on several cores of a CPU compute as a 1 x 1 convolution.
 
     torch gives linear layers to the BLAS that it is built with and convolutions to oneDNN, which shares the work among
     threads better. Tokens are the pixels of a channels-last image as they lie in memory, so that nothing is copied. The
-    function is the same up to rounding, parameters keep their names and shapes.
+    function is the same up to rounding.
+
+    Args:
+        x: Tokens (B, N, C); other shapes as ``F.linear`` has them.
+        weight: (D, C).
+        bias: (D, ) or none.
+
+    Returns:
+        (B, N, D).
     """
+    if torch.compiler.is_compiling() or not _is_faster_as_convolution(x, weight):
+        return F.linear(x, weight, bias)
+    pixels = x.unsqueeze(2).permute(0, 3, 1, 2)  # (B, C, N, 1)
+    return F.conv2d(pixels, weight[:, :, None, None], bias).permute(0, 2, 3, 1).squeeze(2)
+
+
+def _is_faster_as_convolution(x: Tensor, weight: Tensor) -> bool:
+    if x.device.type != 'cpu' or x.dim() != 3 or not x.numel():
+        return False
+    # With one thread torch computes such convolutions without oneDNN.
+    return ONEDNN and weight.numel() >= SMALLEST and torch.get_num_threads() > 1
+
+
+class TokenLinear(nn.Linear):
+    """``nn.Linear`` through :func:`linear`; parameters keep their names and shapes."""
 
     @classmethod
     def replace_in(cls, module: nn.Module) -> None:
@@ -27,15 +50,5 @@ class TokenLinear(nn.Linear):
                 module.set_submodule(name, own)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Transform tokens (B, N, in_features) to (B, N, out_features); other shapes as ``nn.Linear`` does."""
-        if torch.compiler.is_compiling() or not self._is_faster_as_convolution(x):
-            return super().forward(x)
-        pixels = x.unsqueeze(2).permute(0, 3, 1, 2)  # (B, in_features, N, 1)
-        out = F.conv2d(pixels, self.weight[:, :, None, None], self.bias)
-        return out.permute(0, 2, 3, 1).squeeze(2)
-
-    def _is_faster_as_convolution(self, x: Tensor) -> bool:
-        if x.device.type != 'cpu' or x.dim() != 3 or not x.numel():
-            return False
-        # With one thread torch computes such convolutions without oneDNN.
-        return ONEDNN and self.weight.numel() >= SMALLEST and torch.get_num_threads() > 1
+        """Transform tokens (B, N, in_features) to (B, N, out_features)."""
+        return linear(x, self.weight, self.bias)
