@@ -7,14 +7,12 @@ from typing import Any
 from .measuring import Case, Settings, compare
 from .training import mdf_step, s4p_step
 
-# One of these grows, the others stay at the first. ours_alone: sides at which the baseline asks for more memory than a
-# machine of this kind has.
+# One of these grows, the others stay at the first. ours_alone: sides too large for the baseline in the memory of
+# a common machine.
 GROWTH = dict(
     cpu=dict(sides=(256, 512), ours_alone=(1024, ), batches=(1, 2, 4), datasets=(1, 2, 4, 8), archs=('base', 'large')),
     cuda=dict(sides=(256, 512, 1024), batches=(2, 4, 8, 16), datasets=(1, 2, 4, 8), archs=('base', 'large', 'huge')),
     tiny=dict(sides=(64, 96), batches=(2, ), datasets=(1, 2), archs=('tiny', )))
-
-
 KEYS = ('ratio', 'memory_ratio', 'ours_s', 'baseline_s', 'ours_peak_mb', 'baseline_peak_mb', 'ours_system_s',
         'baseline_system_s', 'setting')
 

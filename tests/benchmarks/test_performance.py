@@ -1,7 +1,7 @@
 """The speed comparison: every case runs, counts and says what it should."""
 import json
-import mmap
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -74,15 +74,17 @@ def test_growth_is_written_row_by_row(run, tmp_path, monkeypatch):
     assert json.loads((tmp_path / 'x.json').read_text())['growth'] == [dict(grown='side', value=1)]
 
 
-def test_seconds_of_the_system(run):
-    def write():
-        """Pages that the system has to give."""
-        with mmap.mmap(-1, 2**29) as pages:
-            for start in range(0, 2**29, mmap.PAGESIZE):
-                pages[start] = 1
-    case = run.performance.Case(ways=dict(ours=write, baseline=lambda: sum(range(10**6))), setting={})
+def test_seconds_of_the_system_and_turns(run, monkeypatch):
+    """Ours, baseline, then the other way round: 3 and 1, then 2 and 4 seconds."""
+    clock = iter([0, 3, 3, 4, 4, 6, 6, 10])
+    monkeypatch.setattr(run.performance.measuring, 'os', SimpleNamespace(
+        times=lambda: SimpleNamespace(system=float(next(clock)))))
+    turns = []
+    case = run.performance.Case(
+        ways=dict(ours=lambda: turns.append('ours'), baseline=lambda: turns.append('baseline')), setting={})
     figures = run.performance.compare(case, 'cpu', rounds=2, seconds=0, most=1.0)
-    assert figures['ours_system_s'] > 2 * figures['baseline_system_s'] + 0.02
+    assert turns[2:] == ['ours', 'baseline', 'baseline', 'ours']
+    assert (figures['ours_system_s'], figures['baseline_system_s']) == (3.5, 1.5)
 
 
 def test_attention_on_a_cpu_is_counted(run):
