@@ -26,10 +26,16 @@ from s5_mm.apis import draw_comparison
 from s5_mm.datasets import ISAIDDataset
 
 WORK_DIR = Path('work_dirs/quickstart')
+# Scores in per cent below which a part has not learned; docs/quickstart.md has what to expect.
+FLOORS = {'S4P': 35, 'land cover': 15, 'rotated detection': 15}
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run all steps; what is finished already is not done again."""
+    """Run all steps; what is finished already is not done again.
+
+    Raises:
+        SystemExit: A part did not learn.
+    """
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
     start = time.perf_counter()
     logs = WORK_DIR / 'logs'
@@ -41,15 +47,18 @@ def main(argv: list[str] | None = None) -> None:
     results['minutes'] = minutes(start)
     write_json(WORK_DIR / 'results.json', results)
     show_s4p(results)
+    check_learned('S4P', {name: results[name]['mIoU'] for name in CONFIGS})
     results['mdf'] = run_mdf(start, logs)
     results['mdf']['minutes'] = round(minutes(start) - results['minutes'], 1)
     write_json(WORK_DIR / 'results.json', results)
     show_mdf(results['mdf'])
+    check_learned('land cover', results['mdf']['mean'])
     before = minutes(start)
     results['detection'] = {'mAP': run_det(start, logs)}
     results['detection']['minutes'] = round(minutes(start) - before, 1)
     write_json(WORK_DIR / 'results.json', results)
     show_detection(results['detection'])
+    check_learned('rotated detection', results['detection']['mAP'])
     print(f'in {WORK_DIR}: predictions.png, detections.png, results.json; what S4P sees: s4p/*/vis_data/vis_image')
 
 
@@ -106,6 +115,23 @@ def run_det(start: float, logs: Path) -> dict[str, float]:
     scores = run_detection(WORK_DIR)
     draw_detections(WORK_DIR, WORK_DIR / 'detections.png')
     return scores
+
+
+def check_learned(part: str, scores: dict[str, float]) -> None:
+    """Stop if a part did not learn.
+
+    Args:
+        part: Its name in :data:`FLOORS`.
+        scores: Name -> score in per cent.
+
+    Raises:
+        SystemExit: A score is below the floor or is no number.
+    """
+    low = {name: score for name, score in scores.items() if not score >= FLOORS[part]}
+    if low:
+        found = ', '.join(f'{name} {score:.2f}' for name, score in low.items())
+        raise SystemExit(f'quickstart: {part} did not learn: {found}, at least {FLOORS[part]} is expected; look for '
+                         f'warnings in {WORK_DIR}/*/train.log, and remove {WORK_DIR} before you train again.')
 
 
 def minutes(start: float) -> float:

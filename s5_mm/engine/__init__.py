@@ -3,6 +3,7 @@ from .hooks import (
     CheckpointFitHook,
     ClassCountHook,
     DatasetFilterHook,
+    DivergenceHook,
     FixMatchPanelHook,
     IterationSeedHook,
     MultiDatasetVisualizationHook,
@@ -13,6 +14,6 @@ from .optim_wrapper import Bf16OptimWrapper
 
 __all__ = [
     'BatchCompositionHook', 'Bf16OptimWrapper', 'CheckpointFitHook', 'ClassCountHook', 'DatasetFilterHook',
-    'FixMatchPanelHook', 'IterationSeedHook', 'LongestEpochTrainLoop', 'MultiDatasetTestLoop', 'MultiDatasetValLoop',
-    'MultiDatasetVisualizationHook', 'UnreadableImagesHook'
+    'DivergenceHook', 'FixMatchPanelHook', 'IterationSeedHook', 'LongestEpochTrainLoop', 'MultiDatasetTestLoop',
+    'MultiDatasetValLoop', 'MultiDatasetVisualizationHook', 'UnreadableImagesHook'
 ]

@@ -70,6 +70,16 @@ def test_richest_shows_each_class_once(benchmark, tmp_path):
     assert benchmark('quickstart').richest(tmp_path, 5) == ['b', 'd']
 
 
+def test_a_part_that_did_not_learn_ends_the_quickstart(benchmark):
+    script = benchmark('quickstart')
+    script.check_learned('rotated detection', dict(dior=29.1, dota=15))
+    with pytest.raises(SystemExit, match=r'detection did not learn: dota 0\.00, at least 15 is expected') as stop:
+        script.check_learned('rotated detection', dict(dior=29.1, dota=0.0))
+    assert 'work_dirs/quickstart/*/train.log' in stop.value.code
+    with pytest.raises(SystemExit, match='S4P did not learn: s4p nan'):
+        script.check_learned('S4P', dict(supervised=47.5, s4p=float('nan')))
+
+
 def test_gain_is_counted_against_the_better_supervised_run(benchmark):
     def scores(supervised, low_rate, control, s4p, transfer):
         values = dict(supervised=supervised, supervised_low_rate=low_rate, control=control, s4p=s4p)

@@ -3,6 +3,7 @@ import copy
 
 import pytest
 import torch
+from mmdet.structures.bbox import bbox2roi
 from mmengine.config import Config, ConfigDict
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
@@ -13,6 +14,7 @@ from tiny_detectors import batch, detector, sample
 
 from s5_mm.engine.hooks.checkpoint_fit_hook import check_fit
 from s5_mm.registry import MODELS, OPTIM_WRAPPERS
+from s5_mm.routing import Route
 
 MIXED = ('green', 'red', 'red', 'green')
 STAGES = {'loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'loss_bbox'}
@@ -334,6 +336,70 @@ class TestResNetTwin:
             mine, other = (model.eval().predict(images, copy.deepcopy(samples)) for model in (ours, plain))
         assert all(torch.equal(a.pred_instances.bboxes, b.pred_instances.bboxes)
                    for a, b in zip(mine, other, strict=True))
+
+
+class TestEqualsMMRotate:
+    """Every stage against mmrotate's Oriented R-CNN of the same weights, on contiguous maps.
+
+    Where ours differs on purpose (margin of RoIs, coders), mmrotate's way is set; those parts have tests of their own.
+    """
+
+    @pytest.fixture(scope='class')
+    def both(self):
+        init_default_scope('mmrotate')
+        cfg = ConfigDict(detector(datasets=dict(red=dict(num_classes=3))))
+        cfg.backbone.part_features = 0
+        cfg.rpn_head.bbox_coder.type = 'MidpointOffsetCoder'
+        cfg.roi_head.bbox_head.bbox_coder.type = 'DeltaXYWHTRBBoxCoder'
+        cfg.roi_head.bbox_roi_extractor.extend_factor = (1, 1)
+        # Small anchors and a low border between the levels: RoIs come from all four.
+        cfg.roi_head.bbox_roi_extractor.finest_scale = 8
+        torch.manual_seed(0)
+        ours = MODELS.build(copy.deepcopy(cfg))
+        for parameter in ours.parameters():
+            torch.nn.init.normal_(parameter, std=0.1)
+        plain = cfg.copy()
+        plain.pop('datasets')
+        plain.update(type='mmdet.FasterRCNN')
+        plain.backbone = dict(
+            type='s5_mm.ViT', arch=cfg.backbone.arch, img_size=64, patch_size=8, drop_path_rate=0.0)
+        plain.roi_head.bbox_roi_extractor.update(type='mmrotate.RotatedSingleRoIExtractor')
+        plain.roi_head.bbox_roi_extractor.pop('extend_factor')
+        plain.roi_head.bbox_head.num_classes = 3
+        plain = MMROTATE_MODELS.build(plain)
+        plain.load_state_dict({name.replace('detectors.red.', ''): value for name, value in ours.state_dict().items()})
+        plain.neck.register_forward_hook(lambda _, __, maps: tuple(level.contiguous() for level in maps))
+        return ours.eval(), plain.eval()
+
+    @torch.no_grad()
+    def stages(self, model, own):
+        """Proposals, RoI features, class scores and boxes; ``own`` has neck and heads."""
+        images, samples = batch(('red', 'red'))
+        shared = images if own is model else model.extract_feat(images, Route(('red', ), (2, ), None))
+        maps = own.extract_feat(shared)
+        proposals = own.rpn_head.predict(maps, copy.deepcopy(samples), rescale=False)
+        rois = bbox2roi([one.bboxes for one in proposals])
+        features = own.roi_head.bbox_roi_extractor(maps[:4], rois)
+        scores, deltas = own.roi_head.bbox_head(features)
+        found = [one.pred_instances for one in model.predict(images, samples)]
+        levels = own.roi_head.bbox_roi_extractor.map_roi_levels(rois, 4)
+        return dict(proposals=rois, features=features, scores=scores, deltas=deltas, levels=levels,
+                    boxes=torch.cat([one.bboxes for one in found]), box_scores=torch.cat([one.scores for one in found]))
+
+    def test_every_stage(self, both):
+        ours, plain = both
+        one, other = self.stages(ours, ours.detectors['red']), self.stages(plain, plain)
+        for name, value in other.items():
+            assert torch.allclose(one[name].float(), value.float(), atol=1e-4, rtol=1e-4), name
+        assert set(other['levels'].tolist()) == {0, 1, 2, 3}
+        assert len(other['boxes']) == 40
+
+    def test_losses(self, both):
+        ours, plain = (copy.deepcopy(model).train() for model in both)
+        images, samples = batch(('red', 'red'))
+        mine, other = (model.loss(images, copy.deepcopy(samples)) for model in (ours, plain))
+        assert {key: total(value).item() for key, value in mine.items()} == {
+            f'red.{key}': pytest.approx(total(value).item(), rel=1e-4) for key, value in other.items()}
 
 
 def test_layer_decay_reaches_the_optimizer():

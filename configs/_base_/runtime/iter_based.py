@@ -26,4 +26,5 @@ default_hooks = dict(
 custom_hooks = [
     dict(type='s5_mm.IterationSeedHook'),
     dict(type='s5_mm.UnreadableImagesHook'),
+    dict(type='s5_mm.DivergenceHook'),
 ]

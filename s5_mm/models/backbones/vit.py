@@ -116,7 +116,8 @@ class ViT(VisionTransformer):
             x: Normalised images, (B, 3, H, W); H and W divisible by the patch size and at least two patches.
 
         Returns:
-            Four maps (B, embed_dims, h, w) with h = 4, 2, 1 and 1/2 times H / patch_size.
+            Four maps (B, embed_dims, h, w) with h = 4, 2, 1 and 1/2 times H / patch_size, contiguous in memory: compiled
+            operators of detectors misread any other layout.
 
         Raises:
             ValueError: The image size does not fit.
@@ -139,7 +140,8 @@ class ViT(VisionTransformer):
             x = self._recomputed(layer, x) if self.with_cp and torch.is_grad_enabled() else layer(x)
             if i in self.out_indices:
                 maps.append(self._format_output(x, hw))
-        return self._deferred_pyramid(maps) if self.defer_upsampling else self.pyramid(maps)
+        levels = self._deferred_pyramid(maps) if self.defer_upsampling else self.pyramid(maps)
+        return tuple(level.contiguous() if isinstance(level, Tensor) else level for level in levels)
 
     def _deferred_pyramid(self, maps: list[Tensor]) -> tuple[DeferredUpsampling | Tensor, ...]:
         """As the pyramid, without its last upsampling."""

@@ -29,7 +29,9 @@ class MultiDatasetDetector(MultiDatasetModel, BaseDetector):
     weighted: :class:`s5_mm.models.multi_dataset.MultiDatasetModel`. Files with an encoder of :class:`s5_mm.ViT` load by
     themselves, whatever stands behind it there.
 
-    Heads give float32 also under autocast, since boxes need it and the operators on them know nothing else.
+    Heads give float32 also under autocast, since boxes need it and the operators on them know nothing else. They get
+    maps that are contiguous in memory, since compiled operators (RoIAlign, deformable convolutions) read any other
+    layout as if it were that one.
 
     Args:
         backbone: The encoder; :class:`s5_mm.ViTMoE` gets its ``datasets`` from here. Any other is shared entirely.
@@ -72,6 +74,8 @@ class MultiDatasetDetector(MultiDatasetModel, BaseDetector):
         common = {name: part for name, part in parts.items() if part is not None}
         self.detectors = ModuleDict({
             name: MMROTATE_MODELS.build(settings.detector_cfg(common)) for name, settings in self.settings.items()})
+        for detector in self.detectors.values():
+            (detector.neck if detector.with_neck else detector.backbone).register_forward_hook(_contiguous)
         for part in self.detectors.modules():
             if isinstance(part, BaseDenseHead | BBoxHead):
                 part.register_forward_hook(_as_float32)
@@ -115,6 +119,11 @@ class MultiDatasetDetector(MultiDatasetModel, BaseDetector):
             head = detector.rpn_head if hasattr(detector, 'rpn_head') else detector.bbox_head
             outputs[name] = head(detector.extract_feat(features))
         return outputs
+
+
+def _contiguous(_: nn.Module, __: tuple, maps: Any) -> Any:
+    """Forward hook."""
+    return tree_map_only(Tensor, Tensor.contiguous, maps)
 
 
 def _as_float32(_: nn.Module, __: tuple, outputs: Any) -> Any:

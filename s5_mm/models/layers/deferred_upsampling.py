@@ -22,12 +22,12 @@ class DeferredUpsampling:
     torch gets the map itself, so that this can stand wherever a tensor does that is not written to.
 
     Args:
-        x: (B, C, h, w).
+        x: (B, C, h, w); in any layout, what is made of it is contiguous in memory.
         conv: The transposed convolution; of a square kernel whose side is its stride, without padding.
     """
 
     def __init__(self, x: Tensor, conv: nn.ConvTranspose2d) -> None:
-        self.x, self.conv = x, conv
+        self.x, self.conv = x.contiguous(), conv
         self._full: Tensor | None = None
 
     def full(self) -> Tensor:

@@ -13,7 +13,9 @@ class RotatedSingleRoIExtractor(MMRotateExtractor):
     """Features of rotated RoIs with a margin, from the level that the size with the margin asks for, as S5 takes them.
 
     mmrotate's class enlarges RoIs after their level is chosen, if at all, and rounds their coordinates to the type of
-    the features: in half precision an RoI at pixel 1000 is off by up to half a pixel, in bfloat16 by up to two.
+    the features: in half precision an RoI at pixel 1000 is off by up to half a pixel, in bfloat16 by up to two. It also
+    expects maps and RoIs that are contiguous in memory: the compiled operator reads a channels-last map as if its
+    channels came first, without an error. Here every layout gives the same features.
 
     Args:
         extend_factor: What height and width of each RoI are multiplied with, each above 0.
@@ -41,5 +43,5 @@ class RotatedSingleRoIExtractor(MMRotateExtractor):
         Returns:
             Features (K, C, height, width), float32.
         """
-        rois = self.roi_rescale(rois.float(), self.extend_factor)
-        return super().forward([level.float() for level in feats], rois, roi_scale_factor)
+        rois = self.roi_rescale(rois.float(), self.extend_factor).contiguous()
+        return super().forward([level.float().contiguous() for level in feats], rois, roi_scale_factor)
