@@ -94,13 +94,13 @@ def make_scores(folder: Path, rows: int) -> None:
             connection.execute(f"""
                 COPY (SELECT printf('area_%03d/%09d.jpg', i % 997, i) AS path,
                     (2.77 * pow(hash(i) / 18446744073709551616.0, 2))::FLOAT AS entropy,
-                    pow(hash(i) / 18446744073709551616.0, 2)::FLOAT AS entropy_normalised,
+                    pow(hash(i) / 18446744073709551616.0, 2)::FLOAT AS entropy_normalized,
                     (pow(hash(i + 1) / 18446744073709551616.0, 2) * {NUM_CLUSTERS})::INT % {NUM_CLUSTERS} AS cluster,
                     0.5::FLOAT AS similarity, 512 AS width, 512 AS height, 'made-up' AS model
                     FROM range({start}, {stop}) AS numbers(i)
                 ) TO '{folder}/pool/scores/{shard:08d}.parquet' (FORMAT parquet, COMPRESSION zstd)""")
-    centres = np.eye(NUM_CLUSTERS, dtype=np.float32)
-    save_prototypes(folder / 'prototypes.npz', Prototypes(centres, np.arange(1, NUM_CLUSTERS + 1), 'made-up'))
+    centers = np.eye(NUM_CLUSTERS, dtype=np.float32)
+    save_prototypes(folder / 'prototypes.npz', Prototypes(centers, np.arange(1, NUM_CLUSTERS + 1), 'made-up'))
     write_json(folder / 'pool/settings.json', dict(images=rows, model='made-up', keep_features=False,
                                                    prototypes=sha256_of(folder / 'prototypes.npz')))
 
@@ -131,7 +131,7 @@ def measure_scoring(name: str, work_dir: Path, rounds: int) -> dict[str, float]:
     model = MODELS.build(network).eval()
     pool = build_pool(dict(source=str(images)))
     batches = [range(i, i + setting['batch']) for i in range(0, setting['images'], setting['batch'])]
-    inputs = [normalised(model, batch.groups[0].pixels) for batch in build_loader(pool, batches)]
+    inputs = [normalized(model, batch.groups[0].pixels) for batch in build_loader(pool, batches)]
     alone, scoring = [], []
     for _ in range(rounds):
         steps = score_to_disk(model, pool, setting['batch'], work_dir / 'scored')
@@ -160,7 +160,7 @@ def make_images(folder: Path, side: int, number: int) -> None:
         coarse.resize((side, side), Image.Resampling.BICUBIC).save(folder / f'{i:05d}.jpg', quality=90)
 
 
-def normalised(model: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
+def normalized(model: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
     """What the network takes, (B, 3, H, W)."""
     data = dict(inputs=list(pixels), data_samples=[SegDataSample() for _ in pixels])
     return model.data_preprocessor(data)['inputs']

@@ -1,4 +1,4 @@
-"""Rotated detection on two synthetic data sets, the last part of the quickstart."""
+"""Rotated detection on two synthetic datasets, the last part of the quickstart."""
 
 import os
 from pathlib import Path
@@ -21,7 +21,7 @@ NAMES = ('dior', 'dota')
 
 
 def make_detection(logs: Path) -> None:
-    """Write both data sets in the files of their benchmarks and prepare them; what exists is kept.
+    """Write both datasets in the files of their benchmarks and prepare them; what exists is kept.
 
     Args:
         logs: Folder for the commands' output.
@@ -39,7 +39,7 @@ def run_detection(work_dir: Path, **options: object) -> dict[str, float]:
         options: ``cfg-options``, with ``__`` for the dots.
 
     Returns:
-        mAP of each data set in per cent.
+        mAP of each dataset in per cent.
     """
     checkpoint = train(CONFIG, work_dir / 'detection', **options)
     metrics = test(CONFIG, checkpoint, work_dir / 'detection_test', **options)
@@ -47,12 +47,12 @@ def run_detection(work_dir: Path, **options: object) -> dict[str, float]:
 
 
 def draw_detections(work_dir: Path, out: Path, columns: int = 4, side: int = 300) -> None:
-    """Curves and drawn boxes of both data sets, and one picture with some of each, a row a data set.
+    """Curves and drawn boxes of both datasets, and one picture with some of each, a row a dataset.
 
     Args:
         work_dir: That of :func:`run_detection`.
         out: PNG file to write.
-        columns: Images of each data set.
+        columns: Images of each dataset.
         side: Of each image in the picture, in pixels.
     """
     rows = []

@@ -1,6 +1,6 @@
-"""Four synthetic land-cover data sets and the ways to train on them, which quickstart and gain benchmark share.
+"""Four synthetic land-cover datasets and the ways to train on them, which quickstart and gain benchmark share.
 
-Every way sees the same crops of each data set: eight a step. SDF is one network a data set, MDF one network with a
+Every way sees the same crops of each dataset: eight a step. SDF is one network a dataset, MDF one network with a
 decoder for each, MoE-MDF has an expert for each besides.
 """
 
@@ -15,7 +15,7 @@ from synthetic_task import SIZE, make_benchmark, test, train
 
 from s5_mm.registry import MODELS
 
-# Metres per pixel are brought to about those of the S4P scenes; few large tiles where the benchmark has few.
+# Meters per pixel are brought to about those of the S4P scenes; few large tiles where the benchmark has few.
 SCENES = {
     'vaihingen': dict(size=384, coarser=5, train=16, val=17),
     'potsdam': dict(size=384, coarser=8, train=24, val=14),
@@ -32,7 +32,7 @@ WAYS = {
 
 
 def make_landcover(logs: Path) -> None:
-    """Write the four data sets in the files of their benchmarks and prepare them; what exists is kept.
+    """Write the four datasets in the files of their benchmarks and prepare them; what exists is kept.
 
     Args:
         logs: Folder for the commands' output.
@@ -51,7 +51,7 @@ def run_ways(work_dir: Path, jobs: int, **options: object) -> dict[str, dict[str
         options: ``cfg-options`` of each, with ``__`` for the dots.
 
     Returns:
-        ``'sdf'``, ``'mdf'``, ``'moe-mdf'`` -> mIoU of each data set in per cent.
+        ``'sdf'``, ``'mdf'``, ``'moe-mdf'`` -> mIoU of each dataset in per cent.
     """
     with ThreadPoolExecutor(jobs) as pool:
         # The long ones first, so that no core waits for the last.
@@ -78,5 +78,5 @@ def count_parameters() -> dict[str, int]:
 
 
 def mean_scores(scores: dict[str, dict[str, float]]) -> dict[str, float]:
-    """Mean over the data sets of each way."""
+    """Mean over the datasets of each way."""
     return {way: round(statistics.mean(each.values()), 2) for way, each in scores.items()}

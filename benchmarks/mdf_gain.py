@@ -1,8 +1,8 @@
-"""One network for four synthetic data sets against one for each: SDF, MDF, MoE-MDF at equal samples of each data set.
+"""One network for four synthetic datasets against one for each: SDF, MDF, MoE-MDF at equal samples of each dataset.
 
 All start from the same S4P weights, those of `make quickstart` unless told otherwise. Every way is trained at each of
 the learning rates, since a step of one network for all has four times the images; the rate with the best mean over
-data sets and seeds counts. Written are mIoU of each data set and seed, the means, and the parameters of all networks of
+datasets and seeds counts. Written are mIoU of each dataset and seed, the means, and the parameters of all networks of
 a way together.
 """
 
@@ -60,7 +60,7 @@ def summary(scores: dict[float, list[dict]], iters: int) -> dict:
     """The result file.
 
     Args:
-        scores: Learning rate -> for each seed, way -> data set -> mIoU.
+        scores: Learning rate -> for each seed, way -> dataset -> mIoU.
         iters: Optimizer steps.
     """
     of_rates = {rate: mean_of([mean_scores(seed) for seed in seeds]) for rate, seeds in scores.items()}
@@ -91,7 +91,7 @@ def mean_of(means: list[dict[str, float]]) -> dict[str, float]:
 
 
 def show(result: dict) -> None:
-    """Print the table: means over the seeds of each data set, means of each seed, parameters."""
+    """Print the table: means over the seeds of each dataset, means of each seed, parameters."""
     ways = list(result['mean'])
     table = PrettyTable(['mIoU', *ways])
     for name in SCENES:

@@ -15,7 +15,7 @@ from mmrotate.models.task_modules.coders import MidpointOffsetCoder as MMRotateC
 from mmrotate.structures.bbox import RotatedBoxes
 from torch import Tensor
 
-from s5_mm.models import MidpointOffsetCoder
+from s5_mm.models import S5MidpointOffsetCoder
 
 # As the RPN of Oriented R-CNN is set.
 SETTINGS = dict(target_stds=(1.0, 1.0, 1.0, 1.0, 0.5, 0.5), angle_version='le90')
@@ -24,9 +24,9 @@ SETTINGS = dict(target_stds=(1.0, 1.0, 1.0, 1.0, 0.5, 0.5), angle_version='le90'
 def draw(number: int, seed: int) -> tuple[Tensor, Tensor]:
     """Anchors (N, 4) of 8 to 512 px in an image of 1024 px, and standard normal deltas (N, 6)."""
     rng = torch.Generator().manual_seed(seed)
-    centres = 1024 * torch.rand(number, 2, generator=rng)
+    centers = 1024 * torch.rand(number, 2, generator=rng)
     halves = 4 * 64**torch.rand(number, 2, generator=rng)
-    return torch.cat([centres - halves, centres + halves], dim=1), torch.randn(number, 6, generator=rng)
+    return torch.cat([centers - halves, centers + halves], dim=1), torch.randn(number, 6, generator=rng)
 
 
 def published_case(deltas: Tensor) -> Tensor:
@@ -39,7 +39,7 @@ def exact_corners(anchors: Tensor, deltas: Tensor) -> Tensor:
     """Corners (N, 4, 2) by the definition, in float64; not those of the published case."""
     anchors, deltas = anchors.double(), deltas.double() * deltas.new_tensor(SETTINGS['target_stds']).double()
     sizes = anchors[:, 2:] - anchors[:, :2]
-    centres = (anchors[:, :2] + anchors[:, 2:]) / 2 + sizes * deltas[:, :2]
+    centers = (anchors[:, :2] + anchors[:, 2:]) / 2 + sizes * deltas[:, :2]
     limit = math.log(1000 / 16)
     sizes = sizes * deltas[:, 2:4].clamp(-limit, limit).exp()
     offsets = sizes * deltas[:, 4:].clamp(-0.5, 0.5)
@@ -47,7 +47,7 @@ def exact_corners(anchors: Tensor, deltas: Tensor) -> Tensor:
     right = torch.stack([sizes[:, 0] / 2, offsets[:, 1]], dim=1)
     diagonals = torch.stack([upper, right, -upper, -right], dim=1)
     lengths = diagonals.norm(dim=2, keepdim=True)
-    return centres[:, None] + diagonals * (lengths.amax(dim=1, keepdim=True) / lengths)
+    return centers[:, None] + diagonals * (lengths.amax(dim=1, keepdim=True) / lengths)
 
 
 def corners_of(boxes: RotatedBoxes) -> Tensor:
@@ -75,7 +75,7 @@ def decode(kind: type, anchors: Tensor, deltas: Tensor, repeats: int = 3) -> tup
 def compare(number: int, seed: int) -> dict:
     """Decode the same random boxes by both."""
     anchors, deltas = draw(number, seed)
-    ours, ours_s = decode(MidpointOffsetCoder, anchors, deltas)
+    ours, ours_s = decode(S5MidpointOffsetCoder, anchors, deltas)
     theirs, theirs_s = decode(MMRotateCoder, anchors, deltas)
     case = published_case(deltas)
     mine, other, exact = corners_of(ours), corners_of(theirs), exact_corners(anchors, deltas)

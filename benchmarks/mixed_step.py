@@ -1,6 +1,6 @@
-"""One step on a batch that mixes four data sets against four steps on their parts: seconds of forward and backward.
+"""One step on a batch that mixes four datasets against four steps on their parts: seconds of forward and backward.
 
-The same model, samples and losses; the two ways in turns, medians. Separate passes are what a loop over data sets does.
+The same model, samples and losses; the two ways in turns, medians. Separate passes are what a loop over datasets does.
 """
 
 import argparse
@@ -74,7 +74,7 @@ def measure(config: str, side: int, each: int, rounds: int) -> dict[str, float]:
 
 
 def make_sample(name: str, num_classes: int, side: int) -> SegDataSample:
-    """Random labels of a data set."""
+    """Random labels of a dataset."""
     sample = SegDataSample(metainfo=dict(
         dataset_name=name, img_shape=(side, side), pad_shape=(side, side), ori_shape=(side, side)))
     sample.gt_sem_seg = PixelData(data=torch.randint(num_classes, (1, side, side)))
@@ -86,7 +86,7 @@ def step(model: torch.nn.Module, batches: list[tuple[torch.Tensor, list[SegDataS
     model.zero_grad()
     for inputs, samples in batches:
         losses = model.loss(inputs, samples)
-        # The gradients of zero that distributed training needs; a loop over data sets would not ask for them.
+        # The gradients of zero that distributed training needs; a loop over datasets would not ask for them.
         losses.pop('loss_absent', None)
         loss, _ = model.parse_losses(losses)
         loss.backward()

@@ -1,7 +1,7 @@
-"""S5 in minutes on a CPU: curate a synthetic pool, train S4P and a supervised twin, fine-tune for six data sets.
+"""S5 in minutes on a CPU: curate a synthetic pool, train S4P and a supervised twin, fine-tune for six datasets.
 
 S4P and its twin start from the same network (configs/quickstart/start.safetensors), use the same labels and see the
-same number of labeled samples. From the S4P weights four data sets are learned: by a network each (SDF), by one network
+same number of labeled samples. From the S4P weights four datasets are learned: by a network each (SDF), by one network
 (MDF), by one with experts (MoE-MDF); and rotated boxes of two more by one network with experts. Logs, checkpoints and
 results go to work_dirs/quickstart.
 """
@@ -86,8 +86,8 @@ def run_s4p(start: float, selection: dict[str, object]) -> dict:
 
 
 def run_mdf(start: float, logs: Path) -> dict:
-    """Train and test the four data sets in three ways, two runs side by side."""
-    say(start, f'making four land-cover data sets in {DATA}')
+    """Train and test the four datasets in three ways, two runs side by side."""
+    say(start, f'making four land-cover datasets in {DATA}')
     make_landcover(logs)
     say(start, f'python tools/train.py configs/quickstart/{{sdf,mdf,moe-mdf}}_*.py   (logs in {WORK_DIR}/*/train.log)')
     with shared_cores(jobs=2):
@@ -108,7 +108,7 @@ def shared_cores(jobs: int) -> Iterator[None]:
 
 
 def run_det(start: float, logs: Path) -> dict[str, float]:
-    """Train, test and draw rotated detection on two data sets; mAP of each."""
+    """Train, test and draw rotated detection on two datasets; mAP of each."""
     say(start, f'making scenes with rotated boxes in {DATA}')
     make_detection(logs)
     say(start, f'python tools/train.py {DETECTION}   (follow it in {WORK_DIR}/detection/train.log)')
@@ -170,7 +170,7 @@ def show_s4p(results: dict) -> None:
 
 
 def show_mdf(results: dict) -> None:
-    """Print the table of the land-cover data sets."""
+    """Print the table of the land-cover datasets."""
     table = PrettyTable(['mIoU', *results['mIoU']])
     for name in SCENES:
         table.add_row([name, *(f'{scores[name]:.2f}' for scores in results['mIoU'].values())])

@@ -1,6 +1,6 @@
 """What float32 overlaps of rotated boxes cost: mmcv's against the float64 ones of the metrics, on a CPU.
 
-Boxes stand close together as ships in a harbour. Each is found twice, the second time as the same box read back from
+Boxes stand close together as ships in a harbor. Each is found twice, the second time as the same box read back from
 its corners, as another patch might give it. The IoU of such twins is above 0.99: NMS should leave one of them.
 """
 import argparse
@@ -25,9 +25,9 @@ def make_boxes(number: int, seed: int) -> Tensor:
     x, y = np.meshgrid(np.arange(side) * 10.0, np.arange(side) * 26.0)
     angle = rng.uniform(-np.pi / 2, np.pi / 2)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    centres = np.stack([x.ravel(), y.ravel()], axis=1)[:number] @ turn.T
+    centers = np.stack([x.ravel(), y.ravel()], axis=1)[:number] @ turn.T
     sizes = np.array([8.0, 24.0]) + rng.normal(0, 0.5, (number, 2))
-    return torch.tensor(np.concatenate([centres, sizes, np.full((number, 1), angle)], axis=1)).float()
+    return torch.tensor(np.concatenate([centers, sizes, np.full((number, 1), angle)], axis=1)).float()
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float]:

@@ -18,13 +18,13 @@ from mmengine.utils import import_modules_from_strings
 from prettytable import PrettyTable, TableStyle
 from synthetic_task import write_json
 
-# Case -> (side of the images in pixels, images of each source or data set).
+# Case -> (side of the images in pixels, images of each source or dataset).
 SIZES = dict(
     cpu=dict(s4p_step=(512, 1), mdf_step=(256, 2), det_backbone=(1024, 1), det_step=(512, 1),
-             inference_folded=(512, 1), scoring=(512, 1), loader=(512, 1)),
+             inference_merged=(512, 1), scoring=(512, 1), loader=(512, 1)),
     cuda=dict(s4p_step=(512, 12), mdf_step=(512, 12), det_backbone=(1024, 4), det_step=(1024, 2),
-              inference_folded=(512, 16), scoring=(512, 32), loader=(512, 1)),
-    tiny=dict(s4p_step=(64, 2), mdf_step=(64, 2), det_backbone=(64, 2), det_step=(128, 1), inference_folded=(64, 2),
+              inference_merged=(512, 16), scoring=(512, 32), loader=(512, 1)),
+    tiny=dict(s4p_step=(64, 2), mdf_step=(64, 2), det_backbone=(64, 2), det_step=(128, 1), inference_merged=(64, 2),
               scoring=(64, 2), loader=(64, 1)))
 SCOPES = dict(det_backbone='mmrotate', det_step='mmrotate')
 

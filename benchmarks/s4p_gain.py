@@ -1,7 +1,7 @@
 """What S4P gains over supervised training on the synthetic task, and what its encoder is worth on another style.
 
 Every run starts from the same network, uses the same labels and takes the same number of optimizer steps. There are two
-pairs: labeled images augmented weakly, as published, and with colour jitter besides, for supervised training and S4P
+pairs: labeled images augmented weakly, as published, and with color jitter besides, for supervised training and S4P
 alike. Supervised training runs at a third of the rate too; the better counts. The control is S4P with its teacher but
 without the unlabeled loss: what is gained over it is that loss's doing. Transfer: each encoder, with a new decoder, is
 fine-tuned on a few labeled scenes of a style that none saw.
@@ -50,7 +50,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--jobs', type=int, default=1, help='seeds to run side by side; set OMP_NUM_THREADS to their share of the cores'
     )
     parser.add_argument('--pairs', nargs='+', choices=list(RUNS), default=list(RUNS),
-                        help='as published, or with colour jitter on the labeled images of both sides (default: both)')
+                        help='as published, or with color jitter on the labeled images of both sides (default: both)')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/s4p_gain'), help='where the runs go')
     parser.add_argument('--out-dir', type=Path, default=Path('benchmarks/results'),
                         help='where s4p_gain_PAIR.json is written (default: %(default)s)')

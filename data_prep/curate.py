@@ -54,7 +54,7 @@ def _add_step(steps: argparse._SubParsersAction, name: str, text: str, checkpoin
 
 def _add_crop(steps: argparse._SubParsersAction) -> None:
     step = steps.add_parser('crop', help='cut big images into patches', description=(
-        'Cut JPEG, PNG, GeoTIFF and BMP images of any size, bits and bands into 8-bit colour patches '
+        'Cut JPEG, PNG, GeoTIFF and BMP images of any size, bits and bands into 8-bit color patches '
         'OUT/images/FOLDERS/NAME_TOP_LEFT.png. Only a line of patches is held in memory. Patches without data are left '
         'out. A stopped run goes on when repeated.'))
     step.add_argument('source', type=Path, metavar='SRC', help='folder of images, searched with its subfolders')
@@ -108,7 +108,7 @@ def _add_select(steps: argparse._SubParsersAction) -> None:
     step.add_argument('--strategy', choices=['curated', 'random', 'entropy', 'diversity'],
                       help="curated: quotas, lowest entropy first; entropy: no quotas; diversity: quotas, random order "
                       "(default: the config's)")
-    step.add_argument('--unfilled', choices=['leave', 'pass_on'],
+    step.add_argument('--on-shortfall', choices=['skip', 'redistribute'],
                       help="what becomes of a quota that its cluster cannot fill (default: the config's)")
     step.add_argument('--near-duplicates', type=float, metavar='COSINE',
                       help='leave out an image whose feature is that similar to a better one of its cluster; needs '
@@ -182,7 +182,8 @@ def select(args: argparse.Namespace) -> str:
 
     from s5_mm.curation.manifest import write_selection
 
-    _, settings = _load(args, budget=args.budget, strategy=args.strategy, unfilled=args.unfilled, seed=args.seed,
+    _, settings = _load(args, budget=args.budget, strategy=args.strategy,
+                        on_shortfall=args.on_shortfall, seed=args.seed,
                         near_duplicates=args.near_duplicates)
     name = args.name or settings.strategy
     card = write_selection(settings, name)

@@ -27,7 +27,7 @@ if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from data_prep import preparing
-from data_prep.downloads import File, PreparationError, decode_colour, first_matches, list_files
+from data_prep.downloads import File, PreparationError, decode_color, first_matches, list_files
 from data_prep.preparing import Official, Source
 
 IMAGES = r'(?:^|/)JPEGImages-(?:trainval|test)/([^/.][^/]*)\.jpg$'
@@ -78,7 +78,7 @@ def prepare_image(source: Source, out: Path, link: bool) -> dict:
     """
     from s5_mm.datasets.rotated_files import LabelError, parse_dior_xml
 
-    shape = decode_colour(source.image).shape[:2]
+    shape = decode_color(source.image).shape[:2]
     try:
         size, objects = parse_dior_xml(source.mask.read(), str(source.mask))
     except LabelError as error:

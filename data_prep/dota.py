@@ -15,7 +15,7 @@ chooses by the "v2.0" in the path. Output:
     OUT/patches/info.json                                              settings, and the size of each whole image
 
 NAME is P0000__1024__LEFT___TOP at the scale of the file (1024 px wide, from LEFT, TOP in pixels), and at another scale
-P0000__0.5__LEFT___TOP, with its factor and the place in the scaled image. Patches are 8-bit colour, and padded where an
+P0000__0.5__LEFT___TOP, with its factor and the place in the scaled image. Patches are 8-bit color, and padded where an
 image is smaller.
 
 Which objects a patch has is decided by the share of the object that it shows, of what the whole image shows of it. From
@@ -95,9 +95,9 @@ def prepare(root: Path, out: Path, settings: Settings, workers: int = 1) -> list
     """
     # These take seconds to import, which --help should not.
     from data_prep.dota_patches.cutting import prepare_image
-    from s5_mm.datasets import DOTADataset
+    from s5_mm.datasets import S5DOTADataset
 
-    classes = settings.classes or DOTADataset.VERSIONS[settings.version]['classes']
+    classes = settings.classes or S5DOTADataset.VERSIONS[settings.version]['classes']
     files = list_files(root)
     sources = find_sources(files, settings.version)
     preparing.store_settings(out / 'dota_settings.json', json.loads(json.dumps(asdict(settings))))
@@ -129,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--rates', type=float, nargs='+', default=given.rates,
                         help='factors on the size of the images, e.g. 0.5 1 1.5 (default: 1)')
     parser.add_argument('--pad', type=int, nargs=3, default=given.pad, metavar=('R', 'G', 'B'),
-                        help='colour around small images (default: 124 116 104, the mean of ImageNet)')
+                        help='color around small images (default: 124 116 104, the mean of ImageNet)')
     parser.add_argument('--keep', type=float, default=given.keep,
                         help='share of an object from which it belongs to a patch (default: %(default)s)')
     parser.add_argument('--truncated', choices=('difficult', 'drop'), default=given.truncated,

@@ -115,7 +115,7 @@ def first_matches(files: Sequence[tuple[str, File]], pattern: str) -> dict[tuple
     return found
 
 
-def decode_colour(file: File) -> np.ndarray:
+def decode_color(file: File) -> np.ndarray:
     """(H, W, 3) uint8, red, green, blue.
 
     Raises:

@@ -1,6 +1,6 @@
 """Cut the official iSAID download into crops and id masks.
 
-iSAID is published as whole images (https://captain-whu.github.io/iSAID) whose masks hold a colour for each of 15
+iSAID is published as whole images (https://captain-whu.github.io/iSAID) whose masks hold a color for each of 15
 classes and black for background. Models train on 512 px crops: images are divided into 1024 px patches which overlap
 by 200 px, each patch into four crops, and training patches without any object are left out.
 
@@ -32,16 +32,16 @@ if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from data_prep import preparing
-from data_prep.downloads import File, PreparationError, decode_colour
+from data_prep.downloads import File, PreparationError, decode_color
 from data_prep.preparing import STRIP_ROWS, Source, window_starts
 
-__all__ = ['STRIP_ROWS', 'PreparationError', 'Settings', 'colours_to_ids', 'compare_with_published', 'cut', 'prepare',
+__all__ = ['STRIP_ROWS', 'PreparationError', 'Settings', 'colors_to_ids', 'compare_with_published', 'cut', 'prepare',
            'window_starts']
 
 SPLITS = ('train', 'val', 'test')
 LABELED = ('train', 'val')
-COLOUR_SUFFIX = '_instance_color_RGB.png'
-DERIVED_SUFFIXES = (COLOUR_SUFFIX, '_instance_id_RGB.png')
+COLOR_SUFFIX = '_instance_color_RGB.png'
+DERIVED_SUFFIXES = (COLOR_SUFFIX, '_instance_id_RGB.png')
 PADDING = 255
 # Source images of the official split -> crops of the published training (four of each 1024 px patch).
 PUBLISHED = {'train': (1411, 38936), 'val': (458, 21188)}
@@ -63,10 +63,10 @@ class Settings:
             raise PreparationError(f'--gap is {self.gap}; it must be 0..{self.patch - 1}, below the size of a patch')
 
 
-def colours_to_ids(rgb: np.ndarray, palette: Sequence[Sequence[int]], name: str = 'mask') -> np.ndarray:
-    """Translate a colour mask to class ids, see :func:`data_prep.preparing.colours_to_ids`."""
-    return preparing.colours_to_ids(
-        rgb, palette, name, f'use the official *{COLOUR_SUFFIX} files, which are neither resized nor saved as JPEG')
+def colors_to_ids(rgb: np.ndarray, palette: Sequence[Sequence[int]], name: str = 'mask') -> np.ndarray:
+    """Translate a color mask to class ids, see :func:`data_prep.preparing.colors_to_ids`."""
+    return preparing.colors_to_ids(
+        rgb, palette, name, f'use the official *{COLOR_SUFFIX} files, which are neither resized nor saved as JPEG')
 
 
 def cut(image: np.ndarray, ids: np.ndarray | None, settings: Settings,
@@ -138,12 +138,12 @@ def _sources_of_split(folder: Path, split: str) -> list[Source]:
     if split not in LABELED:
         return [Source(split, image.stem, File(image)) for image in images]
     mask_folders = (folder / 'Semantic_masks' / 'images', image_folder)
-    masks = {path.name: path for folder in reversed(mask_folders) for path in folder.glob(f'*{COLOUR_SUFFIX}')}
-    lost = [image.name for image in images if image.stem + COLOUR_SUFFIX not in masks]
+    masks = {path.name: path for folder in reversed(mask_folders) for path in folder.glob(f'*{COLOR_SUFFIX}')}
+    lost = [image.name for image in images if image.stem + COLOR_SUFFIX not in masks]
     if lost:
-        raise PreparationError(f'{len(lost)} of {len(images)} images of {split} have no mask *{COLOUR_SUFFIX} in '
+        raise PreparationError(f'{len(lost)} of {len(images)} images of {split} have no mask *{COLOR_SUFFIX} in '
                                f'{" or ".join(map(str, mask_folders))}: {", ".join(lost[:3])}')
-    return [Source(split, image.stem, File(image), File(masks[image.stem + COLOUR_SUFFIX])) for image in images]
+    return [Source(split, image.stem, File(image), File(masks[image.stem + COLOR_SUFFIX])) for image in images]
 
 
 def _check_sizes(source: Source) -> None:
@@ -165,16 +165,16 @@ def prepare_image(source: Source, out: Path, settings: Settings, palette: Sequen
         source: The image.
         out: Output folder, which has its subfolders already.
         settings: Sizes.
-        palette: Colours of the classes.
+        palette: Colors of the classes.
 
     Returns:
         The record: ``files`` written, ``padding`` (how many crops show padding alone).
 
     Raises:
-        PreparationError: A damaged file or an unknown colour.
+        PreparationError: A damaged file or an unknown color.
     """
-    image = decode_colour(source.image)
-    ids = source.mask and colours_to_ids(decode_colour(source.mask), palette, str(source.mask))
+    image = decode_color(source.image)
+    ids = source.mask and colors_to_ids(decode_color(source.mask), palette, str(source.mask))
     record = {'files': [], 'padding': 0}
     for position, crop, crop_ids in cut(image, ids, settings, source.split == 'train' and not settings.keep_empty):
         name = '_'.join([source.name, *map(str, position)])
@@ -219,7 +219,7 @@ def _lift_pixel_limit() -> None:
 
 
 def class_palette() -> list[list[int]]:
-    """The 16 colours of iSAID (red, green, blue) in the order of the class ids, as mmseg has them."""
+    """The 16 colors of iSAID (red, green, blue) in the order of the class ids, as mmseg has them."""
     from mmseg.datasets import iSAIDDataset  # takes seconds to import, which --help should not
 
     return iSAIDDataset.METAINFO['palette']

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from data_prep import preparing
-from data_prep.downloads import File, PreparationError, decode_colour, first_matches, list_files
+from data_prep.downloads import File, PreparationError, decode_color, first_matches, list_files
 from data_prep.preparing import Official, Source
 
 # Red, green, blue of mmseg's ids 0-6: boundary, impervious surface, building, low vegetation, tree, car, clutter.
-COLOURS = ((0, 0, 0), (255, 255, 255), (0, 0, 255), (0, 255, 255), (0, 255, 0), (255, 255, 0), (255, 0, 0))
+COLORS = ((0, 0, 0), (255, 255, 255), (0, 0, 255), (0, 255, 255), (0, 255, 0), (255, 255, 0), (255, 0, 0))
 
 POTSDAM_TILES = {
     'train': ('2_10', '2_11', '2_12', '3_10', '3_11', '3_12', '4_10', '4_11', '4_12', '5_10', '5_11', '5_12',
@@ -33,7 +33,7 @@ class Settings:
     crop: int = 512
     train_stride: int = 512
     val_stride: int = 512
-    nearest_colour: bool = False
+    nearest_color: bool = False
 
     def __post_init__(self) -> None:
         for name in ('crop', 'train_stride', 'val_stride'):
@@ -52,7 +52,7 @@ class City:
         labels: Kind of label -> regular expression, likewise; the first kind that all images have is taken.
         sample: Tile -> first part of the names of its crops, as mmseg's converters name them.
         published: What the official splits give with the default settings.
-        off_palette: Tiles of which the official label has other colours than those of the palette.
+        off_palette: Tiles of which the official label has other colors than those of the palette.
     """
 
     name: str
@@ -96,34 +96,34 @@ def find_sources(files: Sequence[tuple[str, File]], city: City, labels: str | No
 
 
 def label_ids(rgb: np.ndarray, name: str, nearest: bool) -> tuple[np.ndarray, int]:
-    """Translate a colour label.
+    """Translate a color label.
 
     Args:
         rgb: (H, W, 3) uint8.
         name: Its file, for the message.
-        nearest: Give other colours to the palette's colour that each of their channels is nearest to; pink, which has
+        nearest: Give other colors to the palette's color that each of their channels is nearest to; pink, which has
             none, becomes boundary.
 
     Returns:
-        Ids 0-6, (H, W) uint8, and the number of pixels with other colours.
+        Ids 0-6, (H, W) uint8, and the number of pixels with other colors.
 
     Raises:
-        PreparationError: Another colour, unless ``nearest``.
+        PreparationError: Another color, unless ``nearest``.
     """
     if not nearest:
-        remedy = 'use the official files, neither resized nor saved as JPEG; --nearest-colour accepts them as they are'
-        return preparing.colours_to_ids(rgb, COLOURS, name, remedy), 0
-    # All colours of the palette have channels of 0 and 255 alone.
+        remedy = 'use the official files, neither resized nor saved as JPEG; --nearest-color accepts them as they are'
+        return preparing.colors_to_ids(rgb, COLORS, name, remedy), 0
+    # All colors of the palette have channels of 0 and 255 alone.
     pure = np.where(rgb >= 128, np.uint8(255), np.uint8(0))
-    ids = preparing.look_up_colours(pure, COLOURS)
+    ids = preparing.look_up_colors(pure, COLORS)
     return np.where(ids == preparing.UNKNOWN, 0, ids).astype(np.uint8), int((pure != rgb).any(-1).sum())
 
 
 def prepare_tile(source: Source, out: Path, settings: Settings, city: City) -> dict:
     """Write the crops of one tile; returns the record with ``off_palette``, the share of such pixels in its label."""
-    image, label = decode_colour(source.image), decode_colour(source.mask)
+    image, label = decode_color(source.image), decode_color(source.mask)
     preparing.require_equal_sizes(source.image, image.shape[:2], source.mask, label.shape[:2])
-    nearest = settings.nearest_colour or source.name in city.off_palette
+    nearest = settings.nearest_color or source.name in city.off_palette
     ids, others = label_ids(label, str(source.mask), nearest)
     stride = settings.train_stride if source.split == 'train' else settings.val_stride
     files = []
@@ -160,7 +160,7 @@ def prepare(root: Path, out: Path, city: City, defaults: Settings, workers: int 
     counts = preparing.count(preparing.stored_records(out))
     lines = [f'{split}: {numbers["images"]:,} tiles, {numbers["samples"]:,} crops in {out}/img_dir/{split} ({kind} '
              'labels)' for split, numbers in counts.items()]
-    lines += [f'{source.mask.name}: {record["off_palette"]:.1%} of the pixels have colours beside the palette and took '
+    lines += [f'{source.mask.name}: {record["off_palette"]:.1%} of the pixels have colors beside the palette and took '
               'the nearest one' for source, record in records.items() if record['off_palette']]
     as_published = replace(settings, labels='') == defaults
     if not as_published:
@@ -179,8 +179,8 @@ def parse_args(doc: str, city: City, defaults: Settings, argv: Sequence[str] | N
     for split in ('train', 'val'):
         parser.add_argument(f'--{split}-stride', type=int, default=getattr(defaults, f'{split}_stride'),
                             help=f'pixels from one {split} crop to the next (default: %(default)s)')
-    parser.add_argument('--nearest-colour', action='store_true',
-                        help='accept labels with other colours than the six and black')
+    parser.add_argument('--nearest-color', action='store_true',
+                        help='accept labels with other colors than the six and black')
     args = vars(parser.parse_args(argv))
     return {'root': args.pop('source'), **args, 'city': city, 'defaults': defaults}
 

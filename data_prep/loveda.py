@@ -25,7 +25,7 @@ if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from data_prep import preparing
-from data_prep.downloads import File, PreparationError, decode_colour, decode_ids, first_matches, list_files
+from data_prep.downloads import File, PreparationError, decode_color, decode_ids, first_matches, list_files
 from data_prep.preparing import Official, Source
 
 PLACE = r'(?:^|/)(Train|Val|Test)/(Urban|Rural)/{}_png/(\d+)\.png$'
@@ -65,7 +65,7 @@ def find_sources(files: Sequence[tuple[str, File]]) -> list[Scene]:
 
 def prepare_pair(source: Scene, out: Path, link: bool) -> dict:
     """Check an image and its mask and copy them; returns their record, with the ``domain``."""
-    size = decode_colour(source.image).shape[:2]
+    size = decode_color(source.image).shape[:2]
     if source.mask:
         ids = decode_ids(source.mask)
         preparing.require_equal_sizes(source.image, size, source.mask, ids.shape)

@@ -45,17 +45,17 @@ def window_starts(length: int, size: int, stride: int) -> list[int]:
 
 
 @functools.cache
-def _colour_table(palette: tuple[tuple[int, int, int], ...]) -> np.ndarray:
-    """Class id of each 24-bit colour; a full table makes the conversion one look-up a pixel."""
+def _color_table(palette: tuple[tuple[int, int, int], ...]) -> np.ndarray:
+    """Class id of each 24-bit color; a full table makes the conversion one look-up a pixel."""
     table = np.full(1 << 24, UNKNOWN, np.uint8)
     for class_id, (red, green, blue) in enumerate(palette):
         table[red << 16 | green << 8 | blue] = class_id
     return table
 
 
-def look_up_colours(rgb: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
-    """Ids (H, W) uint8 of the colours of ``rgb`` (H, W, 3) uint8 in ``palette``; ``UNKNOWN`` for others."""
-    table = _colour_table(tuple(tuple(colour) for colour in palette))
+def look_up_colors(rgb: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
+    """Ids (H, W) uint8 of the colors of ``rgb`` (H, W, 3) uint8 in ``palette``; ``UNKNOWN`` for others."""
+    table = _color_table(tuple(tuple(color) for color in palette))
     ids = np.empty(rgb.shape[:2], np.uint8)
     for top in range(0, len(rgb), STRIP_ROWS):
         strip = rgb[top:top + STRIP_ROWS].astype(np.int32)
@@ -63,29 +63,29 @@ def look_up_colours(rgb: np.ndarray, palette: Sequence[Sequence[int]]) -> np.nda
     return ids
 
 
-def colours_to_ids(rgb: np.ndarray, palette: Sequence[Sequence[int]], name: str, remedy: str) -> np.ndarray:
-    """Translate a colour mask to class ids.
+def colors_to_ids(rgb: np.ndarray, palette: Sequence[Sequence[int]], name: str, remedy: str) -> np.ndarray:
+    """Translate a color mask to class ids.
 
     Args:
         rgb: (H, W, 3), uint8, red, green, blue.
-        palette: K colours, that of id 0 first, K below 254.
+        palette: K colors, that of id 0 first, K below 254.
         name: The mask's file, for the message.
-        remedy: What to do about other colours, for the message.
+        remedy: What to do about other colors, for the message.
 
     Returns:
         (H, W), uint8, 0 ... K-1.
 
     Raises:
-        PreparationError: A colour outside the palette; names the first pixel that has it.
+        PreparationError: A color outside the palette; names the first pixel that has it.
     """
-    ids = look_up_colours(rgb, palette)
+    ids = look_up_colors(rgb, palette)
     unknown = ids == UNKNOWN
     if unknown.any():
         row, column = np.unravel_index(unknown.argmax(), unknown.shape)
-        colour = tuple(int(value) for value in rgb[row, column])
+        color = tuple(int(value) for value in rgb[row, column])
         raise PreparationError(
-            f'{name} has the unknown colour {colour} (red, green, blue) at row {row}, column {column}, and '
-            f'{int(unknown.sum())} pixels outside the {len(palette)} colours in all; {remedy}')
+            f'{name} has the unknown color {color} (red, green, blue) at row {row}, column {column}, and '
+            f'{int(unknown.sum())} pixels outside the {len(palette)} colors in all; {remedy}')
     return ids
 
 
@@ -344,7 +344,7 @@ def report(command: Callable[[], list[str]], name: str) -> None:
 
 def copying_command(doc: str, name: str, prepare: Callable[[Path, Path, bool, int], list[str]],
                     argv: Sequence[str] | None) -> None:
-    """The command line of a data set whose files stay as they are.
+    """The command line of a dataset whose files stay as they are.
 
     Args:
         doc: Text of ``--help``.

@@ -63,13 +63,13 @@ def _common_options(size: int, styles: tuple[str, ...], gsd: tuple[float, float]
         metavar='A,B',
         help=f'object classes that may appear (default: all: {", ".join(OBJECTS)})',
     )
-    metres = f' ({gsd[0]:g} to {gsd[1]:g})' if gsd else ' of the styles'
+    meters = f' ({gsd[0]:g} to {gsd[1]:g})' if gsd else ' of the styles'
     common.add_argument(
         '--coarser',
         type=float,
         default=1.0,
         metavar='FACTOR',
-        help=f'factor on the metres per pixel{metres}, 0.5 to 8; 2 shows a piece of land twice as wide '
+        help=f'factor on the meters per pixel{meters}, 0.5 to 8; 2 shows a piece of land twice as wide '
         '(default: %(default)s)',
     )
     common.add_argument('--seed', type=int, default=0, help='same seed, same pictures (default: %(default)s)')
@@ -110,7 +110,7 @@ def _check(args: argparse.Namespace, layout: Format | None) -> None:
 
 
 def generate(args: argparse.Namespace) -> int:
-    """Makes what is missing of the data set and returns the number of new images."""
+    """Makes what is missing of the dataset and returns the number of new images."""
     layout = FORMATS.get(args.format)
     _check(args, layout)
     own = {'gsd': layout.gsd, 'salt': layout.salt, 'themes': layout.themes} if layout else {}

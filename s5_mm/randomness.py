@@ -20,7 +20,7 @@ def derive_seed(seed: int, *keys: int | str) -> int:
         keys: What the random numbers are for, e.g. ``('unlabeled', 17)``; integers are at least 0.
 
     Returns:
-        An integer in [0, 2**32), well mixed also for neighbouring keys.
+        An integer in [0, 2**32), well mixed also for neighboring keys.
     """
     words = [zlib.crc32(key.encode()) if isinstance(key, str) else key for key in keys]
     return int(np.random.SeedSequence([seed, *words]).generate_state(1)[0])

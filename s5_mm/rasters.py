@@ -1,4 +1,4 @@
-"""Big images of any raster format, read window by window as 8-bit colour."""
+"""Big images of any raster format, read window by window as 8-bit color."""
 import contextlib
 import warnings
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ SIGNATURES = {b'\xff\xd8\xff': 'JPEG', b'\x89PNG': 'PNG', b'II*\0': 'GTiff', b'M
               b'MM\0+': 'GTiff', b'BM': 'BMP'}
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp')
 OVERVIEW = 1024
-COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+COLORS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 
 class RasterError(ValueError):
@@ -116,26 +116,26 @@ def _to_eight_bits(values: np.ndarray, ranges: np.ndarray) -> np.ndarray:
 
 
 def _palette(source: DatasetReader) -> np.ndarray | None:
-    """(256, 3), uint8, colours of a palette image; ``None`` for others."""
+    """(256, 3), uint8, colors of a palette image; ``None`` for others."""
     if source.count != 1 or source.colorinterp[0] != ColorInterp.palette or source.dtypes[0] != 'uint8':
         return None
-    colours = np.zeros((256, 3), dtype=np.uint8)
-    for index, colour in source.colormap(1).items():
-        colours[index] = colour[:3]
-    return colours
+    colors = np.zeros((256, 3), dtype=np.uint8)
+    for index, color in source.colormap(1).items():
+        colors[index] = color[:3]
+    return colors
 
 
 def _choose_bands(source: DatasetReader, bands: Sequence[int] | None) -> list[int]:
-    """The bands of red, green and blue, or one of grey."""
+    """The bands of red, green and blue, or one of gray."""
     if bands is not None:
         if not all(1 <= band <= source.count for band in bands):
             raise RasterError(f'it has the bands 1..{source.count}, --bands asks for {" ".join(map(str, bands))}')
         return list(bands)
-    named = {colour: band for band, colour in zip(source.indexes, source.colorinterp, strict=True)}
-    if all(colour in named for colour in COLOURS):
-        return [named[colour] for colour in COLOURS]
-    plain = [band for band, colour in zip(source.indexes, source.colorinterp, strict=True)
-             if colour != ColorInterp.alpha]
+    named = {color: band for band, color in zip(source.indexes, source.colorinterp, strict=True)}
+    if all(color in named for color in COLORS):
+        return [named[color] for color in COLORS]
+    plain = [band for band, color in zip(source.indexes, source.colorinterp, strict=True)
+             if color != ColorInterp.alpha]
     if len(plain) in (1, 3):
         return plain
     raise RasterError(f'it has {source.count} bands and does not say which are red, green and blue; choose them with '
@@ -153,7 +153,7 @@ def open_raster(path: Path, bands: Sequence[int] | None = None, stretch: Stretch
 
     Args:
         path: A local file.
-        bands: Numbers of the bands of red, green and blue (or of one for grey), from 1; ``None``: as the file says.
+        bands: Numbers of the bands of red, green and blue (or of one for gray), from 1; ``None``: as the file says.
         stretch: For values of more than 8 bits.
         window: Height of the windows that will be read, in pixels.
 

@@ -1,4 +1,4 @@
-"""The route: which samples of a batch belong to which data set."""
+"""The route: which samples of a batch belong to which dataset."""
 from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
@@ -9,10 +9,10 @@ Batch = TypeVar('Batch', Tensor, list)
 
 
 class Route(NamedTuple):
-    """Contiguous groups of a batch, one for each data set in it.
+    """Contiguous groups of a batch, one for each dataset in it.
 
     Attributes:
-        names: Data set names in order of first appearance.
+        names: Dataset names in order of first appearance.
         sizes: Samples of each.
         order: Positions in the batch, group after group; ``None`` if the batch is grouped already.
     """
@@ -56,7 +56,7 @@ class Route(NamedTuple):
         return batch if self.order is None else batch[sorted(range(len(self.order)), key=self.order.__getitem__)]
 
     def split(self, batch: Batch) -> dict[str, Batch]:
-        """Divide a batch by data set.
+        """Divide a batch by dataset.
 
         Args:
             batch: Tensor (B, ...) or list of length B in batch order.

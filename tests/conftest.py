@@ -66,7 +66,7 @@ def golden():
 
 @pytest.fixture(scope='session')
 def golden_mdf():
-    """MoE-MDF: an encoder with experts and decoders of four data sets."""
+    """MoE-MDF: an encoder with experts and decoders of four datasets."""
     return published('mdf_tiny')
 
 
@@ -95,7 +95,7 @@ def tiny_segmentor(tiny_vit):
             type='EncoderDecoder',
             backbone=backbone or tiny_vit(),
             decode_head=dict(
-                type='s5_mm.UPerHead', in_channels=[16] * 4, in_index=[0, 1, 2, 3], channels=8, num_classes=3,
+                type='s5_mm.S5UPerHead', in_channels=[16] * 4, in_index=[0, 1, 2, 3], channels=8, num_classes=3,
                 dropout_ratio=0.0, norm_cfg=dict(type='BN')),
             train_cfg={},
             test_cfg=dict(mode='whole')) | kwargs
@@ -104,7 +104,7 @@ def tiny_segmentor(tiny_vit):
 
 @pytest.fixture(scope='session')
 def multi_segmentor(tiny_vit, tiny_segmentor):
-    """Config of a segmentor of data sets ``red`` (3 classes) and ``green`` (4), with experts of 4 channels."""
+    """Config of a segmentor of datasets ``red`` (3 classes) and ``green`` (4), with experts of 4 channels."""
     def build(backbone=None, datasets=None, **kwargs):
         return dict(
             type='s5_mm.MultiDatasetSegmentor',

@@ -9,7 +9,7 @@ def s4p_encoder(golden):
 
 
 def detector(golden_mdf, seed=4):
-    """MoE-MDF detection: an encoder with two experts; slim necks and heads of both data sets with random values."""
+    """MoE-MDF detection: an encoder with two experts; slim necks and heads of both datasets with random values."""
     rng = torch.Generator().manual_seed(seed)
     weights = {name.replace('encoder.', 'backbone.', 1): value for name, value in golden_mdf.weights.items()
                if name.startswith('encoder.') and '.experts.2.' not in name and '.experts.3.' not in name}

@@ -126,7 +126,7 @@ def scalars(work_dir):
 
 
 def validated(work_dir):
-    """The metrics of the last validation on several data sets."""
+    """The metrics of the last validation on several datasets."""
     lines = next(work_dir.glob('*/vis_data/scalars.json')).read_text().splitlines()
     return [json.loads(line) for line in lines if '"mean/' in line][-1]
 

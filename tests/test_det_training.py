@@ -52,7 +52,7 @@ def shrink(cfg, root):
 
 
 def small_config(path, config, root, options=None):
-    """One of our configs with a tiny network, two images of each data set in a batch, and two epochs."""
+    """One of our configs with a tiny network, two images of each dataset in a batch, and two epochs."""
     cfg = Config.fromfile(config)
     shrink(cfg._cfg_dict, root)
     cfg.model = detector(datasets=cfg.model.datasets.to_dict())
@@ -66,7 +66,7 @@ def small_config(path, config, root, options=None):
 
 @pytest.fixture(scope='module')
 def trained(benchmarks, tmp_path_factory):
-    """MoE-MDF after two epochs of the longest data set."""
+    """MoE-MDF after two epochs of the longest dataset."""
     folder = tmp_path_factory.mktemp('trained')
     config = small_config(folder / 'moe.py', ROOT / MOE, benchmarks)
     run('train', config, '--work-dir', folder / 'run')
@@ -75,7 +75,7 @@ def trained(benchmarks, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def epoch(benchmarks):
-    """Iterations of an epoch: the longer data set by two."""
+    """Iterations of an epoch: the longer dataset by two."""
     images = [len((benchmarks / 'dior_r/ImageSets/Main/trainval.txt').read_text().split()), sum(
         bool([line for line in path.read_text().splitlines() if len(line.split()) == 10 and line.split()[-1] != '2'])
         for path in (benchmarks / 'dota_v2/patches/train/labelTxt').iterdir())]
@@ -154,29 +154,29 @@ def test_one_data_set_alone_trains(benchmarks, tmp_path):
 
 def test_another_number_of_classes_is_an_error_before_training(benchmarks, tmp_path):
     config = small_config(tmp_path / 'moe.py', ROOT / MOE, benchmarks, {'model.datasets.dior.num_classes': 19})
-    with pytest.raises(ValueError, match=r"data set 'dior' has 20 classes .*its head in the model has 19"):
+    with pytest.raises(ValueError, match=r"dataset 'dior' has 20 classes .*its head in the model has 19"):
         run('train', config, '--work-dir', tmp_path / 'run')
     assert not losses(tmp_path / 'run')
 
 
 @pytest.fixture(scope='module')
-def harbour(benchmarks):
+def harbor(benchmarks):
     """Images and patches of classes of one's own, in the files of DOTA."""
-    shutil.copytree(benchmarks / 'dota_v2', benchmarks / 'harbour', symlinks=True)
-    for path in [*(benchmarks / 'harbour').rglob('labelTxt/*.txt')]:
+    shutil.copytree(benchmarks / 'dota_v2', benchmarks / 'harbor', symlinks=True)
+    for path in [*(benchmarks / 'harbor').rglob('labelTxt/*.txt')]:
         objects = [line.split() for line in path.read_text().splitlines() if len(line.split()) == 10]
         lines = [' '.join([*one[:8], ('ship', 'crane')[i % 2], one[9]]) for i, one in enumerate(objects)]
         path.unlink()
         path.write_text('\n'.join(lines))
 
 
-def test_the_documented_config_of_a_third_data_set_trains(benchmarks, harbour, tmp_path):
+def test_the_documented_config_of_a_third_data_set_trains(benchmarks, harbor, tmp_path):
     text = re.search(r'```python\n(_base_.+?)```', (ROOT / 'docs/mdf_det.md').read_text(), re.S).group(1)
     (tmp_path / 'three.py').write_text(text.replace("'./moe", f"'{ROOT}/configs/mdf_det/moe"))
     config = small_config(tmp_path / 'small.py', tmp_path / 'three.py', benchmarks, dict(train_cfg=dict(max_epochs=1)))
     run('train', config, '--work-dir', tmp_path / 'run')
-    assert all(line['harbour.loss_cls'] > 0 for line in scalars(tmp_path / 'run').values())
-    assert {'harbour/mAP', 'harbour/AP.crane', 'dior/mAP', 'mean/mAP'} <= set(validated(tmp_path / 'run'))
+    assert all(line['harbor.loss_cls'] > 0 for line in scalars(tmp_path / 'run').values())
+    assert {'harbor/mAP', 'harbor/AP.crane', 'dior/mAP', 'mean/mAP'} <= set(validated(tmp_path / 'run'))
 
 
 # Millions of parameters; the figures of the paper are in tests/tools/test_model_stats.py.
@@ -187,7 +187,7 @@ COUNTS = {
 
 @pytest.mark.parametrize('path', [*CONFIGS, ROOT / QUICKSTART], ids=lambda path: path.stem)
 def test_every_config(path):
-    """Parameters, data sets, classes and images of a step."""
+    """Parameters, datasets, classes and images of a step."""
     cfg = Config.fromfile(path)
     with torch.device('meta'):
         model = MODELS.build(cfg.model)

@@ -47,7 +47,7 @@ def write_image(path, image):
 
 
 def write_pair(root, split, name, side, ids, seed, suffix):
-    """Blocks of classes whose colours tell them; no labels for a test split."""
+    """Blocks of classes whose colors tell them; no labels for a test split."""
     rng = np.random.default_rng(seed)
     labels = np.kron(rng.integers(0, ids, (-(-side // 12), ) * 2), np.ones((12, 12)))[:side, :side].astype(np.uint8)
     image = np.stack([labels * 28, 250 - labels * 20, (labels * 83) % 250], axis=-1).astype(np.uint8)
@@ -86,7 +86,7 @@ def shrink(cfg, root):
 
 
 def small_config(path, config, root, options=None):
-    """One of our configs with a tiny network, two small crops of each data set in a batch, and short epochs."""
+    """One of our configs with a tiny network, two small crops of each dataset in a batch, and short epochs."""
     cfg = Config.fromfile(config)
     shrink(cfg._cfg_dict, root)
     cfg.model.data_preprocessor.size = (32, 32)
@@ -103,7 +103,7 @@ def small_config(path, config, root, options=None):
 
 @pytest.fixture(scope='module')
 def trained(benchmarks, tmp_path_factory):
-    """MoE-MDF after two epochs of the longest data set, 3 iterations each."""
+    """MoE-MDF after two epochs of the longest dataset, 3 iterations each."""
     folder = tmp_path_factory.mktemp('trained')
     config = small_config(folder / 'moe.py', ROOT / MOE, benchmarks)
     run('train', config, '--work-dir', folder / 'run')
@@ -198,7 +198,7 @@ def test_submission_to_lovedas_server(benchmarks, trained, tmp_path):
 def test_training_for_the_server_takes_training_and_validation_images(benchmarks, tmp_path):
     config = small_config(tmp_path / 'server.py', ROOT / SERVER, benchmarks)
     run('train', config, '--work-dir', tmp_path / 'run')
-    # 8 images by 2, where the largest of the other data sets takes 3.
+    # 8 images by 2, where the largest of the other datasets takes 3.
     assert max(scalars(tmp_path / 'run')) == 8
     assert not any(name.startswith('loveda/') for name in validated(tmp_path / 'run'))
 
@@ -206,7 +206,7 @@ def test_training_for_the_server_takes_training_and_validation_images(benchmarks
 def test_batches_that_do_not_suit_the_model_are_an_error_before_training(benchmarks, tmp_path):
     config = small_config(tmp_path / 'moe.py', ROOT / MOE, benchmarks, {
         'train_dataloader.batch_size': 7, 'train_dataloader.sampler.per_batch.loveda': 1})
-    with pytest.raises(ValueError, match=r"1 image of data set 'loveda'.* needs 2; raise MultiSourceSampler"):
+    with pytest.raises(ValueError, match=r"1 image of dataset 'loveda'.* needs 2; raise MultiSourceSampler"):
         run('train', config, '--work-dir', tmp_path / 'run')
     assert not losses(tmp_path / 'run')
 
@@ -262,7 +262,7 @@ def test_parameters_of_every_config(path):
 
 
 def data_sets(cfg):
-    """(name, data set that has not looked for its files) of every split of a config."""
+    """(name, dataset that has not looked for its files) of every split of a config."""
     found = list(cfg.train_dataloader.dataset.sources.items())
     for loaders in (cfg.val_dataloader, cfg.test_dataloader):
         found += [(name, loader.dataset) for name, loader in loaders.items()]
@@ -297,7 +297,7 @@ def test_the_documented_options_for_nine_classes(benchmarks, trained, tmp_path):
                  '--json', tmp_path / 'm.json', '--cfg-options']
     run('test', *arguments, *options)
     assert 'openearthmap/IoU.unknown' in json.loads((tmp_path / 'm.json').read_text())
-    with pytest.raises(ValueError, match=r"test_dataloader: data set 'openearthmap' has 8 classes .* model has 9"):
+    with pytest.raises(ValueError, match=r"test_dataloader: dataset 'openearthmap' has 8 classes .* model has 9"):
         run('test', *arguments, options[0])
 
 
@@ -308,7 +308,7 @@ def test_the_twins_train_with_a_learning_rate_for_the_batch(benchmarks, tmp_path
     config = small_config(tmp_path / 'twin.py', path, benchmarks, dict(train_cfg=dict(max_epochs=1)))
     run('train', config, '--work-dir', tmp_path / 'run', '--auto-scale-lr')
     assert all(np.isfinite(loss) for loss in losses(tmp_path / 'run').values())
-    # 2 images of each data set instead of 12.
+    # 2 images of each dataset instead of 12.
     assert scalars(tmp_path / 'run')[1]['lr'] == pytest.approx(5e-5 / 6)
     assert np.isfinite(validated(tmp_path / 'run')['mean/mIoU'])
 

@@ -23,7 +23,7 @@ def test_derived_seeds_are_repeatable_and_differ():
     assert len({derive_seed(0, 'augmentation', 'labeled', i) for i in range(5000)}) > 4990
 
 
-def test_neighbouring_draws_are_not_correlated():
+def test_neighboring_draws_are_not_correlated():
     first = [np.random.RandomState(derive_seed(0, 'augmentation', 'labeled', i)).rand() for i in range(2000)]
     assert abs(np.mean(first) - 0.5) < 0.03
     assert abs(np.corrcoef(first[:-1], first[1:])[0, 1]) < 0.08

@@ -1,4 +1,4 @@
-"""Which samples of a batch belong to which data set."""
+"""Which samples of a batch belong to which dataset."""
 import pytest
 import torch
 

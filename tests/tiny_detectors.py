@@ -1,4 +1,4 @@
-"""Tiny detectors of data sets ``red`` and ``green``, and batches for them; also for processes that tests start."""
+"""Tiny detectors of datasets ``red`` and ``green``, and batches for them; also for processes that tests start."""
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
@@ -28,7 +28,7 @@ def detector(**settings):
 
 
 def sample(source, seed=0, boxes=3, side=64):
-    """A data sample with random boxes of the classes 0-2; from ``None``: of no data set."""
+    """A data sample with random boxes of the classes 0-2; from ``None``: of no dataset."""
     rng = torch.Generator().manual_seed(seed)
     size = (side, side)
     meta = dict(img_shape=size, pad_shape=size, ori_shape=size, batch_input_shape=size, scale_factor=(1.0, 1.0))
@@ -42,7 +42,7 @@ def sample(source, seed=0, boxes=3, side=64):
 
 
 def batch(names, seed=3, **kwargs):
-    """Images and samples of the named data sets."""
+    """Images and samples of the named datasets."""
     rng = torch.Generator().manual_seed(seed)
     samples = [sample(name, 100 * seed + i, **kwargs) for i, name in enumerate(names)]
     return torch.randn(len(names), 3, 64, 64, generator=rng), samples

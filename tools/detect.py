@@ -10,7 +10,7 @@ from PIL import Image
 
 from s5_mm.apis import (
     Detections,
-    PatchSettings,
+    TilingConfig,
     dataset_meta,
     detect,
     draw_classes,
@@ -30,10 +30,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--out', required=True, metavar='DIR',
                         help='write DIR/NAME.txt there, a line `x1 y1 x2 y2 x3 y3 x4 y4 class score` for each object')
     parser.add_argument('--draw', action='store_true', help='write DIR/drawn/NAME.png, too, reduced to at most 4096 px')
-    parser.add_argument('--dataset', metavar='NAME', help='data set whose classes are looked for, of several')
+    parser.add_argument('--dataset', metavar='NAME', help='dataset whose classes are looked for, of several')
     parser.add_argument('--size', type=int, default=1024, metavar='PX', help='side of a patch; default 1024')
-    parser.add_argument('--gap', type=int, default=200, metavar='PX', help='overlap of patches; default 200')
-    parser.add_argument('--rates', type=float, nargs='+', default=[1.0], metavar='RATE',
+    parser.add_argument('--overlap', type=int, default=200, metavar='PX', help='overlap of patches; default 200')
+    parser.add_argument('--scales', type=float, nargs='+', default=[1.0], metavar='RATE',
                         help='sizes at which the image is seen, 0.5 is half its sides; default 1')
     parser.add_argument('--merge-iou', type=float, default=0.1, metavar='IOU',
                         help='drop what overlaps a better detection of its class more than this; default 0.1')
@@ -87,7 +87,8 @@ def main(argv: list[str] | None = None) -> None:
     stretch = Stretch(value_range=args.value_range and tuple(args.value_range))
     check_images(images, args.bands, stretch)
     cfg = load_config(args.config, cfg_options=args.cfg_options)
-    settings = PatchSettings(args.size, args.gap, tuple(args.rates), args.merge_iou, args.score_thr, args.batch_size)
+    settings = TilingConfig(args.size, args.overlap, tuple(args.scales), args.merge_iou, args.score_thr,
+                            args.batch_size)
     meta = dataset_meta(cfg, args.dataset)
     model = load_detector(cfg, args.checkpoint, args.device)
     out = Path(args.out)

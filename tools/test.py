@@ -5,7 +5,7 @@ from mmengine.config import DictAction
 from mmengine.runner import Runner
 
 from s5_mm.apis import (
-    draw_predictions,
+    enable_visualization,
     load_config,
     prepare_for_cpu,
     select_datasets,
@@ -21,13 +21,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--work-dir', help='where logs go; default work_dirs/NAME_OF_CONFIG')
     parser.add_argument('--dataset', nargs='+', metavar='NAME',
-                        help='of a config with several data sets test these alone')
+                        help='of a config with several datasets test these alone')
     parser.add_argument('--json', metavar='FILE', help='write the metrics there')
     parser.add_argument('--out', metavar='DIR|FILE.zip',
                         help='write predicted class indices (0 is the first class) as PNG there, or detections as '
-                        'detections.zip and detections.npz; of several data sets to DIR/NAME')
+                        'detections.zip and detections.npz; of several datasets to DIR/NAME')
     parser.add_argument('--show-dir', metavar='DIR',
-                        help='write predictions drawn on the images, in the colours of their data set, to '
+                        help='write predictions drawn on the images, in the colors of their dataset, to '
                         'DIR/vis_data/vis_image')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='override settings, e.g. test_dataloader.batch_size=4')
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.out:
         write_predictions(cfg, args.out)
     if args.show_dir:
-        draw_predictions(cfg, args.show_dir)
+        enable_visualization(cfg, args.show_dir)
     cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='s5_mm.CheckpointFitHook')]
     prepare_for_cpu(cfg)
     metrics = Runner.from_cfg(cfg).test()

@@ -1,4 +1,4 @@
-"""The detector's encoder with its neck, and a whole step of detection on two data sets."""
+"""The detector's encoder with its neck, and a whole step of detection on two datasets."""
 from collections.abc import Callable
 
 import published_style
@@ -31,7 +31,7 @@ class EncoderWithNeck(nn.Module):
 
 
 class PublishedRoute(nn.Module):
-    """The baseline's encoder in the place of ours: a forward pass for each data set."""
+    """The baseline's encoder in the place of ours: a forward pass for each dataset."""
 
     takes_route = True
 
@@ -65,7 +65,7 @@ def det_backbone(settings: Settings, case: str = 'det_backbone') -> Case:
 
 
 def det_step(settings: Settings, case: str = 'det_step') -> Case:
-    """A whole step of detection on two data sets. Necks and heads are the same on both sides, the encoder differs."""
+    """A whole step of detection on two datasets. Necks and heads are the same on both sides, the encoder differs."""
     side, batch = settings.sides[case], settings.batches[case]
     cfg = Config.fromfile(DETECTION).model
     prepare(cfg, settings, side)

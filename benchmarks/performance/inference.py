@@ -1,4 +1,4 @@
-"""Inference: a data set's part of a model of several, and scoring for curation."""
+"""Inference: a dataset's part of a model of several, and scoring for curation."""
 from collections.abc import Callable
 
 import published_style
@@ -7,10 +7,10 @@ from mmengine.config import Config
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from s5_mm.checkpoints.segmentor import fold_segmentor
+from s5_mm.checkpoints.segmentor import merge_segmentor
 from s5_mm.curation.scoring import score_images
-from s5_mm.models.segmentors.folding import folded_config
 from s5_mm.models.segmentors.image_metas import image_metas
+from s5_mm.models.segmentors.merging import merged_config
 from s5_mm.registry import MODELS
 
 from .measuring import Case, Settings
@@ -34,8 +34,8 @@ class Operators(TorchDispatchMode):
 
 
 @torch.no_grad()
-def inference_folded(settings: Settings, case: str = 'inference_folded') -> Case:
-    """One data set's logits: experts folded (ours), the dense ViT (baseline), experts not folded (experts)."""
+def inference_merged(settings: Settings, case: str = 'inference_merged') -> Case:
+    """One dataset's logits: experts merged (ours), the dense ViT (baseline), experts not merged (experts)."""
     side, batch = settings.sides[case], settings.batches[case]
     cfg, dense = Config.fromfile(MDF).model, Config.fromfile(SUPERVISED).model
     for model in (cfg, dense):
@@ -43,9 +43,9 @@ def inference_folded(settings: Settings, case: str = 'inference_folded') -> Case
     dense.decode_head.num_classes = cfg.datasets[DATASET].num_classes
     experts = MODELS.build(cfg)
     cfg.backbone.pop('datasets', None)
-    folded = MODELS.build(folded_config(cfg, DATASET))
-    folded.load_state_dict(fold_segmentor(experts.state_dict(), DATASET))
-    models = dict(ours=folded, baseline=MODELS.build(dense), experts=experts)
+    merged = MODELS.build(merged_config(cfg, DATASET))
+    merged.load_state_dict(merge_segmentor(experts.state_dict(), DATASET))
+    models = dict(ours=merged, baseline=MODELS.build(dense), experts=experts)
     images = torch.randn(batch, 3, side, side, device=settings.device)
     metas = [dict(meta, dataset_name=DATASET) for meta in image_metas(images)]
 

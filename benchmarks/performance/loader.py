@@ -28,7 +28,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 def loader(settings: Settings, case: str = 'loader') -> Case:
     """Unlabeled crops from JPEG files to what the step takes, on one core.
 
-    The baseline makes the weak and the strong view in the loader and normalises both to fp32; ours gives the weak view
+    The baseline makes the weak and the strong view in the loader and normalizes both to fp32; ours gives the weak view
     as bytes, the rest is done on the device in the step. Rates of all our pipelines are among the facts.
     """
     side = settings.sides[case]
@@ -69,7 +69,7 @@ def published_run(files: list[Path], side: int) -> Callable[[], None]:
     strong = v2.Compose([
         v2.RandomApply([v2.ColorJitter(0.5, 0.5, 0.5, 0.25)], p=0.8), v2.RandomGrayscale(p=0.2),
         v2.RandomApply([v2.GaussianBlur(13, (0.1, 2.0))], p=0.5)])
-    normalise = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])
+    normalize = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])
     flips = v2.Compose([v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()])
 
     def run() -> None:
@@ -79,7 +79,7 @@ def published_run(files: list[Path], side: int) -> Callable[[], None]:
                 new = int(np.random.uniform(0.5, 2.0) * side)
                 crop = v2.RandomCrop(side, pad_if_needed=True)
                 weak = flips(crop(image.resize((new, new), Image.Resampling.BILINEAR)))
-                normalise(weak), normalise(strong(weak))
+                normalize(weak), normalize(strong(weak))
     return run
 
 

@@ -33,7 +33,7 @@ class Settings:
         arch: Of the encoder, a name of :data:`s5_mm.models.backbones.vit.ARCHS`.
         precision: Of training, ``'fp32'`` or ``'bf16'`` (autocast).
         sides: Case -> side of its images in pixels.
-        batches: Case -> images of each source or data set.
+        batches: Case -> images of each source or dataset.
     """
 
     device: str
@@ -127,10 +127,10 @@ def summary(case: Case, spent: dict[str, list[float]], counts: dict[str, int], p
 
 def timed(run: Callable[[], object], device: str) -> float:
     """Seconds."""
-    synchronise(device)
+    synchronize(device)
     start = time.perf_counter()
     run()
-    synchronise(device)
+    synchronize(device)
     return time.perf_counter() - start
 
 
@@ -202,7 +202,7 @@ def ceiling(device: str, precision: str, rounds: int = 5) -> float:
     return side**3 / min(timed(way, device) for _ in range(rounds) for way in ways)
 
 
-def synchronise(device: str) -> None:
+def synchronize(device: str) -> None:
     """Wait for the device."""
     if device == 'cuda':
         torch.cuda.synchronize()

@@ -46,7 +46,7 @@ def s4p_step(settings: Settings, case: str = 's4p_step') -> Case:
 
 
 def mdf_step(settings: Settings, case: str = 'mdf_step', datasets: int = 4) -> Case:
-    """A whole step of MoE-MDF: forward, backward, optimizer; one mixed forward against one for each data set."""
+    """A whole step of MoE-MDF: forward, backward, optimizer; one mixed forward against one for each dataset."""
     side, batch = settings.sides[case], settings.batches[case]
     cfg = Config.fromfile(MDF).model
     prepare(cfg, settings, side)

@@ -1,4 +1,4 @@
-"""The ViT encoder: attention that materialises its weights, every block recomputed in the backward pass.
+"""The ViT encoder: attention that materializes its weights, every block recomputed in the backward pass.
 
 Parameters have the published names. Shapes: B images, N tokens, C channels.
 """
@@ -21,7 +21,7 @@ class Attention(nn.Module):
 
 
 class FFN(nn.Module):
-    """Two linear layers; of the second, ``part`` channels are computed by the expert of the data set, if any."""
+    """Two linear layers; of the second, ``part`` channels are computed by the expert of the dataset, if any."""
 
     def __init__(self, channels: int, part: int, experts: int, drop_path: float) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class FFN(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor, expert: int | None) -> Tensor:
-        """Transform tokens (B, N, C) of one data set."""
+        """Transform tokens (B, N, C) of one dataset."""
         hidden = self.layers[0](x)
         out = self.layers[1](hidden)
         if expert is not None:
@@ -51,7 +51,7 @@ class Block(nn.Module):
         self.ffn = FFN(channels, **ffn)
 
     def forward(self, x: Tensor, expert: int | None) -> Tensor:
-        """Transform tokens (B, N, C) of one data set."""
+        """Transform tokens (B, N, C) of one dataset."""
         x = x + self.attn(self.ln1(x))
         return x + self.ffn(self.ln2(x), expert)
 
@@ -64,7 +64,7 @@ class MapNorm(nn.Module):
         self.ln = nn.LayerNorm(channels, eps=1e-6)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise a map (B, C, H, W)."""
+        """Normalize a map (B, C, H, W)."""
         # In this layout the transposed convolution behind it has a fast backward pass.
         return self.ln(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2).contiguous()
 
@@ -79,7 +79,7 @@ class Encoder(nn.Module):
         out_indices: Four blocks whose outputs become the pyramid.
         img_size: Side of the images in pixels.
         part: Channels of an expert; 0 for none.
-        experts: Number of data sets with an expert of their own.
+        experts: Number of datasets with an expert of their own.
         drop_path: Of the last block, rising linearly.
     """
 
@@ -100,7 +100,7 @@ class Encoder(nn.Module):
         self.fpn4 = nn.MaxPool2d(2)
 
     def forward(self, images: Tensor, expert: int | None = None) -> list[Tensor]:
-        """Pyramid of images (B, 3, H, W) of one data set."""
+        """Pyramid of images (B, 3, H, W) of one dataset."""
         x = self.patch_embed['projection'](images)
         size = x.shape[2:]
         x = (x.flatten(2).transpose(1, 2) + self.pos_embed).contiguous()

@@ -48,7 +48,7 @@ class MultiDatasetNetwork(nn.Module):
     """The segmentor of MoE-MDF.
 
     Args:
-        num_classes: Data set -> number of its classes, in the order of the experts.
+        num_classes: Dataset -> number of its classes, in the order of the experts.
         part: Channels of an expert.
         arch: Of :class:`Encoder`.
     """
@@ -62,11 +62,11 @@ class MultiDatasetNetwork(nn.Module):
             self.add_module(f'semseghead_{name}', classifier(number))
 
     def _decoder_name(self, dataset: str) -> str:
-        """The first data set's has the name that S4P's has."""
+        """The first dataset's has the name that S4P's has."""
         return f'semsegdecoder_{dataset}' if self.experts[dataset] else 'semsegdecoder'
 
     def forward(self, images: Tensor, dataset: str) -> Tensor:
-        """Logits (B, K, H, W) of images (B, 3, H, W) of one data set."""
+        """Logits (B, K, H, W) of images (B, 3, H, W) of one dataset."""
         maps = self.encoder(images, self.experts[dataset])
         features = self.get_submodule(self._decoder_name(dataset))(maps)
         return _full_size(self.get_submodule(f'semseghead_{dataset}')(features), images)

@@ -55,11 +55,11 @@ def fixmatch_loss(network: nn.Module, batch: dict[str, Tensor], tau: float = 0.9
 
 
 def multi_dataset_loss(network: nn.Module, batches: dict[str, tuple[Tensor, Tensor]]) -> Tensor:
-    """MoE-MDF: the sum of the data sets' losses, each from a forward pass of its own.
+    """MoE-MDF: the sum of the datasets' losses, each from a forward pass of its own.
 
     Args:
-        network: Images and the data set's name -> logits.
-        batches: Data set -> images (N, 3, H, W) and labels (N, H, W).
+        network: Images and the dataset's name -> logits.
+        batches: Dataset -> images (N, 3, H, W) and labels (N, H, W).
     """
     return sum(cross_entropy(network(images, name).float(), labels, ignore_index=255)
                for name, (images, labels) in batches.items())

@@ -1,4 +1,4 @@
-# One data set alone, which a config that inherits names: what MDF and MoE-MDF detection are compared with. The same
+# One dataset alone, which a config that inherits names: what MDF and MoE-MDF detection are compared with. The same
 # network without experts, samples and schedule.
 _base_ = ['../mdf_det/mdf_vit-b-s4p_oriented-rcnn_4xb4-12e_dior-dota2-1024x1024.py']
 model = dict(datasets=dict(_delete_=True))

@@ -1,4 +1,4 @@
-# One data set alone, which a config that inherits names: what MDF and MoE-MDF are compared with. The same network without
+# One dataset alone, which a config that inherits names: what MDF and MoE-MDF are compared with. The same network without
 # experts, samples and schedule.
 _base_ = ['../mdf_seg/mdf_vit-b-s4p_upernet_1xb48-100e_landcover4-512x512.py']
 model = dict(datasets=dict(_delete_=True))

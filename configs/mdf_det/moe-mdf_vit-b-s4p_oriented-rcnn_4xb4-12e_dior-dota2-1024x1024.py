@@ -9,7 +9,7 @@ train_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     pin_memory=True,
-    sampler=dict(type='s5_mm.MultiSourceSampler', per_batch=2),  # of each data set
+    sampler=dict(type='s5_mm.MultiSourceSampler', per_batch=2),  # of each dataset
     dataset=dict(type='s5_mm.MultiSourceDataset', sources=_base_.detection_sources))
 val_dataloader = _base_.detection_loaders
 test_dataloader = val_dataloader

@@ -7,7 +7,7 @@ validated = ('vaihingen', 'potsdam', 'openearthmap')
 val_dataloader = dict(_delete_=True, **{name: _base_.val_dataloader[name] for name in validated})
 val_evaluator = dict(_delete_=True, **{name: _base_.val_evaluator[name] for name in validated})
 unlabeled = dict(
-    type='s5_mm.LoveDADataset',
+    type='s5_mm.S5LoveDADataset',
     data_root='data/loveda',
     data_prefix=dict(img_path='img_dir/test'),
     test_mode=True,

@@ -1,4 +1,4 @@
-# S4P without colour jitter on the labeled images, as published.
+# S4P without color jitter on the labeled images, as published.
 _base_ = ['./fixmatch_vit-t_upernet_synthetic-96x96.py']
 weak_pipeline = [step for step in _base_.labeled_pipeline if step['type'] != 'PhotoMetricDistortion']
 train_dataloader = dict(dataset=dict(sources=dict(labeled=dict(pipeline=weak_pipeline))))

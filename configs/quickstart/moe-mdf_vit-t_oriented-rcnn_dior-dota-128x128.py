@@ -16,7 +16,7 @@ train_dataloader = dict(
     batch_size=8,
     num_workers=1,
     persistent_workers=True,
-    sampler=dict(type='s5_mm.MultiSourceSampler', per_batch=4),  # of each data set
+    sampler=dict(type='s5_mm.MultiSourceSampler', per_batch=4),  # of each dataset
     dataset=dict(type='s5_mm.MultiSourceDataset', sources=_base_.detection_sources))
 val_dataloader = _base_.detection_loaders
 test_dataloader = val_dataloader

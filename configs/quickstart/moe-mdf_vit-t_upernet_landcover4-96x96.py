@@ -1,4 +1,4 @@
-# MoE-MDF in minutes on a CPU: one tiny network with experts for four synthetic data sets, from the quickstart's S4P.
+# MoE-MDF in minutes on a CPU: one tiny network with experts for four synthetic datasets, from the quickstart's S4P.
 _base_ = [
     '../_base_/models/mdf_upernet_vit-moe-t.py', '../_base_/datasets/landcover4_synthetic.py',
     '../_base_/schedules/adamw_quickstart.py', '../_base_/runtime/multi_dataset.py'

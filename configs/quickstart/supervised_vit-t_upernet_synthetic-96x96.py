@@ -1,4 +1,4 @@
-# Supervised training goes on from start.safetensors with the same labels; minutes on a CPU. Colour jitter is what helps
+# Supervised training goes on from start.safetensors with the same labels; minutes on a CPU. Color jitter is what helps
 # it most where the validation images look different from the labeled ones.
 _base_ = ['./start_vit-t_upernet_synthetic-96x96.py']
 iterations = 500

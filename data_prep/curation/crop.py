@@ -59,7 +59,7 @@ class CropSettings:
         if not 1 <= self.quality <= 100:
             raise ValueError(f'--quality is {self.quality}; it must be 1..100')
         if self.bands is not None and len(self.bands) not in (1, 3):
-            raise ValueError(f'--bands names {len(self.bands)} bands; give three (red, green, blue) or one (grey)')
+            raise ValueError(f'--bands names {len(self.bands)} bands; give three (red, green, blue) or one (gray)')
 
 
 class Totals(NamedTuple):
@@ -68,7 +68,7 @@ class Totals(NamedTuple):
     Attributes:
         images: Big images that were cut.
         patches: Patches written.
-        empty: Patches left out, without enough data or of one colour.
+        empty: Patches left out, without enough data or of one color.
         errors: (image, reason) of those that could not be cut.
     """
 
@@ -187,7 +187,7 @@ def crop_image(image: str, source: Path, out: Path, settings: CropSettings) -> d
 
 
 def is_empty(pixels: np.ndarray, data: np.ndarray, min_valid: float) -> bool:
-    """Whether a patch shows nothing: too few pixels with data, or one colour.
+    """Whether a patch shows nothing: too few pixels with data, or one color.
 
     Args:
         pixels: (H, W, 3), uint8.

@@ -107,7 +107,7 @@ class ObjectShares:
 
     def of(self, window: Window) -> np.ndarray:
         """(N, ), 0 ... 1: share of what the image shows that the window shows; of lines and points 1 where their
-        centre is inside.
+        center is inside.
         """
         left, top, right, bottom = window.on_file()
         near = ((self._bounds[:, :2] <= (right, bottom)) & (self._bounds[:, 2:] >= (left, top))).all(1)

@@ -1,4 +1,4 @@
-"""Whole files or none: atomic writes, and settings that must not change under a data set."""
+"""Whole files or none: atomic writes, and settings that must not change under a dataset."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def write_image(path: Path, image: np.ndarray, jpeg_quality: int = 95) -> None:
 
 
 def write_geotiff(path: Path, image: np.ndarray, gsd: float) -> None:
-    """Writes (H, W, C) or (H, W) as a georeferenced TIFF, ``gsd`` metres a pixel."""
+    """Writes (H, W, C) or (H, W) as a georeferenced TIFF, ``gsd`` meters a pixel."""
     import rasterio  # takes a while, and few formats need it
 
     bands = np.moveaxis(image, -1, 0) if image.ndim == 3 else image[None]
@@ -54,7 +54,7 @@ def write_geotiff(path: Path, image: np.ndarray, gsd: float) -> None:
 
 
 def keep_settings(folder: Path, settings: dict) -> None:
-    """Stores the settings of a data set, or makes sure that a second run has the same.
+    """Stores the settings of a dataset, or makes sure that a second run has the same.
 
     Raises:
         ValueError: If the folder was made with other settings, or holds files of another origin.

@@ -1,4 +1,4 @@
-"""Polygons in metres: (N, 2) float arrays of x (right) and y (down)."""
+"""Polygons in meters: (N, 2) float arrays of x (right) and y (down)."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Rect:
-    """An upright rectangle in metres, the unit in which land is parcelled out."""
+    """An upright rectangle in meters, the unit in which land is parcelled out."""
 
     x0: float
     y0: float

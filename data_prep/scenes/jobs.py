@@ -41,7 +41,7 @@ def make_labeled(layout: Format, folder: Path, counts: dict[str, int], sources: 
 
     Args:
         layout: The format.
-        folder: Root of the data set.
+        folder: Root of the dataset.
         counts: Number of images of each split.
         sources: Where each split gets its pictures.
         workers: Number of processes.

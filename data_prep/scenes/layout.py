@@ -46,12 +46,12 @@ def build_scene(rng: np.random.Generator, extent: float, theme: str, classes: tu
 
     Args:
         rng: Source of all randomness.
-        extent: Side of the square that any rotation of the view must find filled, in metres.
+        extent: Side of the square that any rotation of the view must find filled, in meters.
         theme: A key of ``THEMES``.
         classes: Object classes that may be placed.
 
     Returns:
-        The scene in metres; the view is centred at the origin.
+        The scene in meters; the view is centered at the origin.
 
     Raises:
         ValueError: If the theme or a class is unknown.

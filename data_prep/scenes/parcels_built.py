@@ -68,7 +68,7 @@ def garden(b: SceneBuilder, rect: Rect, pool_share: float) -> None:
 
 
 def houses(b: SceneBuilder, rect: Rect) -> None:
-    """Detached houses in lots; how many have a pool differs by neighbourhood."""
+    """Detached houses in lots; how many have a pool differs by neighborhood."""
     share = b.uniform(0.25, 0.9)
     cells = (
         rect.cells(b.uniform(18, 24), b.uniform(26, 34))

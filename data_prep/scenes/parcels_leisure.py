@@ -14,7 +14,7 @@ from .scene import Model, SceneBuilder
 def _court_grid(
     b: SceneBuilder, rect: Rect, make: Callable[[np.random.Generator], Model], cell: tuple[float, float]
 ) -> None:
-    """Courts side by side on one hard surface; now and then an empty surface in the same colours."""
+    """Courts side by side on one hard surface; now and then an empty surface in the same colors."""
     b.ground(rect.points, 'grass', 'low_vegetation')
     area = rect.inset(2)
     turned = area.height > area.width

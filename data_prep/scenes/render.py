@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from .scene import Scene, Shape
-from .styles import Style, parse_colours
+from .styles import Style, parse_colors
 from .texture import apply_texture
 from .view import View
 
@@ -33,7 +33,7 @@ class Picture:
         classes: (S, S) uint8 scene class ids.
         instances: (S, S) int32 object numbers, 0 where no object is.
         boxes: One for each object with visible pixels.
-        gsd: Metres per pixel.
+        gsd: Meters per pixel.
     """
 
     image: np.ndarray
@@ -56,7 +56,7 @@ def render(rng: np.random.Generator, scene: Scene, style: Style, view: View, min
     Returns:
         Image, truth and boxes.
     """
-    canvas, shadow, top = _rasterise(rng, scene.shapes, style, view)
+    canvas, shadow, top = _rasterize(rng, scene.shapes, style, view)
     size = (view.size, view.size)
     image = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     shade = cv2.resize(shadow, size, interpolation=cv2.INTER_AREA).astype(np.float32)
@@ -80,10 +80,10 @@ def _boxes(scene: Scene, instances: np.ndarray, view: View, min_pixels: int) -> 
     return boxes
 
 
-def _rasterise(
+def _rasterize(
     rng: np.random.Generator, shapes: list[Shape], style: Style, view: View
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Colours, shadow (0-255) and the index of the topmost classed shape, all supersampled."""
+    """Colors, shadow (0-255) and the index of the topmost classed shape, all supersampled."""
     side = view.size * SUPERSAMPLE + 2 * BORDER
     scale = SUPERSAMPLE / view.gsd
     canvas, shadow = np.zeros((side, side, 3), np.uint8), np.zeros((side, side), np.uint8)
@@ -97,13 +97,13 @@ def _rasterise(
     margin = 12 * reach  # shadows of things outside reach into the view
     for index in np.flatnonzero((high > -margin).all(1) & (low < side + margin).all(1)):
         shape, polygon = shapes[index], points[starts[index] : starts[index + 1]]
-        colour = _colour(shape, style)
+        color = _color(shape, style)
         if shape.line:
-            cv2.polylines(canvas, [polygon], False, colour, max(1, round(shape.line * scale)))
+            cv2.polylines(canvas, [polygon], False, color, max(1, round(shape.line * scale)))
             continue
         if shape.height:
             _cast(shadow, polygon, ray * shape.height, shape.height, side)
-        cv2.fillPoly(canvas, [polygon], colour)
+        cv2.fillPoly(canvas, [polygon], color)
         if shape.label >= 0:
             cv2.fillPoly(top, [polygon], int(index))
     inner = slice(BORDER, side - BORDER)
@@ -123,13 +123,13 @@ def _cast(shadow: np.ndarray, polygon: np.ndarray, offset: np.ndarray, height: f
         cv2.fillPoly(shadow, [polygon], 0)
 
 
-def _colour(shape: Shape, style: Style) -> tuple[float, float, float]:
-    """The colour that ``tint`` picks from the palette: the whole part chooses, the rest makes it lighter or darker."""
-    choices = parse_colours(style.palette[shape.material])
+def _color(shape: Shape, style: Style) -> tuple[float, float, float]:
+    """The color that ``tint`` picks from the palette: the whole part chooses, the rest makes it lighter or darker."""
+    choices = parse_colors(style.palette[shape.material])
     place = shape.tint * len(choices)
     red, green, blue = choices[int(place)]
     light = shape.shade * (0.88 + 0.24 * (place - int(place)))
-    if style.false_colour:
+    if style.false_color:
         red, green, blue = (
             min(255.0, INFRARED.get(shape.material, 1.05) * 0.5 * (red + green)),
             0.85 * red,
@@ -140,13 +140,13 @@ def _colour(shape: Shape, style: Style) -> tuple[float, float, float]:
 
 def grade(rng: np.random.Generator, image: np.ndarray, style: Style) -> np.ndarray:
     """Optics, air and sensor: (S, S, 3) float32 in 0-255 to uint8."""
-    grey = image.mean(2, keepdims=True)
-    image = grey + rng.uniform(*style.saturation) * (image - grey)
+    gray = image.mean(2, keepdims=True)
+    image = gray + rng.uniform(*style.saturation) * (image - gray)
     image = (image - 118) * rng.uniform(*style.contrast) + 118
     gains = np.array(style.gains) * rng.uniform(*style.brightness) * rng.uniform(0.97, 1.03, 3)
     image *= gains.astype(np.float32)
     haze = rng.uniform(*style.haze)
-    image = image * (1 - haze) + np.array(style.haze_colour, np.float32) * haze
+    image = image * (1 - haze) + np.array(style.haze_color, np.float32) * haze
     image = image.astype(np.float32)
     blur = rng.uniform(*style.blur)
     if blur > 0.15:

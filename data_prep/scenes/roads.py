@@ -9,7 +9,7 @@ from .geometry import Rect, ellipse
 from .nature import tree_row
 from .scene import SceneBuilder
 
-VERGE = 1.6  # metres of pavement on each side of the carriageway
+VERGE = 1.6  # meters of pavement on each side of the carriageway
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Road:
 
 
 def parcel_out(b: SceneBuilder, land: Rect, target: float, road_width: float) -> tuple[list[Rect], list[Road]]:
-    """Splits land by roads, wide ones first, until parcels are about ``target`` metres long."""
+    """Splits land by roads, wide ones first, until parcels are about ``target`` meters long."""
     if land.long_side < target * b.uniform(1.3, 1.8) or land.long_side < 2.2 * road_width:
         return [land], []
     along_x = land.width >= land.height
@@ -48,7 +48,7 @@ def parcel_out(b: SceneBuilder, land: Rect, target: float, road_width: float) ->
 
 
 def crossing(land: Rect, x: float, y: float, width: float, clear: float) -> tuple[list[Rect], list[Road]]:
-    """Four quarters around a crossing at (x, y), kept ``clear`` metres off the streets."""
+    """Four quarters around a crossing at (x, y), kept ``clear`` meters off the streets."""
     quarters = [part for half in land.split(True, x, width + clear) for part in half.split(False, y, width + clear)]
     roads = [
         Road(Rect(x - width / 2, land.y0, x + width / 2, land.y1), False),
@@ -100,7 +100,7 @@ def _zebra(b: SceneBuilder, road: Road, lane: Rect) -> None:
 
 
 def traffic(b: SceneBuilder, roads: list[Road], spacing: float) -> None:
-    """Vehicles in their lanes, driving on the right, on average ``spacing`` metres apart."""
+    """Vehicles in their lanes, driving on the right, on average ``spacing`` meters apart."""
     for road in roads:
         lane = road.carriageway()
         lanes = 2 if lane.short_side < 11 else 4

@@ -35,8 +35,8 @@ class Source:
         size: Side of a picture in pixels.
         styles: Names of styles; each turns up equally often.
         classes: Object classes that may appear.
-        coarser: Factor on the metres per pixel.
-        gsd: Range of the metres per pixel; None takes that of the style.
+        coarser: Factor on the meters per pixel.
+        gsd: Range of the meters per pixel; None takes that of the style.
         salt: Sources with different ones share no scene, from 0.
         themes: Names of themes; each turns up equally often.
     """
@@ -57,7 +57,7 @@ class Source:
         return np.random.default_rng([self.seed, STREAMS[self.stream], number, purpose, *salt])
 
     def turn(self, number: int, count: int, purpose: int) -> int:
-        """Deals 0..count-1 in shuffled rounds, so that a small data set is balanced too."""
+        """Deals 0..count-1 in shuffled rounds, so that a small dataset is balanced too."""
         return int(self.rng(number // count, purpose).permutation(count)[number % count])
 
     def style_name(self, number: int) -> str:

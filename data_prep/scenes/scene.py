@@ -13,15 +13,15 @@ class Shape:
     """One polygon or line of the scene.
 
     Attributes:
-        points: (N, 2) world coordinates in metres.
+        points: (N, 2) world coordinates in meters.
         material: Key into the palette of a style.
-        tint: In [0, 1): which colour of the material, and how light.
+        tint: In [0, 1): which color of the material, and how light.
         shade: Brightness factor, for the darker half of a roof and the like.
         label: Scene class id, or -1 where the shape only decorates what it lies on.
         instance: Number of the object from 1, or 0.
-        height: Metres above ground; casts a shadow where positive.
-        line: Width in metres of a line drawn along ``points``; 0 fills a polygon.
-        rows: Direction in radians and distance in metres of the rows of a field or lawn.
+        height: Meters above ground; casts a shadow where positive.
+        line: Width in meters of a line drawn along ``points``; 0 fills a polygon.
+        rows: Direction in radians and distance in meters of the rows of a field or lawn.
     """
 
     points: np.ndarray
@@ -37,7 +37,7 @@ class Shape:
 
 @dataclass(slots=True)
 class Part:
-    """A decoration of an object in the object's own coordinates (metres, x forward)."""
+    """A decoration of an object in the object's own coordinates (meters, x forward)."""
 
     points: np.ndarray
     material: str
@@ -61,7 +61,7 @@ class Model:
 
 @dataclass(slots=True)
 class Instance:
-    """A placed object: its class name and the four corners (4, 2) of its rotated box in metres."""
+    """A placed object: its class name and the four corners (4, 2) of its rotated box in meters."""
 
     name: str
     corners: np.ndarray
@@ -115,7 +115,7 @@ class SceneBuilder:
         self.scene.shapes.append(Shape(points, material, tint, label=label, **shape_args))
 
     def line(self, points: np.ndarray, material: str, width: float, tint: float = 0.5) -> None:
-        """Draws a line of ``width`` metres without a class."""
+        """Draws a line of ``width`` meters without a class."""
         self.scene.shapes.append(Shape(np.asarray(points, float), material, tint, line=width))
 
     def add(self, model: Model, x: float, y: float, angle: float = 0.0) -> bool:

@@ -1,4 +1,4 @@
-"""Courts and fields in their own coordinates (metres, long side along x)."""
+"""Courts and fields in their own coordinates (meters, long side along x)."""
 
 import numpy as np
 
@@ -23,7 +23,7 @@ def tennis_court(rng: np.random.Generator) -> Model:
 
 
 def basketball_court(rng: np.random.Generator) -> Model:
-    """Playing area of 25-28 x 14-15 m with coloured keys."""
+    """Playing area of 25-28 x 14-15 m with colored keys."""
     length, width = rng.uniform(25, 28), rng.uniform(14, 15)
     key = rng.random()
     parts = [Part(box(5.8, 4.9, side * (length / 2 - 2.9)), 'court', key) for side in (-1, 1)]

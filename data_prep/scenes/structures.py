@@ -1,4 +1,4 @@
-"""Built objects in their own coordinates (metres)."""
+"""Built objects in their own coordinates (meters)."""
 
 import numpy as np
 

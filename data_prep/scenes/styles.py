@@ -6,7 +6,7 @@ from functools import cache
 
 from .classes import check_names
 
-# The colours (hexadecimal RGB) that a material may have.
+# The colors (hexadecimal RGB) that a material may have.
 TEMPERATE = {
     'grass': '687a48 58703e 7a8254 707c58',
     'turf': '547e40 608a4a 6e8246 467042',
@@ -45,7 +45,7 @@ TEMPERATE = {
 
 
 @cache
-def parse_colours(text: str) -> tuple[tuple[int, int, int], ...]:
+def parse_colors(text: str) -> tuple[tuple[int, int, int], ...]:
     """RGB triples (0-255) of ``'rrggbb rrggbb'``."""
     return tuple(tuple(bytes.fromhex(code)) for code in text.split())
 
@@ -56,21 +56,21 @@ class Style:
 
     Attributes:
         summary: What it stands for, in a few words.
-        gsd: Ground resolution, metres per pixel.
-        palette: Colours of each material, hexadecimal RGB separated by spaces.
-        shadow_length: Length of a shadow per metre of height.
+        gsd: Ground resolution, meters per pixel.
+        palette: Colors of each material, hexadecimal RGB separated by spaces.
+        shadow_length: Length of a shadow per meter of height.
         shadow_strength: Share of light that a shadow takes.
-        saturation: 0 is grey, 1 the palette as it is.
-        contrast: Factor around mid grey.
+        saturation: 0 is gray, 1 the palette as it is.
+        contrast: Factor around mid gray.
         brightness: Factor.
-        gains: Colour cast, one factor a channel.
-        haze: Share of the picture replaced by ``haze_colour``.
-        haze_colour: RGB, 0-255.
+        gains: Color cast, one factor a channel.
+        haze: Share of the picture replaced by ``haze_color``.
+        haze_color: RGB, 0-255.
         blur: Gaussian sigma in pixels.
-        noise: Standard deviation of sensor noise in grey levels.
-        stripes: Standard deviation of column noise in grey levels.
+        noise: Standard deviation of sensor noise in gray levels.
+        stripes: Standard deviation of column noise in gray levels.
         texture: Factor on the texture of all materials.
-        false_colour: Shows near infrared as red, red as green and green as blue, as an infrared camera does.
+        false_color: Shows near infrared as red, red as green and green as blue, as an infrared camera does.
     """
 
     summary: str
@@ -83,12 +83,12 @@ class Style:
     brightness: tuple[float, float] = (0.9, 1.1)
     gains: tuple[float, float, float] = (1.0, 1.0, 1.0)
     haze: tuple[float, float] = (0.0, 0.08)
-    haze_colour: tuple[int, int, int] = (200, 206, 214)
+    haze_color: tuple[int, int, int] = (200, 206, 214)
     blur: tuple[float, float] = (0.3, 0.7)
     noise: tuple[float, float] = (2.0, 6.0)
     stripes: tuple[float, float] = (0.0, 0.5)
     texture: float = 1.0
-    false_colour: bool = False
+    false_color: bool = False
 
 
 STYLES = {
@@ -161,7 +161,7 @@ STYLES = {
         gains=(0.97, 1.0, 1.06),
     ),
     'autumn': Style(
-        'coloured crowns, ploughed fields, sharp drone-like pictures',
+        'colored crowns, ploughed fields, sharp drone-like pictures',
         (0.3, 0.38),
         TEMPERATE
         | {
@@ -188,14 +188,14 @@ STYLES = {
             'soil': 'baac90 aa9a80',
         },
         haze=(0.25, 0.5),
-        haze_colour=(186, 202, 218),
+        haze_color=(186, 202, 218),
         blur=(0.6, 1.0),
         gains=(0.94, 1.0, 1.07),
         saturation=(0.6, 0.9),
         shadow_strength=(0.25, 0.4),
     ),
     'old_sensor': Style(
-        'nearly grey, noisy, striped, coarse pixels',
+        'nearly gray, noisy, striped, coarse pixels',
         (0.75, 0.95),
         blur=(0.6, 1.1),
         noise=(8.0, 15.0),
@@ -204,10 +204,10 @@ STYLES = {
         contrast=(0.7, 1.3),
         brightness=(0.75, 1.15),
         haze=(0.0, 0.2),
-        haze_colour=(190, 188, 180),
+        haze_color=(190, 188, 180),
     ),
     'infrared': Style(
-        'false colour: near infrared, red, green', (0.35, 0.5), false_colour=True, contrast=(0.9, 1.2), noise=(1.5, 5.0)
+        'false color: near infrared, red, green', (0.35, 0.5), false_color=True, contrast=(0.9, 1.2), noise=(1.5, 5.0)
     ),
     'dusk': Style(
         'low warm light, long and deep shadows',

@@ -6,7 +6,7 @@ import numpy as np
 from .scene import Shape
 from .view import View
 
-# Standard deviation of grain (one pixel) and of patches (some metres), as a share of brightness.
+# Standard deviation of grain (one pixel) and of patches (some meters), as a share of brightness.
 TEXTURE = {
     'grass': (0.07, 0.10),
     'turf': (0.04, 0.04),
@@ -44,7 +44,7 @@ def apply_texture(
         image: (S, S, 3) float32, 0-255.
         top: (S, S) index of the shape that each pixel shows.
         shapes: The shapes of the scene.
-        view: Gives metres per pixel and direction.
+        view: Gives meters per pixel and direction.
         amount: Factor on all amplitudes.
     """
     size = image.shape[0]

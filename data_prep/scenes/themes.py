@@ -10,10 +10,10 @@ class Theme:
     Attributes:
         features: Parcels that appear once each, near the middle; names separated by spaces.
         filler: Parcels that fill the rest, drawn at random; a name given twice is twice as likely.
-        parcel: Typical length of a parcel in metres.
+        parcel: Typical length of a parcel in meters.
         water: ``port``, ``marina``, ``beach``, ``river`` or none.
         roundabout: Probability that the main crossing is a roundabout.
-        traffic: Mean gap between vehicles of a lane in metres.
+        traffic: Mean gap between vehicles of a lane in meters.
     """
 
     features: str

@@ -1,4 +1,4 @@
-"""Objects that move: road vehicles, ships and aircraft, in their own coordinates (metres, x forward)."""
+"""Objects that move: road vehicles, ships and aircraft, in their own coordinates (meters, x forward)."""
 
 import numpy as np
 

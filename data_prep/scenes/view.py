@@ -16,7 +16,7 @@ class View:
     angle: float
 
     def to_pixels(self, points: np.ndarray, scale: float = 1.0) -> np.ndarray:
-        """(N, 2) metres to pixels, times ``scale`` where the canvas is finer than the image."""
+        """(N, 2) meters to pixels, times ``scale`` where the canvas is finer than the image."""
         c, s = np.cos(self.angle), np.sin(self.angle)
         turned = points @ np.array([(c, s), (-s, c)])
         return (turned / self.gsd + self.size / 2) * scale

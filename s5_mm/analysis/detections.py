@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from s5_mm.apis.detection_drawing import draw_boxes, with_legend
 from s5_mm.evaluation import DetectedImage, overlapping_pairs
-from s5_mm.evaluation.average_precision import Curve, average_precision, judge, match_class, precision_recall
+from s5_mm.evaluation.average_precision import Curve, average_precision, match_class, precision_recall, scorer
 
 RIGHT, WRONG, MISSED, IGNORED = (40, 200, 60), (235, 40, 40), (255, 210, 0), (150, 150, 150)
 """Red, green, blue of drawn boxes."""
@@ -111,7 +111,7 @@ def confusion_matrix(images: Sequence[DetectedImage], num_classes: int, iou_thr:
 
 
 def plot_confusion(counts: np.ndarray, classes: Sequence[str]) -> Figure:
-    """Draw a confusion matrix; colours are shares of a row, numbers are counts.
+    """Draw a confusion matrix; colors are shares of a row, numbers are counts.
 
     Args:
         counts: From :func:`confusion_matrix`; classes that occur nowhere are left out.
@@ -157,12 +157,12 @@ def draw_verdicts(picture: np.ndarray, image: DetectedImage, iou_thr: float = 0.
         own = np.flatnonzero(image.labels == label)
         own = own[np.argsort(-image.scores[own], kind='stable')]
         matches = match_class([image], label)
-        right[own], wrong[own] = judge(matches, iou_thr)
+        right[own], wrong[own] = scorer(matches, iou_thr)
         missed[np.flatnonzero(image.true_labels == label)[matches.objects[right[own]]]] = False
     ignored = ~right & ~wrong
     layers = [('difficult', IGNORED, np.concatenate([image.true_polygons[image.difficult], image.polygons[ignored]])),
               ('missed', MISSED, image.true_polygons[missed]), ('wrong', WRONG, image.polygons[wrong]),
               ('right', RIGHT, image.polygons[right])]
-    for _, colour, polygons in layers:
-        picture = draw_boxes(picture, polygons * scale, np.tile(colour, (len(polygons), 1)))
-    return with_legend(picture, [(f'{name} ({len(polygons)})', colour) for name, colour, polygons in layers[::-1]])
+    for _, color, polygons in layers:
+        picture = draw_boxes(picture, polygons * scale, np.tile(color, (len(polygons), 1)))
+    return with_legend(picture, [(f'{name} ({len(polygons)})', color) for name, color, polygons in layers[::-1]])

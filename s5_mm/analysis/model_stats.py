@@ -25,7 +25,7 @@ class ModelStats(NamedTuple):
         multiply_adds: Of one image, in convolutions, linear layers and attention; of a detector of two stages with as
             many proposals as it takes at most in testing.
         size: Height and width of that image.
-        dataset: Data set of that image, whose expert and decoder it goes through; ``None`` if the model has one only.
+        dataset: Dataset of that image, whose expert and decoder it goes through; ``None`` if the model has one only.
     """
 
     parameters: int
@@ -59,10 +59,10 @@ def count_model(cfg: Config, size: tuple[int, int], dataset: str | None = None) 
     Args:
         cfg: A whole config.
         size: Height and width of the image in pixels.
-        dataset: Data set of the image, for a model of several; default its first.
+        dataset: Dataset of the image, for a model of several; default its first.
 
     Raises:
-        ValueError: The config has no model, the model does not take images of that size or has no such data set.
+        ValueError: The config has no model, the model does not take images of that size or has no such dataset.
     """
     network = _network_of(_model_of(cfg))
     dataset = _dataset_of(network, dataset)
@@ -117,10 +117,10 @@ def _model_of(cfg: Config) -> dict:
 
 
 def _dataset_of(network: dict, dataset: str | None) -> str | None:
-    """The data set whose image is counted."""
+    """The dataset whose image is counted."""
     known = list(network.get('datasets', ()))
     if dataset is not None and dataset not in known:
-        raise ValueError(f'The model has no data set {dataset!r}; its data sets are {known}.')
+        raise ValueError(f'The model has no dataset {dataset!r}; its datasets are {known}.')
     return dataset or (known[0] if known else None)
 
 

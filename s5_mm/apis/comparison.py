@@ -23,11 +23,11 @@ def draw_comparison(image_dir: Path, label_dirs: dict[str, Path], palette: list[
     Raises:
         FileNotFoundError: An image or id map is missing.
     """
-    colours = np.full((256, 3), 255, dtype=np.uint8)
-    colours[:len(palette)] = palette
+    colors = np.full((256, 3), 255, dtype=np.uint8)
+    colors[:len(palette)] = palette
     columns = {'image': [np.asarray(Image.open(image_dir / f'{name}.png').convert('RGB')) for name in names]}
     for caption, folder in label_dirs.items():
-        columns[caption] = [colours[np.asarray(Image.open(folder / f'{name}.png'))] for name in names]
+        columns[caption] = [colors[np.asarray(Image.open(folder / f'{name}.png'))] for name in names]
     scale = max(1, 160 // columns['image'][0].shape[1] + 1)
     drawn = [_column(caption, tiles, scale) for caption, tiles in columns.items()]
     out.parent.mkdir(parents=True, exist_ok=True)

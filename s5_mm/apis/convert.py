@@ -9,23 +9,23 @@ from mmengine.registry import init_default_scope
 from torch import Tensor
 
 from s5_mm.checkpoints import read_checkpoint
-from s5_mm.checkpoints.segmentor import add_dataset, fold_segmentor
+from s5_mm.checkpoints.segmentor import add_dataset, merge_segmentor
 from s5_mm.checkpoints.writing import check_target, plain, write_weights
 from s5_mm.models import MultiDatasetSegmentor
 from s5_mm.models.backbones.vit_moe import check_names
 from s5_mm.models.segmentors.dataset_settings import SegmentationSettings
-from s5_mm.models.segmentors.folding import folded_config
+from s5_mm.models.segmentors.merging import merged_config
 from s5_mm.registry import MODELS
 from s5_mm.version import __version__
 
 
-def fold_checkpoint(cfg: Config, checkpoint: str, dataset: str, out: str, force: bool = False) -> str:
-    """Write one data set's part of a model as a plain segmentor.
+def merge_checkpoint(cfg: Config, checkpoint: str, dataset: str, out: str, force: bool = False) -> str:
+    """Write one dataset's part of a model as a plain segmentor.
 
     Args:
         cfg: Config of the model, with its test settings if the new config shall have them.
         checkpoint: Its weights; published MoE-MDF files too.
-        dataset: The data set.
+        dataset: The dataset.
         out: Weights to write, ``.pth`` or ``.safetensors``; the config goes beside it, as ``.py``.
         force: Whether to replace files.
 
@@ -34,22 +34,22 @@ def fold_checkpoint(cfg: Config, checkpoint: str, dataset: str, out: str, force:
 
     Raises:
         FileExistsError: A file exists and ``force`` is not set.
-        ValueError: The checkpoint is not the model's, or the model does not have the data set.
+        ValueError: The checkpoint is not the model's, or the model does not have the dataset.
     """
     config = _check_targets(out, force)
-    run = folded_run(cfg, dataset)
-    weights = fold_segmentor(load_segmentor(cfg, checkpoint).state_dict(), dataset)
+    run = merged_run(cfg, dataset)
+    weights = merge_segmentor(load_segmentor(cfg, checkpoint).state_dict(), dataset)
     _write(out, weights, checkpoint, dataset)
     _replace(config, run.pretty_text)
     return str(config)
 
 
-def folded_run(cfg: Config, dataset: str) -> Config:
-    """Config that tests the folded model of a data set by what ``cfg`` tests it with.
+def merged_run(cfg: Config, dataset: str) -> Config:
+    """Config that tests the merged model of a dataset by what ``cfg`` tests it with.
 
     Args:
         cfg: Config of a :class:`s5_mm.MultiDatasetSegmentor`; not changed.
-        dataset: The data set.
+        dataset: The dataset.
 
     Raises:
         ValueError: The model does not have it.
@@ -58,7 +58,7 @@ def folded_run(cfg: Config, dataset: str) -> Config:
             'default_hooks')
     run: dict[str, Any] = {key: copy.deepcopy(cfg[key]) for key in kept if key in cfg}
     run.get('default_hooks', {}).pop('checkpoint', None)
-    run['model'] = folded_config(cfg.model, dataset)
+    run['model'] = merged_config(cfg.model, dataset)
     for stage, loop in (('val', 'ValLoop'), ('test', 'TestLoop')):
         loaders = cfg.get(f'{stage}_dataloader') or {}
         if dataset in loaders:
@@ -77,15 +77,15 @@ def grow_checkpoint(cfg: Config,
                     with_classifier: bool = False,
                     train_new_only: bool = False,
                     force: bool = False) -> str:
-    """Write a model that has one data set more, and a config that trains it.
+    """Write a model that has one dataset more, and a config that trains it.
 
     Args:
         cfg: Config of the model.
         checkpoint: Its weights.
-        new: Name of the new data set.
-        source: Data set whose expert, decoder and settings are copied.
+        new: Name of the new dataset.
+        source: Dataset whose expert, decoder and settings are copied.
         out: Weights to write, ``.pth`` or ``.safetensors``; the config goes beside it, as ``.py``.
-        num_classes: Classes of the new data set.
+        num_classes: Classes of the new dataset.
         with_classifier: Whether the classifier is copied too.
         train_new_only: Whether the config freezes all but the new expert and decoder.
         force: Whether to replace files.
@@ -110,7 +110,7 @@ def grow_checkpoint(cfg: Config,
     model = dict(datasets={new: settings}, init_cfg=None, frozen_except=[new] if train_new_only else [])
     _write(out, weights, checkpoint, new)
     base = os.path.relpath(cfg.filename, config.parent)
-    _replace(config, f'# The model of {Path(base).name} with one data set more, whose data come here.\n'
+    _replace(config, f'# The model of {Path(base).name} with one dataset more, whose data come here.\n'
              f'_base_ = [{base!r}]\nmodel = {model!r}\nload_from = {out!r}\n')
     return str(config)
 
@@ -134,7 +134,7 @@ def load_segmentor(cfg: Config, checkpoint: str) -> MultiDatasetSegmentor:
     missing = model.load_state_dict(weights, strict=False).missing_keys
     if missing:
         raise ValueError(f'{checkpoint} lacks {len(missing)} tensors of the model, e.g. {missing[:3]}; give a '
-                         'checkpoint of this config (one of a single data set is a start, not a model).')
+                         'checkpoint of this config (one of a single dataset is a start, not a model).')
     return model
 
 

@@ -24,13 +24,13 @@ from s5_mm.registry import DATASETS, MODELS
 
 
 @dataclass(frozen=True)
-class PatchSettings:
+class TilingConfig:
     """How a big image is split and what was found in its patches is merged.
 
     Attributes:
         size: Side of a patch as the model sees it, in px.
-        gap: Overlap of neighbouring patches, in px of the patch. Objects should not be longer.
-        rates: Sizes at which the image is seen: 0.5 is half its width and height. What is found at all of them is
+        overlap: Overlap of neighboring patches, in px of the patch. Objects should not be longer.
+        scales: Sizes at which the image is seen: 0.5 is half its width and height. What is found at all of them is
             merged.
         merge_iou_thr: A detection with an IoU above this with a better one of its class is dropped.
         score_thr: Detections with a lower score are left out.
@@ -39,8 +39,8 @@ class PatchSettings:
     """
 
     size: int = 1024
-    gap: int = 200
-    rates: tuple[float, ...] = (1.0, )
+    overlap: int = 200
+    scales: tuple[float, ...] = (1.0, )
     merge_iou_thr: float = 0.1
     score_thr: float = 0.0
     batch_size: int = 4
@@ -52,10 +52,10 @@ class PatchSettings:
         Raises:
             ValueError: One is out of range.
         """
-        if not 0 <= self.gap < self.size:
-            raise ValueError(f'gap is {self.gap} and size is {self.size}; 0 <= gap < size is needed.')
-        if not self.rates or min(self.rates) <= 0:
-            raise ValueError(f'rates are {self.rates}; give one or more above 0.')
+        if not 0 <= self.overlap < self.size:
+            raise ValueError(f'overlap is {self.overlap} and size is {self.size}; 0 <= overlap < size is needed.')
+        if not self.scales or min(self.scales) <= 0:
+            raise ValueError(f'scales are {self.scales}; give one or more above 0.')
         if self.batch_size < 1:
             raise ValueError(f'batch_size is {self.batch_size}; it must be at least 1.')
 
@@ -146,7 +146,7 @@ def load_detector(cfg: Config, checkpoint: str, device: str | None = None) -> nn
 
 
 def dataset_meta(cfg: Config, dataset: str | None = None) -> dict:
-    """Classes and palette of a data set that a config tests.
+    """Classes and palette of a dataset that a config tests.
 
     Args:
         cfg: With ``test_dataloader``.
@@ -156,12 +156,12 @@ def dataset_meta(cfg: Config, dataset: str | None = None) -> dict:
         With ``classes``; nothing is read from the disk.
 
     Raises:
-        ValueError: There is no such data set, or a choice is needed.
+        ValueError: There is no such dataset, or a choice is needed.
     """
     loaders = cfg.test_dataloader
     if 'dataset' not in loaders:
         if dataset not in loaders:
-            raise ValueError(f'the data set is {dataset!r}; the config has several, choose one of '
+            raise ValueError(f'the dataset is {dataset!r}; the config has several, choose one of '
                              f'{", ".join(loaders)}.')
         loaders = loaders[dataset]
     init_default_scope(cfg.get('default_scope', 'mmrotate'))
@@ -171,7 +171,7 @@ def dataset_meta(cfg: Config, dataset: str | None = None) -> dict:
 def detect(model: nn.Module,
            image: str | Path | np.ndarray,
            dataset: str | None = None,
-           settings: PatchSettings | None = None,
+           settings: TilingConfig | None = None,
            bands: Sequence[int] | None = None,
            stretch: Stretch | None = None,
            progress: bool = False) -> Detections:
@@ -183,7 +183,7 @@ def detect(model: nn.Module,
     Args:
         model: A detector in eval mode, see :func:`load_detector`.
         image: JPEG, PNG, (Geo)TIFF or BMP of any number of bands and bits; or (H, W, 3), uint8, blue, green, red.
-        dataset: Data set whose classes are looked for, for a model of several.
+        dataset: Dataset whose classes are looked for, for a model of several.
         settings: How to split and merge.
         bands: Numbers of a file's bands of red, green and blue, from 1; default what the file says.
         stretch: How a file's values of more than 8 bits become 0 ... 255.
@@ -194,9 +194,9 @@ def detect(model: nn.Module,
 
     Raises:
         RasterError: The file cannot be read.
-        ValueError: The model does not know the data set, or an array has another form.
+        ValueError: The model does not know the dataset, or an array has another form.
     """
-    settings = settings or PatchSettings()
+    settings = settings or TilingConfig()
     dataset = _known_dataset(model, dataset)
     parts = []
     with _opened(image, bands, stretch, settings) as source:
@@ -210,18 +210,18 @@ def detect(model: nn.Module,
     return Detections(*merge([_in_image(*part, settings) for part in parts], settings.merge_iou_thr))
 
 
-def split(size: tuple[int, int], settings: PatchSettings) -> Iterator[Window]:
+def split(size: tuple[int, int], settings: TilingConfig) -> Iterator[Window]:
     """Windows of an image, the last of each line and column moved inside.
 
     Args:
         size: Height and width of the image.
-        settings: Size, overlap and rates.
+        settings: Size, overlap and scales.
 
     Yields:
         The windows, rate by rate, line by line.
     """
-    for rate in settings.rates:
-        side, stride = round(settings.size / rate), max(1, round((settings.size - settings.gap) / rate))
+    for rate in settings.scales:
+        side, stride = round(settings.size / rate), max(1, round((settings.size - settings.overlap) / rate))
         for top in _starts(size[0], side, stride):
             for left in _starts(size[1], side, stride):
                 yield Window(top, left, min(side, size[0]), min(side, size[1]), rate)
@@ -237,15 +237,15 @@ def _known_dataset(model: nn.Module, dataset: str | None) -> str | None:
     if dataset is None and len(known) == 1:
         return known[0]
     if known and dataset not in known:
-        raise ValueError(f'the data set is {dataset!r}; the model knows {", ".join(known)}, choose one of them.')
+        raise ValueError(f'the dataset is {dataset!r}; the model knows {", ".join(known)}, choose one of them.')
     return dataset
 
 
 def _opened(image: str | Path | np.ndarray, bands: Sequence[int] | None, stretch: Stretch | None,
-            settings: PatchSettings) -> AbstractContextManager[Readable]:
+            settings: TilingConfig) -> AbstractContextManager[Readable]:
     if isinstance(image, np.ndarray):
         return nullcontext(ArrayImage(image))
-    return open_raster(Path(image), bands, stretch, window=round(settings.size / min(settings.rates)))
+    return open_raster(Path(image), bands, stretch, window=round(settings.size / min(settings.scales)))
 
 
 def _batches(windows: list[Window], size: int) -> Iterator[list[Window]]:
@@ -254,7 +254,7 @@ def _batches(windows: list[Window], size: int) -> Iterator[list[Window]]:
         yield chosen
 
 
-def _read(source: Readable, window: Window, settings: PatchSettings) -> np.ndarray:
+def _read(source: Readable, window: Window, settings: TilingConfig) -> np.ndarray:
     """A patch, (size, size, 3), blue, green, red as the models' pipelines load images."""
     pixels, _ = source.read(window.top, window.left, window.height, window.width)
     if window.rate != 1:
@@ -266,7 +266,7 @@ def _read(source: Readable, window: Window, settings: PatchSettings) -> np.ndarr
     return patch[..., ::-1]
 
 
-def _resized(window: Window, settings: PatchSettings) -> tuple[int, int]:
+def _resized(window: Window, settings: TilingConfig) -> tuple[int, int]:
     """Width and height of a window in the patch."""
     width, height = (min(settings.size, max(1, round(side * window.rate))) for side in (window.width, window.height))
     return width, height
@@ -289,7 +289,7 @@ def _predict(model: nn.Module, patches: Sequence[np.ndarray],
 
 
 def _in_image(window: Window, found: tuple[np.ndarray, np.ndarray, np.ndarray],
-              settings: PatchSettings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+              settings: TilingConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Corners in px of the image, scores and labels of what counts."""
     polygons, scores, labels = found
     kept = scores >= settings.score_thr

@@ -37,13 +37,13 @@ def overview(source: Readable, longest: int = 4096, strip: int = 1024, least: in
     return picture, scale
 
 
-def draw_boxes(picture: np.ndarray, polygons: np.ndarray, colours: np.ndarray) -> np.ndarray:
+def draw_boxes(picture: np.ndarray, polygons: np.ndarray, colors: np.ndarray) -> np.ndarray:
     """Draw the outlines of boxes.
 
     Args:
         picture: (H, W, 3), uint8.
         polygons: (N, 8), corners in px of the picture; those that are not finite are left out.
-        colours: (N, 3), 0-255, in the picture's order of channels.
+        colors: (N, 3), 0-255, in the picture's order of channels.
 
     Returns:
         A new picture.
@@ -52,41 +52,41 @@ def draw_boxes(picture: np.ndarray, polygons: np.ndarray, colours: np.ndarray) -
     width = max(1, round(max(picture.shape[:2]) / 800))
     # Eighths of a pixel, and nothing so far outside that it overflows.
     corners = np.clip(polygons, -1e5, 1e5).reshape(-1, 4, 2) * 8
-    for polygon, colour in zip(corners, colours, strict=True):
+    for polygon, color in zip(corners, colors, strict=True):
         if np.isfinite(polygon).all():
-            cv2.polylines(drawn, [polygon.round().astype(np.int32)], True, [int(value) for value in colour], width,
+            cv2.polylines(drawn, [polygon.round().astype(np.int32)], True, [int(value) for value in color], width,
                           cv2.LINE_AA, shift=3)
     return drawn
 
 
 def with_legend(picture: np.ndarray, entries: Sequence[tuple[str, Sequence[int]]]) -> np.ndarray:
-    """Put the meaning of colours below a picture.
+    """Put the meaning of colors below a picture.
 
     Args:
         picture: (H, W, 3), uint8.
-        entries: Texts and their colours.
+        entries: Texts and their colors.
 
     Returns:
         A higher picture.
     """
-    texts = [(text, colour, cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)[0][0] + 30)
-             for text, colour in entries]
+    texts = [(text, color, cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)[0][0] + 30)
+             for text, color in entries]
     x, line, places = 6, 0, []
-    for text, colour, width in texts:
+    for text, color, width in texts:
         if x > 6 and x + width > picture.shape[1]:
             x, line = 6, line + 1
-        places.append((text, colour, x, line * LINE))
+        places.append((text, color, x, line * LINE))
         x += width
     bar = np.full(((line + 1) * LINE, picture.shape[1], 3), 255, np.uint8)
-    for text, colour, left, top in places:
-        cv2.rectangle(bar, (left, top + 7), (left + 12, top + 19), [int(value) for value in colour], -1)
+    for text, color, left, top in places:
+        cv2.rectangle(bar, (left, top + 7), (left + 12, top + 19), [int(value) for value in color], -1)
         cv2.putText(bar, text, (left + 17, top + 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
     return np.concatenate([picture, bar])
 
 
 def draw_classes(picture: np.ndarray, polygons: np.ndarray, labels: np.ndarray, classes: Sequence[str],
                  palette: Sequence[Sequence[int]]) -> np.ndarray:
-    """Draw boxes in the colours of their classes, with a legend of those that there are.
+    """Draw boxes in the colors of their classes, with a legend of those that there are.
 
     Args:
         picture: (H, W, 3), uint8, red, green, blue.
@@ -95,8 +95,8 @@ def draw_classes(picture: np.ndarray, polygons: np.ndarray, labels: np.ndarray, 
         classes: Names of the classes.
         palette: Red, green, blue of each class.
     """
-    colours = np.array(palette).reshape(-1, 3)[:len(classes)]
-    drawn = draw_boxes(picture, polygons, colours[labels])
-    entries = [(f'{classes[label]} ({number})', colours[label])
+    colors = np.array(palette).reshape(-1, 3)[:len(classes)]
+    drawn = draw_boxes(picture, polygons, colors[labels])
+    entries = [(f'{classes[label]} ({number})', colors[label])
                for label, number in zip(*np.unique(labels, return_counts=True), strict=True)]
     return with_legend(drawn, entries or [('nothing found', (255, 255, 255))])

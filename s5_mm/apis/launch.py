@@ -34,11 +34,11 @@ def load_config(path: str,
         cfg.merge_from_dict(cfg_options)
     cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(path).stem)
     if launcher != 'none':
-        atexit.register(leave_group)
+        atexit.register(destroy_process_group)
     return cfg
 
 
-def leave_group() -> None:
+def destroy_process_group() -> None:
     """End the communication of several processes; does nothing for a process alone.
 
     The threads of a group that is still there when Python shuts down can abort the process after all its work is done.

@@ -1,4 +1,4 @@
-"""What tools/test.py does to a config, for one data set and for several, and how it writes metrics."""
+"""What tools/test.py does to a config, for one dataset and for several, and how it writes metrics."""
 import json
 import math
 from collections.abc import Sequence
@@ -12,22 +12,22 @@ from s5_mm.registry import METRICS
 
 
 def select_datasets(cfg: Config, names: Sequence[str]) -> None:
-    """Test some of a config's data sets only.
+    """Test some of a config's datasets only.
 
     Args:
         cfg: Changed in place.
-        names: Data sets to keep, in the order in which they are tested.
+        names: Datasets to keep, in the order in which they are tested.
 
     Raises:
-        ValueError: A name is unknown, or the config tests one data set alone.
+        ValueError: A name is unknown, or the config tests one dataset alone.
     """
     known = _names(cfg)
     if known is None:
-        raise ValueError(f'--dataset {" ".join(names)} chooses among the data sets of a config with several; this '
+        raise ValueError(f'--dataset {" ".join(names)} chooses among the datasets of a config with several; this '
                          'config has one, leave the option out.')
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise ValueError(f'--dataset {unknown[0]} is none of the data sets in test_dataloader: {", ".join(known)}.')
+        raise ValueError(f'--dataset {unknown[0]} is none of the datasets in test_dataloader: {", ".join(known)}.')
     for setting in ('test_dataloader', 'test_evaluator'):
         cfg[setting] = {name: cfg[setting][name] for name in names if name in cfg[setting]}
 
@@ -40,24 +40,24 @@ def write_predictions(cfg: Config, out: str) -> None:
 
     Args:
         cfg: Changed in place.
-        out: Folder, with a folder for each data set in it if the config has several; or a file ``*.zip``.
+        out: Folder, with a folder for each dataset in it if the config has several; or a file ``*.zip``.
 
     Raises:
-        ValueError: A zip for several data sets.
+        ValueError: A zip for several datasets.
     """
     names = _names(cfg)
     if names is None:
         cfg.test_evaluator = _with_writer(cfg.test_evaluator, out)
         return
     if _is_zip(out) and len(names) > 1:
-        raise ValueError(f'--out {out} is one zip, but {len(names)} data sets are tested; choose one of '
+        raise ValueError(f'--out {out} is one zip, but {len(names)} datasets are tested; choose one of '
                          f'{", ".join(names)} with --dataset, or give a folder.')
     for name in names:
         cfg.test_evaluator[name] = _with_writer(cfg.test_evaluator[name], out if _is_zip(out) else f'{out}/{name}')
 
 
-def draw_predictions(cfg: Config, folder: str) -> None:
-    """Draw each prediction in the colours of its data set.
+def enable_visualization(cfg: Config, folder: str) -> None:
+    """Draw each prediction in the colors of its dataset.
 
     Args:
         cfg: Changed in place.
@@ -84,7 +84,7 @@ def write_json(metrics: dict[str, float], path: str) -> None:
 
 
 def _names(cfg: Config) -> list[str] | None:
-    """Data sets that are tested; ``None`` if the settings are those of one."""
+    """Datasets that are tested; ``None`` if the settings are those of one."""
     return None if 'dataset' in cfg.test_dataloader else list(cfg.test_dataloader)
 
 

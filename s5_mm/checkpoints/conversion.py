@@ -160,7 +160,7 @@ def to_published(weights: Weights, filename: str, meta: Mapping[str, str]) -> Co
 
 
 def _experts_told(layout: Layout) -> str:
-    return f'; its data sets are {", ".join(layout.experts)}' if layout.experts else ''
+    return f'; its datasets are {", ".join(layout.experts)}' if layout.experts else ''
 
 
 def _unused(weights: Weights, layout: Layout) -> Weights:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from .experts import experts_in, split_names
 from .fit import Fit, compare
-from .formats import FORMATS, PATCH, Format, recognise, rename, translate
+from .formats import FORMATS, PATCH, Format, recognize, rename, translate
 from .reading import read_checkpoint
 
 MIN_SHARE = 0.95
@@ -95,7 +95,7 @@ def find_encoder(weights: dict, filename: str, prefix: str | None = None) -> tup
     Raises:
         ValueError: There is none in a known format, or several.
     """
-    found = [(style, start) for style, start in recognise(weights) if prefix is None or start == prefix]
+    found = [(style, start) for style, start in recognize(weights) if prefix is None or start == prefix]
     if len(found) == 1:
         return found[0]
     if found:
@@ -126,6 +126,6 @@ def mismatch(own: dict[str, Tensor], weights: dict[str, Tensor], unfit: set[str]
                 'fitting image sizes, or take another file.')
     second = 'layers.0.ffn.layers.1.bias'
     if second in unfit and (experts_in(weights) or experts_in(own)):
-        return (f'Its FFNs share {len(weights[second])} channels among data sets, those of this encoder '
+        return (f'Its FFNs share {len(weights[second])} channels among datasets, those of this encoder '
                 f'{len(own[second])}; set part_features accordingly.')
     return 'It belongs to another architecture; choose the matching arch.'

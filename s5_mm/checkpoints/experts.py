@@ -2,7 +2,7 @@
 
 Names are those inside an encoder, without prefix. The second linear layer of a dense FFN is ``layers.I.ffn.layers.1``
 with C rows; with experts the same name is the shared expert's, with C - P rows, and ``layers.I.ffn.experts.NAME`` has
-the other P rows for data set NAME.
+the other P rows for dataset NAME.
 """
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +15,7 @@ EXPERT = re.compile(r'^(layers\.\d+\.ffn\.)experts\.([^.]+)\.(weight|bias)$')
 
 
 def experts_in(names: Iterable[str]) -> list[str]:
-    """Data sets (or numbers) of the experts among parameter names, in their order."""
+    """Datasets (or numbers) of the experts among parameter names, in their order."""
     found = (EXPERT.match(name) for name in names)
     return list(dict.fromkeys(match[2] for match in found if match))
 
@@ -35,8 +35,8 @@ def split_dense(weights: dict[str, Tensor], channels: int, part: int, datasets: 
     Args:
         weights: An encoder's.
         channels: C, the rows of a dense layer.
-        part: P, the last rows, which every data set's expert gets.
-        datasets: Data sets that get one.
+        part: P, the last rows, which every dataset's expert gets.
+        datasets: Datasets that get one.
     """
     if not part or experts_in(weights):
         return weights
@@ -52,12 +52,12 @@ def split_dense(weights: dict[str, Tensor], channels: int, part: int, datasets: 
 
 
 def name_experts(weights: dict[str, Tensor], datasets: Sequence[str], order: Sequence[str] | None) -> dict[str, Tensor]:
-    """Give numbered experts the names of their data sets.
+    """Give numbered experts the names of their datasets.
 
     Args:
         weights: An encoder's.
-        datasets: Data sets of the model.
-        order: Data sets of expert 0, 1, ...
+        datasets: Datasets of the model.
+        order: Datasets of expert 0, 1, ...
 
     Raises:
         ValueError: Experts are numbered and the order is not told or does not fit.
@@ -66,32 +66,32 @@ def name_experts(weights: dict[str, Tensor], datasets: Sequence[str], order: Seq
     if not found or set(found) & set(datasets) or not all(name.isdigit() for name in found):
         return weights
     if order is None or len(order) != len(found):
-        raise ValueError(f'The file numbers its {len(found)} experts, and expert_order is {order}; tell which data set '
+        raise ValueError(f'The file numbers its {len(found)} experts, and expert_order is {order}; tell which dataset '
                          'each is, 0 first, with backbone.expert_order=[...] of that length.')
     return rename_experts(weights, lambda number: order[int(number)])
 
 
-def fold_experts(weights: dict[str, Tensor], dataset: str) -> dict[str, Tensor]:
-    """Put the shared and one data set's expert together to a dense FFN's second layer.
+def merge_experts(weights: dict[str, Tensor], dataset: str) -> dict[str, Tensor]:
+    """Put the shared and one dataset's expert together to a dense FFN's second layer.
 
     Args:
         weights: An encoder's, with experts or without.
         dataset: Whose expert.
 
     Raises:
-        ValueError: There are experts and none of this data set.
+        ValueError: There are experts and none of this dataset.
     """
     found = experts_in(weights)
     if found and dataset not in found:
-        raise ValueError(f'There is no expert of data set {dataset!r}; the encoder has {found}.')
-    folded = {name: value for name, value in weights.items() if not EXPERT.match(name)}
-    for name in filter(SECOND.match, folded if found else ()):
+        raise ValueError(f'There is no expert of dataset {dataset!r}; the encoder has {found}.')
+    merged = {name: value for name, value in weights.items() if not EXPERT.match(name)}
+    for name in filter(SECOND.match, merged if found else ()):
         block, kind = SECOND.match(name).groups()
-        folded[name] = torch.cat([folded[name], weights[f'{block}experts.{dataset}.{kind}']])
-    return folded
+        merged[name] = torch.cat([merged[name], weights[f'{block}experts.{dataset}.{kind}']])
+    return merged
 
 
 def rename_experts(weights: dict[str, Tensor], rename: Callable[[str], str]) -> dict[str, Tensor]:
-    """Rename the data sets of experts; ``rename`` maps old to new names."""
+    """Rename the datasets of experts; ``rename`` maps old to new names."""
     return {EXPERT.sub(lambda match: f'{match[1]}experts.{rename(match[2])}.{match[3]}', name): value
             for name, value in weights.items()}

@@ -14,7 +14,7 @@ class Fit(NamedTuple):
         loaded: Those that fit; a position table of another size fits, since it is resized while it is loaded.
         unfit: Names of those that have another shape.
         share: Of the parameters (in numbers) that such a file should hold, those that fit, in [0, 1].
-        table: Tensors and numbers that are loaded, resized, split into experts, left at initialisation and ignored, for
+        table: Tensors and numbers that are loaded, resized, split into experts, left at initialization and ignored, for
             the log.
     """
 
@@ -57,7 +57,7 @@ def _report(own: dict[str, Tensor], loaded: dict[str, Tensor], weights: dict[str
     table = PrettyTable(['what', 'tensors', 'parameters', 'for example'])
     for what, names, source in (('loaded', as_they_are, own), ('resized', resized, own),
                                 ('split into experts', [name for name in loaded if name in split], own),
-                                ('left at initialisation', missing, own), ('of another shape', sorted(unfit), own),
+                                ('left at initialization', missing, own), ('of another shape', sorted(unfit), own),
                                 ('ignored', ignored, weights)):
         table.add_row([what, len(names), _count(source, names), ', '.join(names[:2])])
     return table.get_string()

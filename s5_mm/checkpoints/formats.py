@@ -71,7 +71,7 @@ FORMATS = (
 MARKS = tuple(dict.fromkeys(style.needs[0] for style in FORMATS))
 
 
-def recognise(weights: Mapping[str, Tensor]) -> list[tuple[Format, str]]:
+def recognize(weights: Mapping[str, Tensor]) -> list[tuple[Format, str]]:
     """Find the plain ViT encoders in a file by names and shapes.
 
     Args:

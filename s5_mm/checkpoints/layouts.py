@@ -25,7 +25,7 @@ class Layout(NamedTuple):
         wrapper: Prefix that the published files have before all names.
         encoder: Prefixes of the encoder, theirs and ours.
         rows: All names but the encoder's.
-        experts: Data sets of experts 0, 1, ...
+        experts: Datasets of experts 0, 1, ...
         changes: Pattern of our names -> how values of theirs become ours, and back.
     """
 

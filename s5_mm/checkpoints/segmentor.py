@@ -8,9 +8,9 @@ from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
 from .encoder import MIN_SHARE, check_blocks, check_encoder
-from .experts import experts_in, fold_experts, rename_experts, split_names
+from .experts import experts_in, merge_experts, rename_experts, split_names
 from .fit import compare
-from .formats import FORMATS, PUBLISHED, Format, recognise, rename, translate
+from .formats import FORMATS, PUBLISHED, Format, recognize, rename, translate
 from .layouts import UNUSED, change_values, layout_of
 from .publish import PREFIXES
 
@@ -23,13 +23,13 @@ def translate_segmentor(weights: Weights, datasets: Sequence[str]) -> tuple[Weig
 
     Taken are :class:`s5_mm.MultiDatasetSegmentor`, mmseg's ``EncoderDecoder``, :class:`s5_mm.FixMatchSegmentor` (the
     network that it evaluates), the published S4P and MoE-MDF segmentors, and encoders alone. A decoder that belongs to
-    no data set is copied to all, without its classifier, whose classes are others. Data sets of published files are
+    no dataset is copied to all, without its classifier, whose classes are others. Datasets of published files are
     matched without regard to case. Published MoE-MDF detectors become those of :class:`s5_mm.MultiDatasetDetector`,
     with angles and classes in its order.
 
     Args:
         weights: The file's.
-        datasets: Data sets of the model.
+        datasets: Datasets of the model.
 
     Returns:
         The weights and the encoder's format; if there is no known encoder, the weights as they are and ``None``.
@@ -45,10 +45,10 @@ def translate_segmentor(weights: Weights, datasets: Sequence[str]) -> tuple[Weig
 
 
 def translate_single(weights: Weights) -> tuple[Weights, Format | None]:
-    """As :func:`translate_segmentor`, for a segmentor of one data set: ``backbone.*`` and ``decode_head.*``.
+    """As :func:`translate_segmentor`, for a segmentor of one dataset: ``backbone.*`` and ``decode_head.*``.
 
     Raises:
-        ValueError: As there, or the file is of several data sets.
+        ValueError: As there, or the file is of several datasets.
     """
     parts = _parts_of(weights)
     if parts is None:
@@ -56,15 +56,15 @@ def translate_single(weights: Weights) -> tuple[Weights, Format | None]:
     encoder, decoders, others, style = parts
     named = [name for name in decoders if name is not None]
     if named:
-        raise ValueError(f'The file is a segmentor of the data sets {named}, the model has one decoder; load it into a '
-                         'MultiDatasetSegmentor, or take one data set out of it with '
-                         'tools/model_converters/fold_experts.py.')
+        raise ValueError(f'The file is a segmentor of the datasets {named}, the model has one decoder; load it into a '
+                         'MultiDatasetSegmentor, or take one dataset out of it with '
+                         'tools/model_converters/merge_experts.py.')
     decoder = {f'{HEAD}{name}': value for name, value in decoders.get(None, {}).items()}
     return encoder | others | decoder, style
 
 
 def _parts_of(weights: Weights) -> tuple[Weights, dict[str | None, Weights], Weights, Format] | None:
-    """Encoder, decoders by data set (``None``: not told), other weights and the encoder's format, under our names."""
+    """Encoder, decoders by dataset (``None``: not told), other weights and the encoder's format, under our names."""
     found = evaluated_encoder(weights)
     if found is None:
         return None
@@ -96,19 +96,19 @@ def evaluated_encoder(weights: Weights) -> tuple[Format, str] | None:
     Raises:
         ValueError: There are several and no telling which.
     """
-    found = recognise(weights)
+    found = recognize(weights)
     if len(found) > 1:
         trained = int(weights.get('teacher.steps', 0)) > 0
         found = [(style, prefix) for style, prefix in found if prefix in PREFIXES['teacher' if trained else 'student']]
         if len(found) != 1:
             raise ValueError('The file holds several encoders, at '
-                             f'{sorted(prefix for _, prefix in recognise(weights))}; choose one segmentor with '
+                             f'{sorted(prefix for _, prefix in recognize(weights))}; choose one segmentor with '
                              "init_cfg=dict(type='Pretrained', checkpoint=..., prefix=...).")
     return found[0] if found else None
 
 
 def _distribute(decoders: dict[str | None, Weights], datasets: Sequence[str]) -> Weights:
-    """Weights of decode heads from those of decoders, of which one (``None``) may have no data set."""
+    """Weights of decode heads from those of decoders, of which one (``None``) may have no dataset."""
     nameless = {name: value for name, value in decoders.pop(None, {}).items() if not name.startswith(CLASSIFIER)}
     spelt = {name.lower(): name for name in datasets}
     named = {spelt.get(name.lower(), name): head for name, head in decoders.items()}
@@ -143,7 +143,7 @@ def fit_segmentor(own: Weights,
     logger = MMLogger.get_current_instance()
     logger.info('Weights from a file (%s format):\n%s', style.name, fit.table)
     if fit.unfit:
-        logger.warning('%d tensors have another shape in the file and start from their initialisation: %s.',
+        logger.warning('%d tensors have another shape in the file and start from their initialization: %s.',
                        len(fit.unfit), ', '.join(sorted(fit.unfit)[:5]))
     return fit.loaded
 
@@ -192,32 +192,32 @@ def part_of(weights: Weights, prefix: str) -> Weights:
     return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
 
 
-def fold_segmentor(weights: Weights, dataset: str) -> Weights:
-    """A plain ``EncoderDecoder`` that computes what the model computes for one data set.
+def merge_segmentor(weights: Weights, dataset: str) -> Weights:
+    """A plain ``EncoderDecoder`` that computes what the model computes for one dataset.
 
     Args:
         weights: Of a :class:`s5_mm.MultiDatasetSegmentor`.
         dataset: Whose expert and decoder.
 
     Raises:
-        ValueError: The data set is unknown.
+        ValueError: The dataset is unknown.
     """
     check_dataset(weights, dataset)
-    encoder = fold_experts(part_of(weights, ENCODER), dataset)
+    encoder = merge_experts(part_of(weights, ENCODER), dataset)
     others = {name: value for name, value in weights.items() if not name.startswith((ENCODER, HEADS))}
     return others | {ENCODER + name: value for name, value in encoder.items()} | {
         f'decode_head.{name}': value for name, value in part_of(weights, f'{HEADS}{dataset}.').items()}
 
 
 def add_dataset(weights: Weights, new: str, source: str, with_classifier: bool = False) -> Weights:
-    """Grow a model by an expert and a decoder, copies of another data set's.
+    """Grow a model by an expert and a decoder, copies of another dataset's.
 
     Args:
         weights: Of a :class:`s5_mm.MultiDatasetSegmentor`.
-        new: Name of the new data set.
-        source: Data set whose expert and decoder are copied.
+        new: Name of the new dataset.
+        source: Dataset whose expert and decoder are copied.
         with_classifier: Whether the classifier is copied too, for equal classes; else it is left out and starts from
-            its initialisation.
+            its initialization.
 
     Returns:
         All weights of the grown model.
@@ -227,7 +227,7 @@ def add_dataset(weights: Weights, new: str, source: str, with_classifier: bool =
     """
     check_dataset(weights, source)
     if new in datasets_in(weights):
-        raise ValueError(f'The model has a data set {new!r} already, of {datasets_in(weights)}; choose another name.')
+        raise ValueError(f'The model has a dataset {new!r} already, of {datasets_in(weights)}; choose another name.')
     head = {f'{HEADS}{new}.{name}': value.clone() for name, value in part_of(weights, f'{HEADS}{source}.').items()
             if with_classifier or not name.startswith(CLASSIFIER)}
     experts = {name: value.clone() for name, value in part_of(weights, ENCODER).items()
@@ -237,12 +237,12 @@ def add_dataset(weights: Weights, new: str, source: str, with_classifier: bool =
 
 
 def datasets_in(weights: Weights) -> list[str]:
-    """Data sets that have a decoder."""
+    """Datasets that have a decoder."""
     return list(dict.fromkeys(name.split('.')[1] for name in weights if name.startswith(HEADS)))
 
 
 def check_dataset(weights: Weights, dataset: str) -> None:
-    """Check that a file is a :class:`s5_mm.MultiDatasetSegmentor`'s and knows a data set.
+    """Check that a file is a :class:`s5_mm.MultiDatasetSegmentor`'s and knows a dataset.
 
     Raises:
         ValueError: It is not, or does not.
@@ -252,4 +252,4 @@ def check_dataset(weights: Weights, dataset: str) -> None:
         raise ValueError('The checkpoint is not of a MultiDatasetSegmentor: no name begins with '
                          f'{HEADS!r}, they begin with {sorted(weights)[:3]}.')
     if dataset not in known:
-        raise ValueError(f'The checkpoint has no data set {dataset!r}; choose one of {known}.')
+        raise ValueError(f'The checkpoint has no dataset {dataset!r}; choose one of {known}.')

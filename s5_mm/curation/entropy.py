@@ -9,7 +9,7 @@ IMAGES_AT_A_TIME = 4
 
 def mean_entropy(logits: Tensor,
                  background: int | None = None,
-                 renormalise: bool = False,
+                 renormalize: bool = False,
                  valid: Tensor | None = None) -> Tensor:
     """Mean over pixels of -sum_k P_k log P_k, the background class left out.
 
@@ -20,7 +20,7 @@ def mean_entropy(logits: Tensor,
     Args:
         logits: (B, K, H, W), any floating type.
         background: Class whose term is left out, 0 ... K-1; ``None`` counts all.
-        renormalise: Whether the other classes' probabilities are divided by their sum first. The paper does not say;
+        renormalize: Whether the other classes' probabilities are divided by their sum first. The paper does not say;
             without it an image that is background with certainty has entropy 0, with it the image is judged by what
             else it could be.
         valid: (B, H, W), bool, pixels of the image; the others, padding, do not count. ``None``: all.
@@ -29,13 +29,13 @@ def mean_entropy(logits: Tensor,
         (B,), fp32, in nats, 0 ... :func:`largest_entropy`.
 
     Raises:
-        ValueError: ``background`` is no class, or no class or (renormalised) only one is left.
+        ValueError: ``background`` is no class, or no class or (renormalized) only one is left.
     """
     num_classes = logits.shape[1]
-    largest_entropy(num_classes, background, renormalise)
+    largest_entropy(num_classes, background, renormalize)
     with torch.autocast(logits.device.type, enabled=False):
         # A few images at a time: what lies between logits and result takes less memory, and stays in a CPU's cache.
-        entropy = torch.cat([_entropy_map(part.float(), background, renormalise)
+        entropy = torch.cat([_entropy_map(part.float(), background, renormalize)
                              for part in logits.split(IMAGES_AT_A_TIME)])
         if valid is None:
             return entropy.mean(dim=(1, 2))
@@ -43,7 +43,7 @@ def mean_entropy(logits: Tensor,
         return (entropy * weight).sum(dim=(1, 2)) / weight.sum(dim=(1, 2))
 
 
-def largest_entropy(num_classes: int, background: int | None = None, renormalise: bool = False) -> float:
+def largest_entropy(num_classes: int, background: int | None = None, renormalize: bool = False) -> float:
     """What :func:`mean_entropy` is at most; divided by it, entropies of models with other classes compare.
 
     It is log n of the n classes that count. Where they need not sum to 1 and are fewer than 3 it is n / e: each term
@@ -52,7 +52,7 @@ def largest_entropy(num_classes: int, background: int | None = None, renormalise
     Args:
         num_classes: K, with background.
         background: Class left out; ``None`` for none.
-        renormalise: As :func:`mean_entropy` has it.
+        renormalize: As :func:`mean_entropy` has it.
 
     Returns:
         Nats, above 0.
@@ -63,17 +63,17 @@ def largest_entropy(num_classes: int, background: int | None = None, renormalise
     if background is not None and not 0 <= background < num_classes:
         raise ValueError(f'background is {background}; it must be a class of the model, 0..{num_classes - 1}, or None')
     counted = num_classes - (background is not None)
-    sums_to_one = background is None or renormalise
+    sums_to_one = background is None or renormalize
     if counted < (2 if sums_to_one else 1):
         raise ValueError(f'of {num_classes} classes, background {background} left out, {counted} remain, whose entropy '
-                         'is always 0; count the background (background=None) or do not renormalise')
+                         'is always 0; count the background (background=None) or do not renormalize')
     return math.log(counted) if sums_to_one or counted >= 3 else counted / math.e
 
 
-def _entropy_map(logits: Tensor, background: int | None, renormalise: bool) -> Tensor:
+def _entropy_map(logits: Tensor, background: int | None, renormalize: bool) -> Tensor:
     """(B, H, W) from fp32 logits (B, K, H, W)."""
-    if renormalise and background is not None:
-        # The softmax of the other classes alone is their renormalised probability, exact also where it is tiny.
+    if renormalize and background is not None:
+        # The softmax of the other classes alone is their renormalized probability, exact also where it is tiny.
         logits, background = _without(logits, background), None
     return _pixel_entropy(logits, background)
 

@@ -1,4 +1,4 @@
-"""Score the data sets of a running training with its own model, on all its processes."""
+"""Score the datasets of a running training with its own model, on all its processes."""
 import copy
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -19,7 +19,7 @@ class ScoringOptions(NamedTuple):
     """How images are scored; see :class:`s5_mm.curation.settings.CurationSettings` for each."""
 
     background: int | None = None
-    renormalise: bool = False
+    renormalize: bool = False
     size: int | None = None
     max_side: int = 2048
     batch_size: int = 32
@@ -33,7 +33,7 @@ def labeled_prototypes(model: nn.Module, labeled: BaseDataset, options: ScoringO
 
     Args:
         model: See :func:`s5_mm.curation.scoring.score`.
-        labeled: The labeled data set; its labels are not read.
+        labeled: The labeled dataset; its labels are not read.
         options: How images are scored.
         num_clusters: M.
         seed: Of the clustering.
@@ -61,7 +61,7 @@ def score_dataset(model: nn.Module,
                   options: ScoringOptions,
                   prototypes: Prototypes | None = None,
                   keep_features: bool = False) -> Scores:
-    """Score images of a data set, each process its share.
+    """Score images of a dataset, each process its share.
 
     Args:
         model: See :func:`s5_mm.curation.scoring.score`.
@@ -80,13 +80,13 @@ def score_dataset(model: nn.Module,
     device = next(model.parameters()).device
     loader = build_loader(_whole_images(dataset, options.size), batches, options.workers, options.max_side,
                           pin_memory=device.type == 'cuda')
-    parts = list(score(model, loader, prototypes, options.background, options.renormalise, options.amp, keep_features))
+    parts = list(score(model, loader, prototypes, options.background, options.renormalize, options.amp, keep_features))
     everyones = [part for parts_of_one in all_gather_object(parts) for part in parts_of_one]
     return _in_order(everyones)
 
 
 def _whole_images(dataset: BaseDataset, size: int | None) -> BaseDataset:
-    """The data set without its augmentation, which shares all else with it."""
+    """The dataset without its augmentation, which shares all else with it."""
     steps = list(dataset.pipeline.transforms[:1])
     if size is not None:
         steps.append(TRANSFORMS.build(dict(type='mmcv.Resize', scale=(size, size), keep_ratio=True)))

@@ -82,7 +82,7 @@ class _Images(Dataset):
 
 
 def _collate(items: list[Image | Failure]) -> Batch:
-    """Stack the images of each size. No image is padded to the size of another, so none depends on its neighbours."""
+    """Stack the images of each size. No image is padded to the size of another, so none depends on its neighbors."""
     by_shape: dict[torch.Size, list[Image]] = {}
     for item in items:
         if isinstance(item, Image):

@@ -24,7 +24,7 @@ from .quota import fill
 from .selection import STRATEGIES, Plan, make_plan, ordered_query, selection_query
 from .settings import CurationSettings
 
-MANIFEST_COLUMNS = ('path', 'entropy', 'entropy_normalised', 'cluster', 'similarity', 'width', 'height', 'model')
+MANIFEST_COLUMNS = ('path', 'entropy', 'entropy_normalized', 'cluster', 'similarity', 'width', 'height', 'model')
 
 
 def write_selection(settings: CurationSettings, name: str) -> dict:
@@ -49,7 +49,7 @@ def write_selection(settings: CurationSettings, name: str) -> dict:
     with open_scores(settings.scores_folder, settings.memory_limit) as connection:
         print_log(f'{settings.scores_folder}: counting the scores of {pool["images"]:,} images', 'current')
         _check_complete(connection, settings.scores_folder, pool)
-        plan = make_plan(connection, settings.budget, counts, settings.strategy, settings.unfilled)
+        plan = make_plan(connection, settings.budget, counts, settings.strategy, settings.on_shortfall)
         duplicates = 0
         if settings.near_duplicates is not None:
             print_log(f'comparing the best {plan.taken.sum():,} images with each other', 'current')
@@ -176,7 +176,7 @@ def _without_near_duplicates(connection: duckdb.DuckDBPyConnection, plan: Plan, 
     searched = np.zeros(len(counts), dtype=np.int64)
     while True:
         left = plan.available - [len(paths) for paths in found]
-        taken = fill(counts, left, settings.budget, settings.unfilled)
+        taken = fill(counts, left, settings.budget, settings.on_shortfall)
         behind = np.flatnonzero(taken > searched)
         if not len(behind):
             break

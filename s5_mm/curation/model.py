@@ -15,7 +15,7 @@ from .entropy import largest_entropy
 from .files import sha256_of
 
 
-class Judge(NamedTuple):
+class ScoringModel(NamedTuple):
     """A segmentor with its weights.
 
     Attributes:
@@ -29,15 +29,15 @@ class Judge(NamedTuple):
     largest: float
 
 
-def load_judge(cfg: Config, checkpoint: str, background: int | None, renormalise: bool,
-               device: str | None = None) -> Judge:
+def load_scoring_model(cfg: Config, checkpoint: str, background: int | None, renormalize: bool,
+               device: str | None = None) -> ScoringModel:
     """Build a config's model and load a checkpoint, as weights only.
 
     Args:
         cfg: With ``model``, and the ``filename`` that it was read from.
         checkpoint: A training checkpoint or a ``.safetensors`` file.
         background: Class that does not count in the entropy.
-        renormalise: See :func:`s5_mm.curation.mean_entropy`.
+        renormalize: See :func:`s5_mm.curation.mean_entropy`.
         device: Default the GPU, if there is one.
 
     Raises:
@@ -48,6 +48,6 @@ def load_judge(cfg: Config, checkpoint: str, background: int | None, renormalise
     model = MODELS.build(cfg.model)
     loaded = load_checkpoint(model, checkpoint, map_location='cpu')
     check_fit(model, loaded)
-    largest = largest_entropy(model.out_channels, background, renormalise)
+    largest = largest_entropy(model.out_channels, background, renormalize)
     name = f'{Path(cfg.filename).stem}-{sha256_of(Path(checkpoint))[:12]}'
-    return Judge(model.to(device or get_device()).eval(), name, largest)
+    return ScoringModel(model.to(device or get_device()).eval(), name, largest)

@@ -22,15 +22,15 @@ SILHOUETTE_SAMPLES = 5_000
 
 
 class Prototypes(NamedTuple):
-    """Centres of the labeled images' clusters.
+    """Centers of the labeled images' clusters.
 
     Attributes:
-        centres: (M, C), fp32, of unit length.
+        centers: (M, C), fp32, of unit length.
         counts: (M,), int64, N_m: labeled samples that are nearest to each.
         model: Id of the model that made the features; features of another one do not compare. Empty: not recorded.
     """
 
-    centres: np.ndarray
+    centers: np.ndarray
     counts: np.ndarray
     model: str = ''
 
@@ -74,7 +74,7 @@ def fit_prototypes(features: np.ndarray, num_clusters: int = DEFAULT_NUM_CLUSTER
     """Cluster features of labeled images by direction.
 
     K-Means on features of unit length, where the Euclidean distance is a function of the cosine; mini-batch K-Means
-    above 50,000 samples. Samples are counted at the centre of highest cosine, as unlabeled images are.
+    above 50,000 samples. Samples are counted at the center of highest cosine, as unlabeled images are.
 
     Args:
         features: (N, C), see :func:`image_features`.
@@ -89,9 +89,9 @@ def fit_prototypes(features: np.ndarray, num_clusters: int = DEFAULT_NUM_CLUSTER
     if not 1 <= num_clusters <= len(features):
         raise ValueError(f'num_clusters is {num_clusters}; it must be 1..{len(features)}, the number of labeled images')
     fitted = _k_means(features, num_clusters, seed)
-    centres = _unit(fitted.cluster_centers_)
-    nearest = (features @ centres.T).argmax(axis=1)
-    return Prototypes(centres, np.bincount(nearest, minlength=num_clusters), model)
+    centers = _unit(fitted.cluster_centers_)
+    nearest = (features @ centers.T).argmax(axis=1)
+    return Prototypes(centers, np.bincount(nearest, minlength=num_clusters), model)
 
 
 def propose_num_clusters(features: np.ndarray, candidates: Iterable[int] = (4, 8, 16, 32, 64),
@@ -134,14 +134,14 @@ def assign(features: Tensor, prototypes: Prototypes) -> tuple[Tensor, Tensor]:
         Cluster (B,), int64, 0 ... M-1, and cosine similarity (B,), fp32.
 
     Raises:
-        ValueError: Features and centres differ in length.
+        ValueError: Features and centers differ in length.
     """
-    centres = torch.as_tensor(prototypes.centres, device=features.device)
-    if features.shape[1] != centres.shape[1]:
-        raise ValueError(f'features have {features.shape[1]} channels, the prototypes {centres.shape[1]}; fit '
+    centers = torch.as_tensor(prototypes.centers, device=features.device)
+    if features.shape[1] != centers.shape[1]:
+        raise ValueError(f'features have {features.shape[1]} channels, the prototypes {centers.shape[1]}; fit '
                          'prototypes with the model that scores')
     with torch.autocast(features.device.type, enabled=False):
-        similarity, cluster = (F.normalize(features.float(), dim=1) @ centres.T).max(dim=1)
+        similarity, cluster = (F.normalize(features.float(), dim=1) @ centers.T).max(dim=1)
     return cluster, similarity
 
 
@@ -153,7 +153,7 @@ def save_prototypes(path: Path | str, prototypes: Prototypes) -> None:
         prototypes: What to write.
     """
     content = io.BytesIO()
-    np.savez(content, centres=prototypes.centres, counts=prototypes.counts,
+    np.savez(content, centers=prototypes.centers, counts=prototypes.counts,
              about=np.frombuffer(json.dumps({'model': prototypes.model}).encode(), dtype=np.uint8))
     write_bytes(Path(path), content.getvalue())
 
@@ -170,16 +170,16 @@ def load_prototypes(path: Path | str) -> Prototypes:
     """
     try:
         with np.load(path, allow_pickle=False) as content:
-            centres, counts, about = (content[name] for name in ('centres', 'counts', 'about'))
+            centers, counts, about = (content[name] for name in ('centers', 'counts', 'about'))
         model = json.loads(about.tobytes())['model']
     except FileNotFoundError:
         raise FileNotFoundError(f'prototypes {path} are not there; make them with `curate.py prototypes`') from None
     except (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise ValueError(f'{path} holds no prototypes ({error}); make them with `curate.py prototypes`') from error
-    if centres.ndim != 2 or counts.shape != centres.shape[:1]:
-        raise ValueError(f'{path} holds no prototypes: centres {centres.shape} and counts {counts.shape} do not fit '
+    if centers.ndim != 2 or counts.shape != centers.shape[:1]:
+        raise ValueError(f'{path} holds no prototypes: centers {centers.shape} and counts {counts.shape} do not fit '
                          'each other; make them with `curate.py prototypes`')
-    return Prototypes(centres.astype(np.float32), counts.astype(np.int64), str(model))
+    return Prototypes(centers.astype(np.float32), counts.astype(np.int64), str(model))
 
 
 def _unit(features: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """How many images each cluster may give (S5, arXiv 2508.12409, Eq. 3)."""
 import numpy as np
 
-UNFILLED = ('leave', 'pass_on')
+ON_SHORTFALL = ('skip', 'redistribute')
 
 
 def quotas(counts: np.ndarray, budget: int) -> np.ndarray:
@@ -35,31 +35,31 @@ def quotas(counts: np.ndarray, budget: int) -> np.ndarray:
     return result
 
 
-def fill(counts: np.ndarray, available: np.ndarray, budget: int, unfilled: str = 'leave') -> np.ndarray:
+def fill(counts: np.ndarray, available: np.ndarray, budget: int, on_shortfall: str = 'skip') -> np.ndarray:
     """How many images are taken from each cluster, given how many it has.
 
     Args:
         counts: (M,), labeled samples of each cluster.
         available: (M,), unlabeled images of each cluster.
         budget: Images to select in all.
-        unfilled: What becomes of a quota that its cluster cannot fill. ``'leave'``: nothing, fewer images are selected
-            (paper). ``'pass_on'``: the rest is divided by the same rule among the clusters that have more, again and
-            again until the budget or these clusters are exhausted; clusters without labeled samples get nothing.
+        on_shortfall: What becomes of a quota that its cluster cannot fill. ``'skip'``: nothing, fewer images are
+            selected (paper). ``'redistribute'``: the rest is divided by the same rule among the clusters that have
+            more, until the budget or these clusters are exhausted; clusters without labeled samples get nothing.
 
     Returns:
         (M,), int64, at most ``available``, summing to at most ``budget``.
 
     Raises:
-        ValueError: ``unfilled`` is unknown, lengths differ, or see :func:`quotas`.
+        ValueError: ``on_shortfall`` is unknown, lengths differ, or see :func:`quotas`.
     """
     counts, available = np.asarray(counts, dtype=np.int64), np.asarray(available, dtype=np.int64)
-    if unfilled not in UNFILLED:
-        raise ValueError(f'unfilled is {unfilled!r}; choose from {list(UNFILLED)}')
+    if on_shortfall not in ON_SHORTFALL:
+        raise ValueError(f'on_shortfall is {on_shortfall!r}; choose from {list(ON_SHORTFALL)}')
     if counts.shape != available.shape:
         raise ValueError(f'counts has {len(counts)} clusters, available {len(available)}; both need one number a '
                          'cluster')
     taken = np.minimum(quotas(counts, budget), available)
-    while unfilled == 'pass_on':
+    while on_shortfall == 'redistribute':
         open_counts = np.where(taken < available, counts, 0)
         rest = budget - int(taken.sum())
         if not rest or not open_counts.any():

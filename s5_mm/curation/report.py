@@ -1,4 +1,4 @@
-"""A page by which a person can judge a selection: figures and contact sheets in one HTML file."""
+"""A page by which a person can scorer a selection: figures and contact sheets in one HTML file."""
 import base64
 import html
 import io
@@ -78,9 +78,9 @@ def _entropy_section(connection: duckdb.DuckDBPyConnection) -> str:
     edges = np.linspace(0, highest, BINS + 1)
     figure = Figure(figsize=(9, 4.4), layout='constrained')
     # One above the other, each with its own scale: a selection is often a small part of its pool.
-    for axes, (relation, label, colour) in zip(figure.subplots(2, sharex=True), (
+    for axes, (relation, label, color) in zip(figure.subplots(2, sharex=True), (
             ('scores', 'pool', BEFORE), ('selected', 'selection', AFTER)), strict=True):
-        axes.bar(edges[:-1], _histogram(connection, relation, highest), np.diff(edges), align='edge', color=colour)
+        axes.bar(edges[:-1], _histogram(connection, relation, highest), np.diff(edges), align='edge', color=color)
         axes.set(ylabel=f'images, {label}')
     axes.set(xlabel='mean pixel entropy in nats')
     return f'<h2>Entropy before and after</h2>{_png(figure)}'
@@ -101,8 +101,8 @@ def _quota_section(card: dict) -> str:
     figure = Figure(figsize=(9, 3.6), layout='constrained')
     axes = figure.subplots()
     places = np.arange(len(groups))
-    for shift, key, colour in ((-0.27, 'available', BEFORE), (0, 'quota', OTHER), (0.27, 'taken', AFTER)):
-        axes.bar(places + shift, [group[key] for group in groups], 0.27, color=colour, label=key)
+    for shift, key, color in ((-0.27, 'available', BEFORE), (0, 'quota', OTHER), (0.27, 'taken', AFTER)):
+        axes.bar(places + shift, [group[key] for group in groups], 0.27, color=color, label=key)
     axes.set(xlabel='cluster', ylabel='images')
     axes.set_xticks(places, names)
     axes.legend()
@@ -135,8 +135,8 @@ def _source_section(connection: duckdb.DuckDBPyConnection) -> str:
     figure = Figure(figsize=(9, 1 + 0.35 * len(largest)), layout='constrained')
     axes = figure.subplots()
     places = np.arange(len(largest))
-    for shift, relation, label, colour in ((-0.2, 'scores', 'pool', BEFORE), (0.2, 'selected', 'selection', AFTER)):
-        axes.barh(places + shift, [100 * shares[relation].get(source, 0) for source in largest], 0.4, color=colour,
+    for shift, relation, label, color in ((-0.2, 'scores', 'pool', BEFORE), (0.2, 'selected', 'selection', AFTER)):
+        axes.barh(places + shift, [100 * shares[relation].get(source, 0) for source in largest], 0.4, color=color,
                   label=label)
     axes.set_yticks(places, [source[:40].replace('$', r'\$') for source in largest])
     axes.invert_yaxis()
@@ -164,7 +164,7 @@ def _sheet_sections(connection: duckdb.DuckDBPyConnection, card: dict,
     selected = {path for path, in connection.execute(
         'SELECT path FROM selected WHERE path IN (SELECT unnest(?))', [shown]).fetchall()}
     selected.update(image['path'] for images in last.values() for image in images)
-    sections = ['<h2>Lowest and highest entropy of each cluster</h2><p>Of the whole pool. Blue frame: selected, grey '
+    sections = ['<h2>Lowest and highest entropy of each cluster</h2><p>Of the whole pool. Blue frame: selected, gray '
                 f'frame: not. The number is the entropy. {_omitted(len(rows))}</p>']
     for cluster, lowest, highest in rows[:SHEETS]:
         title = 'All images' if cluster is None else f'Cluster {cluster}'

@@ -15,7 +15,7 @@ from s5_mm.apis import prepare_for_cpu
 
 from .files import sha256_of
 from .loading import build_loader, build_pool
-from .model import Judge, load_judge
+from .model import ScoringModel, load_scoring_model
 from .prototypes import Prototypes, fit_prototypes, load_prototypes, propose_num_clusters, save_prototypes
 from .score_table import ScoreTable, batches_of, check_errors, score_chunks
 from .scoring import score
@@ -47,12 +47,12 @@ def make_prototypes(cfg: Config, checkpoint: str, settings: CurationSettings) ->
         The prototypes, or ``None`` on all processes but the first.
 
     Raises:
-        ValueError: A labeled image cannot be read, or see :class:`ScoreTable`, :func:`load_judge` and
+        ValueError: A labeled image cannot be read, or see :class:`ScoreTable`, :func:`load_scoring_model` and
             :func:`fit_prototypes`.
     """
-    judge = load_judge(cfg, checkpoint, settings.background, settings.renormalise)
+    scorer = load_scoring_model(cfg, checkpoint, settings.background, settings.renormalize)
     folder = settings.folder / 'labeled'
-    _score_all(folder, settings.labeled, settings, judge, None, keep_features=True, max_errors=0.0)
+    _score_all(folder, settings.labeled, settings, scorer, None, keep_features=True, max_errors=0.0)
     if get_dist_info()[0] > 0:
         return None
     features = read_features(folder)
@@ -62,7 +62,7 @@ def make_prototypes(cfg: Config, checkpoint: str, settings: CurationSettings) ->
         shown = ', '.join(f'{m}: {value:.3f}' for m, value in proposal.scores.items())
         print_log(f'silhouette by number of clusters: {shown}; {proposal.num_clusters} is taken', 'current')
         num_clusters = proposal.num_clusters
-    prototypes = fit_prototypes(features, num_clusters, settings.seed, judge.name)
+    prototypes = fit_prototypes(features, num_clusters, settings.seed, scorer.name)
     save_prototypes(settings.prototypes_file, prototypes)
     return prototypes
 
@@ -97,32 +97,32 @@ def score_pool(cfg: Config, checkpoint: str, settings: CurationSettings, use_pro
     Raises:
         FileNotFoundError: There are no prototypes.
         ValueError: The prototypes were made with another model, more images than ``max_errors`` allows could not be
-            scored, or see :class:`ScoreTable` and :func:`load_judge`.
+            scored, or see :class:`ScoreTable` and :func:`load_scoring_model`.
     """
     prototypes = load_prototypes(settings.prototypes_file) if use_prototypes else None
-    judge = load_judge(cfg, checkpoint, settings.background, settings.renormalise)
-    if prototypes is not None and prototypes.model != judge.name:
+    scorer = load_scoring_model(cfg, checkpoint, settings.background, settings.renormalize)
+    if prototypes is not None and prototypes.model != scorer.name:
         raise ValueError(f'{settings.prototypes_file} was made with the model {prototypes.model}, this is '
-                         f'{judge.name}; features of different models do not compare. Make prototypes with this one')
-    return _score_all(settings.scores_folder, settings.pool, settings, judge, prototypes, settings.keep_features,
+                         f'{scorer.name}; features of different models do not compare. Make prototypes with this one')
+    return _score_all(settings.scores_folder, settings.pool, settings, scorer, prototypes, settings.keep_features,
                       settings.max_errors)
 
 
-def _score_all(folder: Path, source: dict, settings: CurationSettings, judge: Judge, prototypes: Prototypes | None,
-               keep_features: bool, max_errors: float) -> ScoreTable:
+def _score_all(folder: Path, source: dict, settings: CurationSettings, scorer: ScoringModel,
+               prototypes: Prototypes | None, keep_features: bool, max_errors: float) -> ScoreTable:
     rank, world_size = get_dist_info()
     pool = build_pool(source, settings.size)
     root = str(Path(pool.root).resolve())
     decisive = dict(
-        root=root, model=judge.name, background=settings.background, renormalise=settings.renormalise,
+        root=root, model=scorer.name, background=settings.background, renormalize=settings.renormalize,
         size=settings.size, max_side=settings.max_side, amp=settings.amp, keep_features=keep_features,
         prototypes=None if prototypes is None else sha256_of(settings.prototypes_file))
-    table = ScoreTable(folder, pool.paths, decisive, judge.largest, settings.chunk_size)
+    table = ScoreTable(folder, pool.paths, decisive, scorer.largest, settings.chunk_size)
     chunks = table.todo(rank, world_size)
-    device = next(judge.model.parameters()).device
+    device = next(scorer.model.parameters()).device
     batches = build_loader(pool, batches_of(table, chunks, settings.batch_size), settings.workers, settings.max_side,
                            pin_memory=device.type == 'cuda')
-    scores = score(judge.model, batches, prototypes, settings.background, settings.renormalise, settings.amp,
+    scores = score(scorer.model, batches, prototypes, settings.background, settings.renormalize, settings.amp,
                    keep_features)
     _follow(table, score_chunks(table, scores, chunks, max_errors), chunks, folder.name)
     if rank == 0:

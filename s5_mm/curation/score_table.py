@@ -25,14 +25,14 @@ ERROR_SCHEMA = pa.schema([('path', pa.string()), ('reason', pa.string())])
 def score_schema(num_features: int = 0) -> pa.Schema:
     """Columns of a table of scores.
 
-    ``path`` as listed in the pool; ``entropy`` in nats, ``entropy_normalised`` divided by the largest possible one;
+    ``path`` as listed in the pool; ``entropy`` in nats, ``entropy_normalized`` divided by the largest possible one;
     ``cluster`` and ``similarity`` (cosine), null without prototypes; ``width`` and ``height`` of the file in pixels;
     ``model``; ``feature``, of unit length, if there are features.
 
     Args:
         num_features: Length of a feature; 0: none.
     """
-    columns = [('path', pa.string()), ('entropy', pa.float32()), ('entropy_normalised', pa.float32()),
+    columns = [('path', pa.string()), ('entropy', pa.float32()), ('entropy_normalized', pa.float32()),
                ('cluster', pa.int32()), ('similarity', pa.float32()), ('width', pa.int32()), ('height', pa.int32()),
                ('model', pa.dictionary(pa.int32(), pa.string()))]
     return pa.schema(columns + [('feature', pa.list_(pa.float32(), num_features))] * bool(num_features))
@@ -62,7 +62,7 @@ class ScoreTable:
         folder: Where they are or will be.
         paths: (N,), text, the pool's paths as listed.
         settings: What else the scores depend on: the pool's source, the model, numbers.
-        largest: The largest possible entropy, for the normalised column.
+        largest: The largest possible entropy, for the normalized column.
         chunk_size: Images in a chunk; ``None``: :func:`default_chunk_size`.
 
     Raises:

@@ -43,7 +43,7 @@ def score(model: nn.Module,
           batches: Iterable[Batch],
           prototypes: Prototypes | None = None,
           background: int | None = None,
-          renormalise: bool = False,
+          renormalize: bool = False,
           amp: bool = False,
           keep_features: bool = False) -> Iterator[Scores]:
     """Score what a loader gives.
@@ -54,7 +54,7 @@ def score(model: nn.Module,
         batches: Of :func:`s5_mm.curation.loading.build_loader`.
         prototypes: To assign images to; ``None``: not.
         background: As :func:`s5_mm.curation.mean_entropy` has it.
-        renormalise: As above.
+        renormalize: As above.
         amp: Whether the model runs in bfloat16. The entropy is computed in fp32 in any case.
         keep_features: Whether features are given too.
 
@@ -64,14 +64,14 @@ def score(model: nn.Module,
     network = getattr(model, 'evaluated', model)
     for batch in batches:
         with _evaluating(network):
-            found = [_score_group(model, network, group, prototypes, background, renormalise, amp, keep_features)
+            found = [_score_group(model, network, group, prototypes, background, renormalize, amp, keep_features)
                      for group in batch.groups]
         yield _joined(found, batch.failures)
 
 
 def _score_group(model: nn.Module, network: nn.Module, group: Group, prototypes: Prototypes | None,
-                 background: int | None, renormalise: bool, amp: bool, keep_features: bool) -> tuple[np.ndarray, ...]:
-    entropy, features = score_images(model, network, group.pixels, background, renormalise, amp)
+                 background: int | None, renormalize: bool, amp: bool, keep_features: bool) -> tuple[np.ndarray, ...]:
+    entropy, features = score_images(model, network, group.pixels, background, renormalize, amp)
     if prototypes is None:
         cluster, similarity = torch.full(entropy.shape, -1), torch.full(entropy.shape, torch.nan)
     else:
@@ -83,17 +83,17 @@ def _score_group(model: nn.Module, network: nn.Module, group: Group, prototypes:
 
 @torch.no_grad()
 def score_images(model: nn.Module, network: nn.Module, pixels: Tensor, background: int | None = None,
-                 renormalise: bool = False, amp: bool = False) -> tuple[Tensor, Tensor]:
+                 renormalize: bool = False, amp: bool = False) -> tuple[Tensor, Tensor]:
     """Entropy and feature of images of one size.
 
-    They are padded, after normalisation, to multiples of 16 px and at least 32; padding counts in neither number.
+    They are padded, after normalization, to multiples of 16 px and at least 32; padding counts in neither number.
 
     Args:
         model: Has the data preprocessor.
         network: The network, in eval mode.
         pixels: (B, 3, H, W), uint8, blue, green, red.
         background: See :func:`score`.
-        renormalise: See :func:`score`.
+        renormalize: See :func:`score`.
         amp: See :func:`score`.
 
     Returns:
@@ -105,7 +105,7 @@ def score_images(model: nn.Module, network: nn.Module, pixels: Tensor, backgroun
     metas = [dict(img_shape=shape, pad_shape=shape, ori_shape=shape)] * len(inputs)
     with _outputs_of(network.backbone) as outputs, torch.autocast(inputs.device.type, torch.bfloat16, enabled=amp):
         logits = network.encode_decode(inputs, metas)
-    return mean_entropy(logits, background, renormalise, valid), image_features(outputs[-1], valid)
+    return mean_entropy(logits, background, renormalize, valid), image_features(outputs[-1], valid)
 
 
 def _padded(inputs: Tensor, height: int, width: int) -> tuple[Tensor, Tensor | None]:

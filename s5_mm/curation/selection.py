@@ -57,7 +57,7 @@ def select(scores: pa.Table,
            budget: int,
            counts: np.ndarray | None = None,
            strategy: str = 'curated',
-           unfilled: str = 'leave',
+           on_shortfall: str = 'skip',
            seed: int = 0) -> Selection:
     """Select from a table in memory.
 
@@ -68,7 +68,7 @@ def select(scores: pa.Table,
         counts: (M,), labeled samples of each cluster; needed by strategies with quotas.
         strategy: ``'curated'``: quotas, lowest entropy first inside each cluster (the paper). ``'random'``.
             ``'entropy'``: lowest entropy of the pool. ``'diversity'``: quotas, random inside each cluster.
-        unfilled: ``'leave'`` or ``'pass_on'``, see :func:`s5_mm.curation.quota.fill`.
+        on_shortfall: ``'skip'`` or ``'redistribute'``, see :func:`s5_mm.curation.quota.fill`.
         seed: Of the random order, which is a hash of seed and path: the same whatever the order of the rows.
 
     Returns:
@@ -80,7 +80,7 @@ def select(scores: pa.Table,
     """
     with duckdb.connect() as connection:
         connection.register('scores', scores)
-        plan = make_plan(connection, budget, counts, strategy, unfilled)
+        plan = make_plan(connection, budget, counts, strategy, on_shortfall)
         rows = connection.sql(selection_query(strategy, plan.taken, seed)).to_arrow_table()
     return Selection(rows, plan.quotas, plan.available, plan.taken)
 
@@ -94,7 +94,7 @@ class Plan(NamedTuple):
 
 
 def make_plan(connection: duckdb.DuckDBPyConnection, budget: int, counts: np.ndarray | None, strategy: str,
-              unfilled: str) -> Plan:
+              on_shortfall: str) -> Plan:
     """Count the relation ``scores`` of a connection and divide the budget.
 
     Args:
@@ -102,7 +102,7 @@ def make_plan(connection: duckdb.DuckDBPyConnection, budget: int, counts: np.nda
         budget: As :func:`select` has it.
         counts: As above.
         strategy: As above.
-        unfilled: As above.
+        on_shortfall: As above.
 
     Raises:
         ValueError: See :func:`select`.
@@ -117,7 +117,7 @@ def make_plan(connection: duckdb.DuckDBPyConnection, budget: int, counts: np.nda
     available = _available(connection, strategy, len(counts))
     if not 1 <= budget <= available.sum():
         raise ValueError(f'budget is {budget}; it must be 1..{available.sum()}, the number of images in the pool')
-    taken = fill(counts, available, budget, unfilled)
+    taken = fill(counts, available, budget, on_shortfall)
     return Plan(fill(counts, np.full(len(counts), budget), budget), available, taken)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from mmengine.config import Config
 
 from .prototypes import DEFAULT_NUM_CLUSTERS
-from .quota import UNFILLED
+from .quota import ON_SHORTFALL
 from .selection import STRATEGIES
 
 
@@ -21,7 +21,7 @@ class CurationSettings:
         labeled: The labeled images (labels are not read), given likewise.
         work_dir: Folder of everything that curation writes.
         background: Class left out of the entropy; ``None``: none.
-        renormalise: Whether the rest is renormalised.
+        renormalize: Whether the rest is renormalized.
         size: Long side in pixels that the model sees images at; ``None``: as they are.
         max_side: Larger images in pixels, after the resize, are errors.
         batch_size: Images that the model sees at once.
@@ -33,7 +33,7 @@ class CurationSettings:
         num_clusters: M, or ``'auto'``.
         budget: Images to select.
         strategy: See :func:`s5_mm.curation.select`.
-        unfilled: See :func:`s5_mm.curation.fill`.
+        on_shortfall: See :func:`s5_mm.curation.fill`.
         near_duplicates: Cosine, above which the later of two images in a cluster is left out; ``None``: none is.
         seed: Of clustering and of the random order.
         memory_limit: What DuckDB may take, e.g. ``'4GB'``; beyond it works on disk, in ``work_dir``.
@@ -43,7 +43,7 @@ class CurationSettings:
     labeled: dict
     work_dir: str = 'work_dirs/curation'
     background: int | None = None
-    renormalise: bool = False
+    renormalize: bool = False
     size: int | None = None
     max_side: int = 2048
     batch_size: int = 32
@@ -55,7 +55,7 @@ class CurationSettings:
     num_clusters: int | str = DEFAULT_NUM_CLUSTERS
     budget: int = 1_000_000
     strategy: str = 'curated'
-    unfilled: str = 'leave'
+    on_shortfall: str = 'skip'
     near_duplicates: float | None = None
     seed: int = 0
     memory_limit: str = '4GB'
@@ -79,7 +79,7 @@ class CurationSettings:
             raise ValueError(f'curation.max_errors is {self.max_errors}; it is a share, 0..1')
         if self.near_duplicates is not None and not 0 < self.near_duplicates <= 1:
             raise ValueError(f'curation.near_duplicates is {self.near_duplicates}; it is a cosine, above 0 and up to 1')
-        for name, allowed in dict(strategy=list(STRATEGIES), unfilled=list(UNFILLED)).items():
+        for name, allowed in dict(strategy=list(STRATEGIES), on_shortfall=list(ON_SHORTFALL)).items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f'curation.{name} is {getattr(self, name)!r}; choose from {allowed}')
 

@@ -1,7 +1,7 @@
 from .dior_r import DIORRDataset
-from .dota import DOTADataset
+from .dota import S5DOTADataset
 from .isaid import ISAIDDataset
-from .land_cover import ISPRSDataset, LoveDADataset, OpenEarthMapDataset
+from .land_cover import OpenEarthMapDataset, S5ISPRSDataset, S5LoveDADataset
 from .multi_source import MultiSourceDataset
 from .samplers import MultiSourceSampler
 from .segmentation import SegDataset
@@ -17,7 +17,7 @@ from .transforms import (
 from .unlabeled import UnlabeledDataset
 
 __all__ = [
-    'DIORRDataset', 'DOTADataset', 'ISAIDDataset', 'ISPRSDataset', 'ImageReadError', 'LoadGeoTIFF', 'LoadImage',
-    'LoadLabels', 'LoveDADataset', 'MultiSourceDataset', 'MultiSourceSampler', 'OpenEarthMapDataset',
+    'DIORRDataset', 'S5DOTADataset', 'ISAIDDataset', 'S5ISPRSDataset', 'ImageReadError', 'LoadGeoTIFF', 'LoadImage',
+    'LoadLabels', 'S5LoveDADataset', 'MultiSourceDataset', 'MultiSourceSampler', 'OpenEarthMapDataset',
     'RandomPhotometric', 'RandomRescale', 'SegDataset', 'UnlabeledDataset', 'UnlabeledMask'
 ]

@@ -11,8 +11,8 @@ from .rotated_files import read_dota_text
 
 
 @DATASETS.register_module()
-class DOTADataset(RotatedDataset, mmrotate_datasets.DOTADataset):
-    """DOTA, the classes of a version in the order of mmrotate's data sets.
+class S5DOTADataset(RotatedDataset, mmrotate_datasets.DOTADataset):
+    """DOTA, the classes of a version in the order of mmrotate's datasets.
 
     ``ann_file`` is the folder of the text files, each of which stands for an image of its name; ``''`` takes all images
     of ``data_prefix=dict(img_path=...)``, without labels. Order: sorted by name.
@@ -37,7 +37,7 @@ class DOTADataset(RotatedDataset, mmrotate_datasets.DOTADataset):
     def __init__(self, version: str = 'v2.0', strict: bool = True, img_suffix: str = 'png',
                  metainfo: dict | None = None, **kwargs) -> None:
         if version not in self.VERSIONS:
-            raise ValueError(f'`version` of DOTADataset is {version!r}; there are {", ".join(self.VERSIONS)}')
+            raise ValueError(f'`version` of S5DOTADataset is {version!r}; there are {", ".join(self.VERSIONS)}')
         self.version = version
         super().__init__(strict=strict, img_suffix=img_suffix, metainfo={**self.VERSIONS[version], **(metainfo or {})},
                          **kwargs)

@@ -8,11 +8,11 @@ from .segmentation import SegDataset
 
 
 @DATASETS.register_module()
-class ISPRSDataset(SegDataset):
+class S5ISPRSDataset(SegDataset):
     """ISPRS 2D semantic labeling, both cities, as written by ``data_prep/potsdam.py`` and ``data_prep/vaihingen.py``.
 
     Classes and palette are mmseg's. The five classes of the benchmark are the default and clutter is ignored;
-    ``metainfo=dict(classes=ISPRSDataset.METAINFO['classes'])`` trains clutter as a sixth class.
+    ``metainfo=dict(classes=S5ISPRSDataset.METAINFO['classes'])`` trains clutter as a sixth class.
 
     Label rules: ``'mmseg'``, as mmseg's converters write: 0 = boundary (ignored), 1-5 the classes, 6 clutter.
     ``'published'``, as the published S5 lists have it: 0-4 the classes, 5 clutter.
@@ -29,7 +29,7 @@ class ISPRSDataset(SegDataset):
 
 
 @DATASETS.register_module()
-class LoveDADataset(SegDataset):
+class S5LoveDADataset(SegDataset):
     """LoveDA as written by ``data_prep/loveda.py``; classes and palette are mmseg's.
 
     Label rule ``'mmseg'``, which is that of the official files: 0 = no data (ignored), 1-7 the classes.
@@ -44,9 +44,9 @@ class LoveDADataset(SegDataset):
 
 @DATASETS.register_module()
 class OpenEarthMapDataset(SegDataset):
-    """OpenEarthMap (arXiv 2210.10732), GeoTIFF images and labels; names and colours are those of its own code.
+    """OpenEarthMap (arXiv 2210.10732), GeoTIFF images and labels; names and colors are those of its own code.
 
-    Label rules: ``'mmseg'``, the data set's own protocol: 0 = unknown (ignored), 1-8 the classes. ``'published'``, as
+    Label rules: ``'mmseg'``, the dataset's own protocol: 0 = unknown (ignored), 1-8 the classes. ``'published'``, as
     S5 trains it: 0-8 are nine classes, unknown among them.
     """
 

@@ -1,4 +1,4 @@
-"""Several data sets behind one loader, each sample marked with the one it comes from."""
+"""Several datasets behind one loader, each sample marked with the one it comes from."""
 from typing import Any, NamedTuple
 
 from torch.utils.data import Dataset
@@ -23,13 +23,13 @@ class Draw(NamedTuple):
 
 @DATASETS.register_module()
 class MultiSourceDataset(Dataset):
-    """Named data sets, drawn from by :class:`s5_mm.datasets.MultiSourceSampler`.
+    """Named datasets, drawn from by :class:`s5_mm.datasets.MultiSourceSampler`.
 
     Every sample gets its source's name as ``dataset_name`` in its metainfo, which is what the route
     (:mod:`s5_mm.routing`) is made from.
 
     Args:
-        sources: Name -> data set or its config, e.g. ``dict(labeled=dict(...), unlabeled=dict(...))``.
+        sources: Name -> dataset or its config, e.g. ``dict(labeled=dict(...), unlabeled=dict(...))``.
 
     Raises:
         ValueError: No source is given, one is None, or one has no samples.
@@ -40,7 +40,7 @@ class MultiSourceDataset(Dataset):
             raise ValueError('MultiSourceDataset: sources is empty; name at least one, e.g. dict(labeled=dict(...)).')
         unset = [name for name, source in sources.items() if source is None]
         if unset:
-            raise ValueError(f'MultiSourceDataset: source {unset[0]!r} is None; give a data set, or drop it with '
+            raise ValueError(f'MultiSourceDataset: source {unset[0]!r} is None; give a dataset, or drop it with '
                              'sources=dict(_delete_=True, ...) and from MultiSourceSampler.per_batch.')
         self.sources = {
             name: DATASETS.build(source) if isinstance(source, dict) else source
@@ -57,7 +57,7 @@ class MultiSourceDataset(Dataset):
         return next((info for info in infos if info.get('classes') is not None), {})
 
     def full_init(self) -> None:
-        """Initialise the sources; called by MMEngine's runner."""
+        """Initialize the sources; called by MMEngine's runner."""
         for source in self.sources.values():
             if hasattr(source, 'full_init'):
                 source.full_init()

@@ -1,4 +1,4 @@
-"""What the data sets of rotated boxes share: classes, difficulty, what training leaves out."""
+"""What the datasets of rotated boxes share: classes, difficulty, what training leaves out."""
 import logging
 import os
 import os.path as osp
@@ -16,7 +16,7 @@ FILTERS = ('filter_empty_gt', 'min_side')
 
 
 class RotatedDataset(BaseDataset):
-    """Images with polygons of four corners, a mixin in front of the data sets of mmrotate.
+    """Images with polygons of four corners, a mixin in front of the datasets of mmrotate.
 
     A subclass reads its files in :meth:`read_data_list` and hands their objects to :meth:`instances_of`.
 
@@ -70,7 +70,7 @@ class RotatedDataset(BaseDataset):
         raise NotImplementedError
 
     def instances_of(self, path: str, objects: Iterable[RotatedObject]) -> list[dict]:
-        """The objects of a file that have one of the classes, as MMEngine's data sets hold them."""
+        """The objects of a file that have one of the classes, as MMEngine's datasets hold them."""
         labels = {name: label for label, name in enumerate(self.metainfo['classes'])}
         known, others = [], Counter()
         for polygon, name, difficulty in objects:

@@ -36,7 +36,7 @@ class RotatedObject(NamedTuple):
     Attributes:
         polygon: x1, y1, ... x4, y4 in pixels as the file has them; corners may lie outside the image.
         name: Class name as in the file.
-        difficulty: 0, or above where the file says that the object is hard to recognise.
+        difficulty: 0, or above where the file says that the object is hard to recognize.
     """
 
     polygon: tuple[float, ...]

@@ -1,4 +1,4 @@
-"""Labeled data sets that are a matter of configuration alone, checked before training starts."""
+"""Labeled datasets that are a matter of configuration alone, checked before training starts."""
 import logging
 import os
 import os.path as osp
@@ -21,9 +21,9 @@ SUSPICIOUS_SHARE = 0.2
 
 @DATASETS.register_module()
 class SegDataset(BaseSegDataset):
-    """Image and mask folders of any data set: classes, palette, folders and suffixes come from the config.
+    """Image and mask folders of any dataset: classes, palette, folders and suffixes come from the config.
 
-    Adds to mmseg's data set the checks whose absence costs a day of training. At start: directories and files exist,
+    Adds to mmseg's dataset the checks whose absence costs a day of training. At start: directories and files exist,
     every image has a mask, and of a spread-out sample the sizes agree and the ids are possible. With
     :class:`~s5_mm.datasets.transforms.LoadLabels` in the pipeline every pair is checked exactly when it is loaded.
     Files behind a remote ``backend_args`` are checked at loading alone.
@@ -32,7 +32,7 @@ class SegDataset(BaseSegDataset):
     (``reduce_zero_label``, ``ignore_index``, ``metainfo``) that stand for it, the default rule first.
 
     Args:
-        num_checked (int): How many pairs, spread evenly over the data set, have their sizes compared at start; the ids
+        num_checked (int): How many pairs, spread evenly over the dataset, have their sizes compared at start; the ids
             of up to 16 of their masks are checked as well. 0 leaves both out.
         label_rule (str, optional): Convention of the ids on disk, a key of ``LABEL_RULES``; None takes the first.
         **kwargs: Of mmseg's ``BaseSegDataset``. ``metainfo=dict(classes=..., palette=...)`` unless a subclass has it,

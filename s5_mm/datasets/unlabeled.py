@@ -40,7 +40,7 @@ class UnlabeledDataset(BaseDataset):
             Looked for as it is, then below ``data_root``. Paths inside a file are relative to ``data_root``.
         pipeline (list): Transforms, the first of which is usually ``s5_mm.LoadImage``.
         data_root (str): Folder that listed paths are relative to. Empty: the working directory.
-        metainfo (dict, optional): Meta information of the data set.
+        metainfo (dict, optional): Meta information of the dataset.
         indices (int or Sequence[int], optional): Use only the first (negative: last) so many, or these entries.
         test_mode (bool): Raise on an unreadable image instead of replacing it.
         lazy_init (bool): Read ``source`` only when it is needed.
@@ -164,7 +164,7 @@ class UnlabeledDataset(BaseDataset):
         return len(self._paths)
 
     def get_subset(self, indices: int | Sequence[int]) -> 'UnlabeledDataset':
-        """A data set of some of the entries.
+        """A dataset of some of the entries.
 
         Args:
             indices (int or Sequence[int]): The first (negative: last) so many, or these entries.

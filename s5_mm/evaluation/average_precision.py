@@ -137,14 +137,14 @@ def precision_recall(matches: ClassMatches, iou_thr: float) -> Curve:
     Returns:
         Recall and precision after each detection.
     """
-    hits, misses = judge(matches, iou_thr)
+    hits, misses = scorer(matches, iou_thr)
     right, wrong = hits.cumsum(), misses.cumsum()
     recall = right / matches.num_objects if matches.num_objects else np.full(len(hits), np.nan)
     precision = right / np.maximum(right + wrong, np.finfo(np.float64).eps)
     return Curve(matches.scores, recall, precision, matches.num_objects)
 
 
-def judge(matches: ClassMatches, iou_thr: float) -> tuple[np.ndarray, np.ndarray]:
+def scorer(matches: ClassMatches, iou_thr: float) -> tuple[np.ndarray, np.ndarray]:
     """Which detections are right and which are wrong; those of difficult objects are neither.
 
     Args:

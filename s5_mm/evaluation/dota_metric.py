@@ -168,7 +168,7 @@ def read_objects(path: Path, classes: Sequence[str]) -> tuple[np.ndarray, np.nda
     objects = read_dota_text(str(path))
     unknown = sorted({name for _, name, _ in objects} - set(classes))
     if unknown:
-        raise ValueError(f'{path} has the class {unknown[0]}, the data set has {", ".join(classes)}; choose the '
+        raise ValueError(f'{path} has the class {unknown[0]}, the dataset has {", ".join(classes)}; choose the '
                          'version of DOTA that the labels are of.')
     polygons = np.array([polygon for polygon, _, _ in objects], np.float64).reshape(-1, 8)
     labels = np.array([list(classes).index(name) for _, name, _ in objects], np.int64)

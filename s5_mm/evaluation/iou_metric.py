@@ -15,7 +15,7 @@ TABLE_ONLY = ('Precision', 'Recall')
 
 
 @METRICS.register_module()
-class IoUMetric(MMSegIoUMetric):
+class S5IoUMetric(MMSegIoUMetric):
     """mmseg's metric with classes left out of the means, values of each class, and an F score that misses no class.
 
     A left-out class is still a class: predicting it for another one's pixels counts against that one. Classes that
@@ -30,7 +30,7 @@ class IoUMetric(MMSegIoUMetric):
             mPrecision, mRecall and aAcc.
 
     Raises:
-        ValueError: An excluded class is no class of the data set; raised when the loop is built.
+        ValueError: An excluded class is no class of the dataset; raised when the loop is built.
     """
 
     def __init__(self, excluded: tuple[str, ...] = (), **kwargs) -> None:
@@ -39,7 +39,7 @@ class IoUMetric(MMSegIoUMetric):
 
     @property
     def dataset_meta(self) -> dict | None:
-        """Meta information of the data set."""
+        """Meta information of the dataset."""
         return self._dataset_meta
 
     @dataset_meta.setter
@@ -47,7 +47,7 @@ class IoUMetric(MMSegIoUMetric):
         classes = dataset_meta['classes']
         unknown = sorted(set(self.excluded) - set(classes))
         if unknown:
-            raise ValueError(f'IoUMetric: excluded class {unknown} is no class of the data set, which has '
+            raise ValueError(f'S5IoUMetric: excluded class {unknown} is no class of the dataset, which has '
                              f'{list(classes)}.')
         self._dataset_meta = dataset_meta
 

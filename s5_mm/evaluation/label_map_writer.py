@@ -17,7 +17,7 @@ from s5_mm.registry import METRICS
 class LabelMapWriter(BaseMetric):
     """Write each prediction as an 8-bit PNG named as its image; a metric by form, without any value.
 
-    Pixels are class indices, 0 ... K-1 in the order of the data set's ``classes``, whatever the ids in its label files
+    Pixels are class indices, 0 ... K-1 in the order of the dataset's ``classes``, whatever the ids in its label files
     are. mmseg's ``output_dir`` adds 1 where ``reduce_zero_label`` is set, which for LoveDA gives the value 7 that its
     server refuses. Files are written under a temporary name and renamed.
 
@@ -77,7 +77,7 @@ class LabelMapWriter(BaseMetric):
         classes = self.dataset_meta['classes']
         wrong = np.unique(ids[(ids < 0) | (ids >= len(classes))]).astype(int)
         if len(wrong):
-            raise ValueError(f'LabelMapWriter: the prediction for {path} holds the ids {wrong.tolist()}, the data set '
+            raise ValueError(f'LabelMapWriter: the prediction for {path} holds the ids {wrong.tolist()}, the dataset '
                              f'has the classes 0..{len(classes) - 1}; num_classes of its decode head must be '
                              f'{len(classes)}.')
         return ids.astype(np.uint8)

@@ -34,7 +34,7 @@ def as_polygons(boxes: Tensor | np.ndarray) -> np.ndarray:
     """Corners of boxes as computed in float64.
 
     Args:
-        boxes: (N, 5) rotated boxes: centre x and y, width, height, angle in radians, clockwise in the image, as
+        boxes: (N, 5) rotated boxes: center x and y, width, height, angle in radians, clockwise in the image, as
             mmrotate has them; or (N, 8) corners x1 y1 ... x4 y4. A box structure of mmdet or mmrotate may be given.
 
     Returns:

@@ -38,7 +38,7 @@ class RotatedMAP(BaseMetric):
         kwargs: Those of MMEngine's ``BaseMetric``.
 
     Raises:
-        ValueError: An impossible option; or boxes of another form, or labels that are no class of the data set, when
+        ValueError: An impossible option; or boxes of another form, or labels that are no class of the dataset, when
             they are processed.
     """
 
@@ -128,7 +128,7 @@ def detected_image(sample: dict, num_classes: int) -> DetectedImage:
 
     Args:
         sample: Dict of a ``DetDataSample`` with predictions. Its true objects may be missing.
-        num_classes: Of the data set, to check labels with.
+        num_classes: Of the dataset, to check labels with.
 
     Raises:
         ValueError: A label is no class, or boxes have another form than (N, 5) or (N, 8).
@@ -157,6 +157,6 @@ def _boxes(instances: dict, name: str, num_classes: int) -> tuple[np.ndarray, np
     labels = np.asarray(instances['labels'].cpu(), np.int64)
     wrong = labels[(labels < 0) | (labels >= num_classes)]
     if len(wrong):
-        raise ValueError(f'image {name} has a box of the label {wrong[0]}, the data set has the classes '
-                         f'0..{num_classes - 1}; num_classes of the detector and classes of the data set must agree.')
+        raise ValueError(f'image {name} has a box of the label {wrong[0]}, the dataset has the classes '
+                         f'0..{num_classes - 1}; num_classes of the detector and classes of the dataset must agree.')
     return as_polygons(instances['bboxes']), labels

@@ -1,13 +1,13 @@
 from .backbones import ViT, ViTMoE
-from .decode_heads import UPerHead
+from .decode_heads import S5UPerHead
 from .detectors import MultiDatasetDetector
-from .roi_heads import RotatedSingleRoIExtractor
-from .segmentors import EncoderDecoder, FixMatchSegmentor, MultiDatasetSegmentor
+from .roi_heads import S5RotatedSingleRoIExtractor
+from .segmentors import FixMatchSegmentor, MultiDatasetSegmentor, S5EncoderDecoder
 from .semi import ConsistencyLoss, CutMix, PseudoLabel, StrongView
-from .task_modules import DeltaXYWHTRBBoxCoder, MidpointOffsetCoder
+from .task_modules import S5DeltaXYWHTRBBoxCoder, S5MidpointOffsetCoder
 
 __all__ = [
-    'ConsistencyLoss', 'CutMix', 'DeltaXYWHTRBBoxCoder', 'EncoderDecoder', 'FixMatchSegmentor', 'MidpointOffsetCoder',
-    'MultiDatasetDetector', 'MultiDatasetSegmentor', 'PseudoLabel', 'RotatedSingleRoIExtractor', 'StrongView',
-    'UPerHead', 'ViT', 'ViTMoE',
+    'ConsistencyLoss', 'CutMix', 'FixMatchSegmentor', 'MultiDatasetDetector', 'MultiDatasetSegmentor', 'PseudoLabel',
+    'S5DeltaXYWHTRBBoxCoder', 'S5EncoderDecoder', 'S5MidpointOffsetCoder', 'S5RotatedSingleRoIExtractor',
+    'S5UPerHead', 'StrongView', 'ViT', 'ViTMoE'
 ]

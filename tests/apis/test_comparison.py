@@ -15,7 +15,7 @@ def folders(tmp_path):
     return tmp_path
 
 
-def test_columns_hold_the_image_and_the_coloured_labels(folders):
+def test_columns_hold_the_image_and_the_colored_labels(folders):
     out = folders / 'new' / 'sheet.png'
     labels = dict(truth=folders / 'truth', guess=folders / 'guess')
     draw_comparison(folders / 'image', labels, PALETTE, out, ['a'])

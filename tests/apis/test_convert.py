@@ -1,4 +1,4 @@
-"""Folding and growing models of several data sets, by the commands; what comes out is run by the usual tools."""
+"""Folding and growing models of several datasets, by the commands; what comes out is run by the usual tools."""
 import json
 
 import numpy as np
@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.runner import load_checkpoint
 from PIL import Image
 
-from s5_mm.apis.convert import fold_checkpoint, folded_run, load_segmentor
+from s5_mm.apis.convert import load_segmentor, merge_checkpoint, merged_run
 from s5_mm.registry import MODELS
 
 RUNTIME = """
@@ -26,7 +26,7 @@ test_cfg = dict(type='s5_mm.MultiDatasetTestLoop')
 
 @pytest.fixture
 def data(tmp_path):
-    """Two images of 32 px and their masks for each data set; the settings that test on them."""
+    """Two images of 32 px and their masks for each dataset; the settings that test on them."""
     rng = np.random.default_rng(0)
     loaders, evaluators = {}, {}
     for name, classes in dict(red=3, green=4).items():
@@ -42,7 +42,7 @@ def data(tmp_path):
             dataset=dict(type='s5_mm.SegDataset', data_root=str(tmp_path / name), metainfo=labels, test_mode=True,
                          img_suffix='.png', data_prefix=dict(img_path='images', seg_map_path='masks'),
                          pipeline=pipeline))
-        evaluators[name] = [dict(type='s5_mm.IoUMetric', iou_metrics=['mIoU'])]
+        evaluators[name] = [dict(type='s5_mm.S5IoUMetric', iou_metrics=['mIoU'])]
     return dict(test_dataloader=loaders, test_evaluator=evaluators, val_dataloader=loaders, val_evaluator=evaluators)
 
 
@@ -63,8 +63,8 @@ def trained(tmp_path, multi_segmentor, data):
 
 
 @pytest.fixture
-def fold(load_tool):
-    return load_tool('tools/model_converters/fold_experts.py').main
+def merge(load_tool):
+    return load_tool('tools/model_converters/merge_experts.py').main
 
 
 @pytest.fixture
@@ -75,9 +75,9 @@ def grow(load_tool):
 class TestFold:
 
     @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
-    def test_the_plain_model_scores_what_the_whole_one_does(self, load_tool, trained, fold, tmp_path, suffix, capsys):
+    def test_the_plain_model_scores_what_the_whole_one_does(self, load_tool, trained, merge, tmp_path, suffix, capsys):
         config, checkpoint = trained
-        fold([config, checkpoint, 'green', str(tmp_path / f'green{suffix}')])
+        merge([config, checkpoint, 'green', str(tmp_path / f'green{suffix}')])
         plain = str(tmp_path / 'green.py')
         assert f'python tools/test.py {plain}' in capsys.readouterr().out
         assert Config.fromfile(plain).model.type == 'EncoderDecoder'
@@ -85,12 +85,12 @@ class TestFold:
         test([config, checkpoint, '--work-dir', str(tmp_path / 'a'), '--json', str(tmp_path / 'a.json')])
         test([plain, str(tmp_path / f'green{suffix}'), '--work-dir', str(tmp_path / 'b'),
               '--json', str(tmp_path / 'b.json')])
-        whole, folded = (json.loads((tmp_path / f'{name}.json').read_text()) for name in 'ab')
-        assert folded['mIoU'] == whole['green/mIoU']
-        assert folded['mIoU'] > 0
+        whole, merged = (json.loads((tmp_path / f'{name}.json').read_text()) for name in 'ab')
+        assert merged['mIoU'] == whole['green/mIoU']
+        assert merged['mIoU'] > 0
 
-    def test_origin(self, trained, fold, tmp_path):
-        fold([*trained, 'red', str(tmp_path / 'red.pth')])
+    def test_origin(self, trained, merge, tmp_path):
+        merge([*trained, 'red', str(tmp_path / 'red.pth')])
         content = torch.load(tmp_path / 'red.pth', weights_only=True)
         assert content['meta'].items() >= dict(source='iter_7.pth', dataset='red').items()
         assert not [name for name in content['state_dict'] if 'experts' in name or 'decode_heads' in name]
@@ -103,10 +103,10 @@ class TestFold:
             type='s5_mm.MultiDatasetSegmentor',
             backbone=dict(type='s5_mm.ViTMoE', arch=golden_mdf.arch, img_size=golden_mdf.img_size,
                           part_features=golden_mdf.part_features, expert_order=golden_mdf.expert_order),
-            decode_head=dict(type='s5_mm.UPerHead', in_channels=[width] * 4, in_index=[0, 1, 2, 3], channels=256,
+            decode_head=dict(type='s5_mm.S5UPerHead', in_channels=[width] * 4, in_index=[0, 1, 2, 3], channels=256,
                              norm_cfg=dict(type='BN')),
             datasets=dict(loveda=dict(num_classes=7), potsdam=dict(num_classes=5)))))
-        config = fold_checkpoint(cfg, str(tmp_path / 'mdf.pth'), 'loveda', str(tmp_path / 'loveda.pth'))
+        config = merge_checkpoint(cfg, str(tmp_path / 'mdf.pth'), 'loveda', str(tmp_path / 'loveda.pth'))
         plain = MODELS.build(Config.fromfile(config).model)
         load_checkpoint(plain, str(tmp_path / 'loveda.pth'), strict=True)
         plain.eval()
@@ -116,26 +116,26 @@ class TestFold:
 
     def test_config_without_data(self, trained):
         cfg = Config.fromfile(trained[0])
-        run = folded_run(Config(dict(model=cfg.model)), 'red')
+        run = merged_run(Config(dict(model=cfg.model)), 'red')
         assert set(run) == {'model'}
 
-    def test_files_are_kept_unless_forced(self, trained, fold, tmp_path):
+    def test_files_are_kept_unless_forced(self, trained, merge, tmp_path):
         (tmp_path / 'red.py').write_text('precious')
         with pytest.raises(FileExistsError, match='red.py exists; choose another name or .* --force'):
-            fold([*trained, 'red', str(tmp_path / 'red.pth')])
+            merge([*trained, 'red', str(tmp_path / 'red.pth')])
         assert not (tmp_path / 'red.pth').exists()
-        fold([*trained, 'red', str(tmp_path / 'red.pth'), '--force'])
+        merge([*trained, 'red', str(tmp_path / 'red.pth'), '--force'])
         assert 'precious' not in (tmp_path / 'red.py').read_text()
 
-    def test_errors(self, trained, fold, tmp_path, tiny_segmentor):
+    def test_errors(self, trained, merge, tmp_path, tiny_segmentor):
         out = str(tmp_path / 'x.pth')
-        with pytest.raises(ValueError, match=r"has no data set 'blue'; its data sets are \['red', 'green'\]"):
-            fold([*trained, 'blue', out])
+        with pytest.raises(ValueError, match=r"has no dataset 'blue'; its datasets are \['red', 'green'\]"):
+            merge([*trained, 'blue', out])
         with pytest.raises(ValueError, match='x.bin ends in .*; choose one of .pth, .safetensors'):
-            fold([*trained, 'red', str(tmp_path / 'x.bin')])
+            merge([*trained, 'red', str(tmp_path / 'x.bin')])
         torch.save(dict(state_dict=MODELS.build(tiny_segmentor()).state_dict()), tmp_path / 'dense.pth')
         with pytest.raises(ValueError, match=r"dense.pth lacks 4 tensors of the model, e.g. \['decode_heads.red.conv_"):
-            fold([trained[0], str(tmp_path / 'dense.pth'), 'red', out])
+            merge([trained[0], str(tmp_path / 'dense.pth'), 'red', out])
         assert not (tmp_path / 'x.pth').exists()
 
 
@@ -173,11 +173,11 @@ class TestGrow:
         trained_ones = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
         assert trained_ones == {name for name, _ in model.named_parameters() if '.blue.' in name}
 
-    def test_grown_model_folds_like_its_source(self, trained, grow, fold, tmp_path):
+    def test_grown_model_folds_like_its_source(self, trained, grow, merge, tmp_path):
         grow([*trained, 'blue', str(tmp_path / 'grown.pth'), '--from', 'green', '--num-classes', '4',
               '--with-classifier'])
-        fold([str(tmp_path / 'grown.py'), str(tmp_path / 'grown.pth'), 'blue', str(tmp_path / 'blue.pth')])
-        fold([*trained, 'green', str(tmp_path / 'green.pth')])
+        merge([str(tmp_path / 'grown.py'), str(tmp_path / 'grown.pth'), 'blue', str(tmp_path / 'blue.pth')])
+        merge([*trained, 'green', str(tmp_path / 'green.pth')])
         blue, green = (torch.load(tmp_path / f'{name}.pth', weights_only=True)['state_dict']
                        for name in ('blue', 'green'))
         assert blue.keys() == green.keys()
@@ -186,7 +186,7 @@ class TestGrow:
     @pytest.mark.parametrize(('name', 'options', 'message'), [
         ('red', ['--from', 'green', '--num-classes', '4'], r"named \['red', 'green', 'red'\]: .* each name once"),
         ('a.b', ['--from', 'green', '--num-classes', '4'], 'without dots'),
-        ('blue', ['--from', 'grey', '--num-classes', '4'], r"has no data set 'grey'; choose one of \['red', 'green'\]"),
+        ('blue', ['--from', 'gray', '--num-classes', '4'], r"has no dataset 'gray'; choose one of \['red', 'green'\]"),
         ('blue', ['--from', 'red', '--num-classes', '0'], r"datasets\['blue'\]\.num_classes is 0"),
         ('blue', ['--from', 'red', '--num-classes', '4', '--with-classifier'],
          "classifier of 'red' has 3 classes, 'blue' has 4; it can only be copied for equal classes"),

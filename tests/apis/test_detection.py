@@ -8,12 +8,12 @@ from mmengine.structures import InstanceData
 from PIL import Image
 from torch import nn
 
-from s5_mm.apis import PatchSettings, dataset_meta, detect, draw_boxes, draw_classes, overview, with_legend
+from s5_mm.apis import TilingConfig, dataset_meta, detect, draw_boxes, draw_classes, overview, with_legend
 from s5_mm.apis.detection import ArrayImage, split
 from s5_mm.evaluation import as_polygons, polygon_iou
 from s5_mm.rasters import open_raster
 
-SETTINGS = PatchSettings(size=128, gap=64, batch_size=3)
+SETTINGS = TilingConfig(size=128, overlap=64, batch_size=3)
 
 
 class Painted(nn.Module):
@@ -71,8 +71,8 @@ def check_found(found, boxes):
     assert iou.max(axis=1).min() > 0.6
     own = iou.argmax(axis=1)
     assert found.labels[own].tolist() == [label for *_, label in boxes]
-    centres = found.polygons[own].reshape(-1, 4, 2).mean(axis=1)
-    assert np.abs(centres - np.array(boxes)[:, :2]).max() < 1
+    centers = found.polygons[own].reshape(-1, 4, 2).mean(axis=1)
+    assert np.abs(centers - np.array(boxes)[:, :2]).max() < 1
 
 
 def test_a_big_image_gives_every_object_once(scene):
@@ -96,18 +96,18 @@ def test_a_file_gives_what_the_array_gives(scene, tmp_path):
 
 def test_boxes_seen_at_another_rate_are_in_px_of_the_image(scene):
     boxes, image = scene
-    check_found(detect(Painted(), image, settings=PatchSettings(size=256, gap=128, rates=(2.0, ))), boxes)
+    check_found(detect(Painted(), image, settings=TilingConfig(size=256, overlap=128, scales=(2.0, ))), boxes)
 
 
 def test_what_is_found_at_several_rates_is_merged(scene):
     boxes, image = scene
-    check_found(detect(Painted(), image, settings=PatchSettings(size=128, gap=64, rates=(1.0, 1.3))), boxes)
+    check_found(detect(Painted(), image, settings=TilingConfig(size=128, overlap=64, scales=(1.0, 1.3))), boxes)
 
 
 def test_an_image_smaller_than_a_patch_is_padded():
     boxes = [(30, 20, 20, 10, 0.3, 1)]
     model = Painted()
-    found = detect(model, painted(50, 70, boxes), settings=PatchSettings(size=128, gap=64, pad=(7, 8, 9)))
+    found = detect(model, painted(50, 70, boxes), settings=TilingConfig(size=128, overlap=64, pad=(7, 8, 9)))
     check_found(found, boxes)
     [batch] = model.batches
     assert batch['inputs'][0].shape == (3, 128, 128)
@@ -123,7 +123,7 @@ def test_objects_cut_by_the_gap_are_not_lost():
 
 def test_low_scores_are_left_out(scene):
     _, image = scene
-    settings = PatchSettings(size=128, gap=64, score_thr=0.5)
+    settings = TilingConfig(size=128, overlap=64, score_thr=0.5)
     assert 0.5 <= detect(Painted(), image, settings=settings).scores.min() < 0.6
 
 
@@ -134,7 +134,7 @@ def test_the_model_is_told_the_data_set(scene):
     detect(only := Painted(datasets=('dior', )), scene[1], settings=SETTINGS)
     assert only.batches[0]['data_samples'][0].dataset_name == 'dior'
     for name in (None, 'coco'):
-        with pytest.raises(ValueError, match=f'the data set is {name!r}; the model knows dior, dota, choose one'):
+        with pytest.raises(ValueError, match=f'the dataset is {name!r}; the model knows dior, dota, choose one'):
             detect(model, scene[1], name, SETTINGS)
 
 
@@ -150,13 +150,13 @@ def test_windows_cover_an_image_and_lie_inside():
 
 
 @pytest.mark.parametrize(('options', 'message'), [
-    (dict(size=128, gap=128), 'gap is 128 and size is 128; 0 <= gap < size'),
-    (dict(rates=(1.0, 0.0)), r'rates are \(1\.0, 0\.0\); give one or more above 0'),
+    (dict(size=128, overlap=128), 'overlap is 128 and size is 128; 0 <= overlap < size'),
+    (dict(scales=(1.0, 0.0)), r'scales are \(1\.0, 0\.0\); give one or more above 0'),
     (dict(batch_size=0), 'batch_size is 0; it must be at least 1'),
 ])
 def test_impossible_settings(options, message):
     with pytest.raises(ValueError, match=message):
-        PatchSettings(**options)
+        TilingConfig(**options)
 
 
 def test_arrays_of_another_form_are_an_error():
@@ -166,11 +166,11 @@ def test_arrays_of_another_form_are_an_error():
 
 def test_classes_of_a_data_set_are_told_without_its_files():
     cfg = Config(dict(default_scope='mmrotate', test_dataloader=dict(
-        dota=dict(dataset=dict(type='s5_mm.DOTADataset', version='v1.0', data_root='nowhere', pipeline=['x'])),
+        dota=dict(dataset=dict(type='s5_mm.S5DOTADataset', version='v1.0', data_root='nowhere', pipeline=['x'])),
         dior=dict(dataset=dict(type='s5_mm.DIORRDataset', data_root='nowhere')))))
     assert len(dataset_meta(cfg, 'dota')['classes']) == 15
     assert len(dataset_meta(cfg, 'dior')['palette']) == 20
-    with pytest.raises(ValueError, match='the data set is None; the config has several, choose one of dota, dior'):
+    with pytest.raises(ValueError, match='the dataset is None; the config has several, choose one of dota, dior'):
         dataset_meta(cfg)
 
 
@@ -189,7 +189,7 @@ def test_overview_of_a_big_image(tmp_path):
     assert overview(ArrayImage(image[..., ::-1]), 4096)[0].tolist() == image.tolist()
 
 
-def test_boxes_are_drawn_in_their_colours():
+def test_boxes_are_drawn_in_their_colors():
     black = np.zeros((50, 50, 3), np.uint8)
     polygons = np.array([[10, 10, 30, 10, 30, 30, 10, 30], [np.nan] * 8, [-1e9, 40, 1e9, 40, 1e9, 45, -1e9, 45]])
     drawn = draw_boxes(black, polygons, np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]]))

@@ -4,7 +4,7 @@ import torch
 from mmengine.config import Config
 
 from s5_mm.apis import enable_amp, launch, load_config, prepare_for_cpu, set_resume
-from s5_mm.apis.launch import leave_group
+from s5_mm.apis.launch import destroy_process_group
 
 
 @pytest.fixture
@@ -69,13 +69,13 @@ class TestLeaveGroup:
         load_config(path)
         assert registered == []
         load_config(path, launcher='pytorch')
-        assert registered == [leave_group]
+        assert registered == [destroy_process_group]
 
     def test_a_group_ends(self):
         torch.distributed.init_process_group('gloo', store=torch.distributed.HashStore(), rank=0, world_size=1)
-        leave_group()
+        destroy_process_group()
         assert not torch.distributed.is_initialized()
-        leave_group()
+        destroy_process_group()
 
 
 class TestEnableAmp:

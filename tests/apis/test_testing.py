@@ -7,7 +7,7 @@ from mmengine.config import Config
 
 from s5_mm.apis import select_datasets, write_json, write_predictions
 
-IOU = dict(type='s5_mm.IoUMetric')
+IOU = dict(type='s5_mm.S5IoUMetric')
 
 
 def several():
@@ -26,7 +26,7 @@ def test_some_of_several():
 
 
 def test_unknown_data_set():
-    with pytest.raises(ValueError, match='--dataset d is none of the data sets in test_dataloader: a, b, c'):
+    with pytest.raises(ValueError, match='--dataset d is none of the datasets in test_dataloader: a, b, c'):
         select_datasets(several(), ['a', 'd'])
 
 
@@ -55,7 +55,7 @@ def test_label_maps_of_one():
 
 def test_a_zip_is_of_one_data_set():
     cfg = several()
-    with pytest.raises(ValueError, match=r'--out x\.zip is one zip, but 3 data sets are tested; choose one of a, b, c'):
+    with pytest.raises(ValueError, match=r'--out x\.zip is one zip, but 3 datasets are tested; choose one of a, b, c'):
         write_predictions(cfg, 'x.zip')
     select_datasets(cfg, ['c'])
     write_predictions(cfg, 'x.zip')

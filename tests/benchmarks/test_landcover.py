@@ -1,4 +1,4 @@
-"""The ways to train on four land-cover data sets differ in nothing but what they are compared for."""
+"""The ways to train on four land-cover datasets differ in nothing but what they are compared for."""
 import importlib
 import sys
 
@@ -34,7 +34,7 @@ def test_alone_a_data_set_gets_what_it_gets_with_others(name):
     assert alone.test_evaluator == {name: together.test_evaluator[name]}
     assert alone.model.init_cfg == together.model.init_cfg
     assert alone.model.datasets[name].num_classes == together.model.datasets[name].num_classes
-    # No data set has a late start here, as Vaihingen has in the paper's recipe.
+    # No dataset has a late start here, as Vaihingen has in the paper's recipe.
     assert {data.get('start', 0) for data in (*alone.model.datasets.values(), *together.model.datasets.values())} == {0}
 
 

@@ -23,7 +23,7 @@ def run(monkeypatch, load_tool):
 
 
 def test_cases_and_result(run, tmp_path, capsys):
-    cases = ['s4p_step', 'mdf_step', 'det_backbone', 'inference_folded', 'scoring', 'loader']
+    cases = ['s4p_step', 'mdf_step', 'det_backbone', 'inference_merged', 'scoring', 'loader']
     out = tmp_path / 'x.json'
     run.main(['--size', 'tiny', '--rounds', '1', '--seconds', '0', '--cases', *cases, '--out', str(out)])
     result = json.loads(out.read_text())
@@ -38,9 +38,9 @@ def test_cases_and_result(run, tmp_path, capsys):
         assert figures['ours_multiply_adds_g'] < 0.8 * figures['baseline_multiply_adds_g']
         assert 0 < figures['ours_share_of_ceiling'] < 1.5
         assert figures['memory_ratio'] == pytest.approx(figures['ours_peak_mb'] / figures['baseline_peak_mb'], abs=0.02)
-    folded = result['cases']['inference_folded']
-    assert folded['same_operators'] is True
-    assert folded['largest_difference'] < 1e-5
+    merged = result['cases']['inference_merged']
+    assert merged['same_operators'] is True
+    assert merged['largest_difference'] < 1e-5
     assert set(result['cases']['loader']['images_per_s']) == {'s4p labeled', 's4p unlabeled', 'mdf', 'test'}
     assert 's4p_step' in capsys.readouterr().out
 

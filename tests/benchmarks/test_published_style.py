@@ -66,7 +66,7 @@ def test_unlabeled_loss(style, golden, tau):
     assert loss.item() == pytest.approx(golden.arrays[f'loss_u_{tau}'].item(), abs=1e-6)
 
 
-def test_attention_weights_are_materialised_and_blocks_recomputed(style):
+def test_attention_weights_are_materialized_and_blocks_recomputed(style):
     encoder = style.Encoder(16, 4, 2, (0, 1, 2, 3), img_size=32, drop_path=0.0)
     calls, weights = [], []
     encoder.layers[0].attn.attn.register_forward_hook(lambda module, args, output: weights.append(output[1].shape))

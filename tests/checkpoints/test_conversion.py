@@ -83,7 +83,7 @@ class TestPublished:
         width = golden.arch['embed_dims']
         model = MODELS.build(dict(
             type='EncoderDecoder', backbone=dict(type='s5_mm.ViT', arch=golden.arch, img_size=golden.img_size),
-            decode_head=dict(type='s5_mm.UPerHead', in_channels=[width] * 4, in_index=[0, 1, 2, 3], channels=256,
+            decode_head=dict(type='s5_mm.S5UPerHead', in_channels=[width] * 4, in_index=[0, 1, 2, 3], channels=256,
                              num_classes=16, norm_cfg=dict(type='BN')),
             test_cfg=dict(mode='whole')))
         weights = load_checkpoint(model, str(tmp_path / 'ours.pth'))['state_dict']
@@ -114,7 +114,7 @@ class TestPublished:
             type='s5_mm.MultiDatasetSegmentor',
             backbone=dict(type='s5_mm.ViTMoE', arch=golden_mdf.arch, img_size=golden_mdf.img_size,
                           part_features=golden_mdf.part_features),
-            decode_head=dict(type='s5_mm.UPerHead', in_channels=[width] * 4, in_index=[0, 1, 2, 3], channels=256,
+            decode_head=dict(type='s5_mm.S5UPerHead', in_channels=[width] * 4, in_index=[0, 1, 2, 3], channels=256,
                              norm_cfg=dict(type='BN')),
             datasets=dict(loveda=dict(num_classes=7), potsdam=dict(num_classes=5), openearthmap=dict(num_classes=9),
                           vaihingen=dict(num_classes=5))))
@@ -154,7 +154,7 @@ class TestOurs:
 
     def test_no_place_for_other_data_sets(self, multi_segmentor):
         weights = MODELS.build(multi_segmentor()).state_dict()
-        with pytest.raises(ValueError, match='published MoE-MDF segmentor has no place; its data sets are vaihingen, '):
+        with pytest.raises(ValueError, match='published MoE-MDF segmentor has no place; its datasets are vaihingen, '):
             to_published(weights, 'x.pth', {})
 
 

@@ -75,7 +75,7 @@ def random(*shape):
 class TestHeads:
 
     def test_encoder(self, model, golden_mdf, dataset):
-        """Expert 0 is the first data set's: golden values of the encoder with that expert."""
+        """Expert 0 is the first dataset's: golden values of the encoder with that expert."""
         first_of_four = golden_mdf.expert_order[list(CLASSES).index(dataset)]
         with torch.no_grad():
             maps = model.extract_feat(golden_mdf.images, Route((dataset, ), (2, ), None))
@@ -136,11 +136,11 @@ class TestHeads:
         dx, dy, dw, dh, dtheta = (deltas * torch.tensor(STDS)).T
         along = torch.stack([theta.cos(), -theta.sin()], dim=1) * (dx * width)[:, None]
         across = torch.stack([theta.sin(), theta.cos()], dim=1) * (dy * height)[:, None]
-        centres = torch.stack([x, y], dim=1) + along + across
+        centers = torch.stack([x, y], dim=1) + along + across
         width, height, theta = width * dw.exp(), height * dh.exp(), theta + dtheta
         right = torch.stack([theta.cos(), -theta.sin()], dim=1) * width[:, None] / 2
         down = torch.stack([theta.sin(), theta.cos()], dim=1) * height[:, None] / 2
-        expected = torch.stack([centres + a * right + b * down for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))], dim=1)
+        expected = torch.stack([centers + a * right + b * down for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))], dim=1)
 
         head = model.detectors[dataset].roi_head.bbox_head
         with torch.no_grad():

@@ -5,7 +5,7 @@ from mmengine.logging import MMLogger
 from safetensors.torch import save_file
 
 from s5_mm.checkpoints import load_encoder
-from s5_mm.checkpoints.formats import FORMATS, PUBLISHED, inverse, recognise, rename, translate
+from s5_mm.checkpoints.formats import FORMATS, PUBLISHED, inverse, recognize, rename, translate
 from s5_mm.models import ViT
 from s5_mm.registry import MODELS
 
@@ -80,7 +80,7 @@ def shaped(shapes, prefix=''):
     return {prefix + name: torch.zeros(shape) for name, shape in shapes.items()}
 
 
-class TestRecogniser:
+class TestRecognizer:
     """By names and shapes: C = 4, patches of 2 px."""
 
     MAE_SHAPES = {'blocks.0.attn.qkv.weight': (12, 4), 'patch_embed.proj.weight': (4, 3, 2, 2), 'pos_embed': (1, 5, 4)}
@@ -98,7 +98,7 @@ class TestRecogniser:
     @pytest.mark.parametrize('prefix', ['', 'module.encoder.'])
     def test_styles(self, shapes, style, prefix):
         weights = shaped(shapes, prefix) | {'decoder_blocks.0.attn.qkv.weight': torch.zeros(12, 4)}
-        assert [(found.name, start) for found, start in recognise(weights)] == [(style, prefix)]
+        assert [(found.name, start) for found, start in recognize(weights)] == [(style, prefix)]
 
     @pytest.mark.parametrize('other', [
         {'patch_embed.proj.weight': (4, 3, 2, 2, 2)},  # of videos
@@ -108,11 +108,11 @@ class TestRecogniser:
         {'pos_embed': (1, 4, 2, 2)},
     ])
     def test_other_shapes_are_no_plain_vit(self, other):
-        assert recognise(shaped(self.MAE_SHAPES | other)) == []
+        assert recognize(shaped(self.MAE_SHAPES | other)) == []
 
     def test_other_names(self):
-        assert recognise({'layer1.0.conv1.weight': torch.zeros(1)}) == []
-        assert recognise(shaped({'blocks.0.attn.qkv.weight': (12, 4)})) == []
+        assert recognize({'layer1.0.conv1.weight': torch.zeros(1)}) == []
+        assert recognize(shaped({'blocks.0.attn.qkv.weight': (12, 4)})) == []
 
 
 class TestLoading:
@@ -257,13 +257,13 @@ class TestMisfits:
 
 
 def test_report_tells_what_was_split_and_resized(tmp_path, source, tiny_vit, monkeypatch):
-    """A dense encoder of other images becomes one with experts: 4 blocks x (2 shared + 2 data sets x 2)."""
+    """A dense encoder of other images becomes one with experts: 4 blocks x (2 shared + 2 datasets x 2)."""
     lines = []
     monkeypatch.setattr(MMLogger.get_current_instance(), 'info', lambda text, *args: lines.append(text % args))
     moe = build(tiny_vit, 1, type='s5_mm.ViTMoE', datasets=('red', 'green'), part_features=4, img_size=64)
     load_encoder(moe, saved(tmp_path, source.state_dict()))
     rows = {row.split('|')[1].strip(): row.split('|')[2:4] for row in lines[-1].splitlines() if row.startswith('|')}
-    # Of 16 channels 12 are shared and 4 each data set's: 20 rows of 32 weights and a bias.
+    # Of 16 channels 12 are shared and 4 each dataset's: 20 rows of 32 weights and a bias.
     assert [int(cell) for cell in rows['split into experts']] == [24, 4 * 20 * 33]
     assert [int(cell) for cell in rows['resized']] == [1, 64 * 16]
     total = sum(int(rows[what][0]) for what in ('loaded', 'resized', 'split into experts'))

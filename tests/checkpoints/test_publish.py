@@ -9,7 +9,7 @@ from s5_mm.checkpoints.publish import publish_encoder, select_encoder
 from s5_mm.registry import MODELS
 
 
-def randomised(cfg, seed=0):
+def randomized(cfg, seed=0):
     torch.manual_seed(seed)
     model = MODELS.build(ConfigDict(cfg))
     with torch.no_grad():
@@ -22,7 +22,7 @@ def randomised(cfg, seed=0):
 def fixmatch(tiny_segmentor):
     def make(updates=None):
         teacher = None if updates is None else {}
-        model = randomised(dict(type='s5_mm.FixMatchSegmentor', segmentor=tiny_segmentor(), teacher=teacher))
+        model = randomized(dict(type='s5_mm.FixMatchSegmentor', segmentor=tiny_segmentor(), teacher=teacher))
         if updates is not None:
             model.teacher.steps.fill_(updates)
         return model
@@ -47,7 +47,7 @@ def features(vit):
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
 @pytest.mark.parametrize('kind', ['teacher', 'student', 'supervised'])
 def test_next_stage_computes_the_same(tmp_path, tiny_vit, tiny_segmentor, fixmatch, saved, kind, suffix):
-    model = randomised(tiny_segmentor()) if kind == 'supervised' else fixmatch(5 if kind == 'teacher' else None)
+    model = randomized(tiny_segmentor()) if kind == 'supervised' else fixmatch(5 if kind == 'teacher' else None)
     source = dict(teacher=lambda: model.teacher.module.backbone, student=lambda: model.segmentor.backbone,
                   supervised=lambda: model.backbone)[kind]()
     out = str(tmp_path / f'encoder{suffix}')

@@ -15,9 +15,9 @@ def s4p_config(golden):
     """The published S4P segmentor, 16 classes."""
     width = golden.arch['embed_dims']
     return dict(
-        type='s5_mm.EncoderDecoder',
+        type='s5_mm.S5EncoderDecoder',
         backbone=dict(type='s5_mm.ViT', arch=golden.arch, img_size=golden.img_size),
-        decode_head=dict(type='s5_mm.UPerHead', in_channels=[width] * 4, in_index=[0, 1, 2, 3], channels=256,
+        decode_head=dict(type='s5_mm.S5UPerHead', in_channels=[width] * 4, in_index=[0, 1, 2, 3], channels=256,
                          num_classes=16, norm_cfg=dict(type='BN')),
         test_cfg=dict(mode='whole'))
 
@@ -83,7 +83,7 @@ class TestPublishedS4P:
 class TestRefusal:
 
     def test_model_of_several_data_sets(self, s4p_config, golden_mdf):
-        with pytest.raises(ValueError, match=r"data sets \['vaihingen',.*model has one decoder; .*fold_experts.py"):
+        with pytest.raises(ValueError, match=r"datasets \['vaihingen',.*model has one decoder; .*merge_experts.py"):
             MODELS.build(s4p_config).load_state_dict(copy.copy(golden_mdf.weights), strict=False)
 
     @pytest.mark.parametrize('kind', ['single', 'fixmatch', 'several'])

@@ -18,19 +18,19 @@ def test_two_pixels_by_hand():
     assert mean_entropy(logits_of([.5, .25, .25], [.125, .75, .125])).item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_background_is_left_out_without_renormalising():
+def test_background_is_left_out_without_renormalizing():
     entropy = mean_entropy(logits_of([.5, .25, .25]), background=0)
     assert entropy.item() == pytest.approx(0.5 * math.log(4), rel=1e-6)
     entropy = mean_entropy(logits_of([.5, .25, .25]), background=2)
     assert entropy.item() == pytest.approx(0.5 * math.log(2) + 0.25 * math.log(4), rel=1e-6)
 
 
-def test_renormalised_the_rest_counts_as_a_distribution_of_its_own():
-    entropy = mean_entropy(logits_of([.5, .25, .25]), background=0, renormalise=True)
+def test_renormalized_the_rest_counts_as_a_distribution_of_its_own():
+    entropy = mean_entropy(logits_of([.5, .25, .25]), background=0, renormalize=True)
     assert entropy.item() == pytest.approx(math.log(2), rel=1e-6)
     # Background with certainty: what else it could be is as open as before.
     sure = torch.tensor([60., 1., 1.])[None, :, None, None]
-    assert mean_entropy(sure, background=0, renormalise=True).item() == pytest.approx(math.log(2), rel=1e-6)
+    assert mean_entropy(sure, background=0, renormalize=True).item() == pytest.approx(math.log(2), rel=1e-6)
     assert mean_entropy(sure, background=0).item() == pytest.approx(0, abs=1e-6)
 
 
@@ -87,4 +87,4 @@ def test_errors_name_the_class():
     with pytest.raises(ValueError, match=r'background is 3; it must be a class of the model, 0\.\.2, or None'):
         mean_entropy(torch.zeros(1, 3, 2, 2), background=3)
     with pytest.raises(ValueError, match='of 2 classes, background 0 left out, 1 remain'):
-        mean_entropy(torch.zeros(1, 2, 2, 2), background=0, renormalise=True)
+        mean_entropy(torch.zeros(1, 2, 2, 2), background=0, renormalize=True)

@@ -40,9 +40,9 @@ def test_clusters_are_directions_and_counts_those_of_labeled_images(clouds, mini
     monkeypatch.setattr(module, 'MINI_BATCH_ABOVE', mini_batch_above)
     found = fit_prototypes(clouds, 3, seed=1)
     assert sorted(found.counts.tolist()) == [10, 20, 40]
-    np.testing.assert_allclose(np.linalg.norm(found.centres, axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(found.centers, axis=1), 1, rtol=1e-6)
     order = np.argsort(-found.counts)
-    np.testing.assert_allclose(found.centres[order], np.eye(3, 8), atol=0.06)
+    np.testing.assert_allclose(found.centers[order], np.eye(3, 8), atol=0.06)
     again = fit_prototypes(clouds, 3, seed=1)
     np.testing.assert_array_equal(found.counts, again.counts)
 
@@ -71,14 +71,14 @@ def test_saved_and_loaded(clouds, tmp_path):
     prototypes = fit_prototypes(clouds, 3, model='vit-ab12')
     save_prototypes(tmp_path / 'p.npz', prototypes)
     loaded = load_prototypes(tmp_path / 'p.npz')
-    np.testing.assert_array_equal(loaded.centres, prototypes.centres)
+    np.testing.assert_array_equal(loaded.centers, prototypes.centers)
     assert loaded.counts.tolist() == prototypes.counts.tolist()
     assert loaded.model == 'vit-ab12'
     assert [path.name for path in tmp_path.iterdir()] == ['p.npz']
 
 
 def test_a_pickle_is_refused(tmp_path):
-    np.savez(tmp_path / 'p.npz', centres=np.array([{}], dtype=object), counts=[1], about=[1])
+    np.savez(tmp_path / 'p.npz', centers=np.array([{}], dtype=object), counts=[1], about=[1])
     with pytest.raises(ValueError, match='holds no prototypes'):
         load_prototypes(tmp_path / 'p.npz')
     with pytest.raises(FileNotFoundError, match='make them with `curate.py prototypes`'):

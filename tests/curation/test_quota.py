@@ -32,18 +32,18 @@ def test_a_cluster_that_cannot_fill_its_quota_leaves_it():
 
 def test_or_passes_it_on_by_the_same_rule_until_all_is_given():
     # Quotas 3, 3, 6. Cluster 0 has 0 of 3, the rest goes 1:2 to the others.
-    assert fill([1, 1, 2], [0, 9, 9], 12, 'pass_on').tolist() == [0, 4, 8]
+    assert fill([1, 1, 2], [0, 9, 9], 12, 'redistribute').tolist() == [0, 4, 8]
     # Cluster 2 is full after one more, and cluster 1 gets what then is left.
-    assert fill([1, 1, 2], [0, 9, 7], 12, 'pass_on').tolist() == [0, 5, 7]
+    assert fill([1, 1, 2], [0, 9, 7], 12, 'redistribute').tolist() == [0, 5, 7]
     # A cluster without labeled samples gets nothing.
-    assert fill([1, 0], [2, 9], 6, 'pass_on').tolist() == [2, 0]
+    assert fill([1, 0], [2, 9], 6, 'redistribute').tolist() == [2, 0]
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [
     (([0, 0], [1, 1], 1), 'the 2 clusters have no labeled sample'),
     (([1, -1], [1, 1], 1), r'counts are \[1, -1\]; neither may be negative'),
     (([1, 1], [1], 1), 'counts has 2 clusters, available 1'),
-    (([1, 1], [1, 1], 1, 'drop'), r"unfilled is 'drop'; choose from \['leave', 'pass_on'\]")])
+    (([1, 1], [1, 1], 1, 'drop'), r"on_shortfall is 'drop'; choose from \['skip', 'redistribute'\]")])
 def test_errors(arguments, message):
     with pytest.raises(ValueError, match=message):
         fill(*arguments)

@@ -34,7 +34,7 @@ def test_rows_are_those_of_the_chunk_in_order(tmp_path):
     table.write(1, [scores([7, 6]), scores([4, 5])])
     rows = pq.read_table(tmp_path / 'scores' / '00000001.parquet').to_pylist()
     assert [row['path'] for row in rows] == ['4.png', '5.png', '6.png', '7.png']
-    assert rows[2] == dict(path='6.png', entropy=pytest.approx(0.6), entropy_normalised=pytest.approx(0.3), cluster=1,
+    assert rows[2] == dict(path='6.png', entropy=pytest.approx(0.6), entropy_normalized=pytest.approx(0.3), cluster=1,
                            similarity=0.5, width=206, height=106, model='vit-1234')
 
 

@@ -81,7 +81,7 @@ def test_prototypes_are_those_of_the_feature(model, folder):
     [kept] = scores_of(model, folder, keep_features=True)
     prototypes = Prototypes(np.stack([kept.features[2], -kept.features[0]]), np.array([1, 1]))
     [scores] = scores_of(model, folder, prototypes=prototypes)
-    assert scores.cluster.tolist() == (kept.features @ prototypes.centres.T).argmax(axis=1).tolist()
+    assert scores.cluster.tolist() == (kept.features @ prototypes.centers.T).argmax(axis=1).tolist()
     assert scores.similarity[2] == pytest.approx(1, rel=1e-5)
     assert scores.features.shape == (4, 0)
 

@@ -40,7 +40,7 @@ def test_lowest_entropy_in_each_cluster_ties_by_path(small):
 
 def test_an_unfilled_quota_is_left_or_passed_on(small):
     assert paths(select(small, 6, np.array([5, 1]))) == ['a', 'b', 'c', 'g']
-    passed_on = select(small, 6, np.array([5, 1]), unfilled='pass_on')
+    passed_on = select(small, 6, np.array([5, 1]), on_shortfall='redistribute')
     assert paths(passed_on) == ['a', 'b', 'c', 'd', 'e', 'g']
     assert (passed_on.quotas.tolist(), passed_on.taken.tolist()) == ([5, 1], [3, 3])
 

@@ -51,7 +51,7 @@ def archive(tmp_path_factory):
 @pytest.fixture
 def setting(archive, tiny_segmentor, tmp_path):
     """Writes a config and its checkpoint, gives both paths."""
-    def write(name='judge', classes=3, seed=0, **curation):
+    def write(name='scorer', classes=3, seed=0, **curation):
         model = tiny_segmentor(data_preprocessor=dict(
             type='SegDataPreProcessor', mean=[120.0, 110, 100], std=[60.0, 60, 60], bgr_to_rgb=True))
         model['decode_head']['num_classes'] = classes
@@ -100,7 +100,7 @@ def test_from_images_to_a_manifest_that_training_reads(setting, archive, tmp_pat
     clusters, entropy = rows['cluster'].to_numpy(), rows['entropy'].to_numpy()
     for group in card['groups']:
         assert group['highest_entropy'] == pytest.approx(entropy[clusters == group['cluster']].max())
-    assert card['model'].startswith('judge-')
+    assert card['model'].startswith('scorer-')
     assert card['mean_entropy']['selected'] == pytest.approx(entropy.mean(), rel=1e-5)
 
 
@@ -273,7 +273,7 @@ def test_errors_before_any_work(setting, archive, tmp_path):
     with pytest.raises(SystemExit, match=r'work/pool holds no scores; make them with `curate\.py score`'):
         curate.main(['select', config, '--strategy', 'entropy'])
     curate.main(['prototypes', config, checkpoint])
-    with pytest.raises(SystemExit, match='was made with the model judge-.*, this is other-'):
+    with pytest.raises(SystemExit, match='was made with the model scorer-.*, this is other-'):
         curate.main(['score', other, other_checkpoint])
     curate.main(['score', config, checkpoint])
     with pytest.raises(SystemExit, match="--name is 'sub/x'; it is the name of files in .*work, without folders"):

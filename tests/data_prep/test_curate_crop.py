@@ -93,7 +93,7 @@ def test_no_data_black_collars_and_plain_patches_are_left_out(source, tmp_path):
     image = gradient(32, 128, bands=3).astype(np.uint8)
     image[:, :, :32] = 77  # the file's no-data value
     image[:, :, 32:64] = 0  # a black collar
-    image[:, :, 64:96] = 200  # one colour
+    image[:, :, 64:96] = 200  # one color
     write_tiff(source / 'a.tif', image, nodata=77, photometric='RGB')
     assert crop(source, tmp_path / 'out', SMALL) == (1, 1, 3, [])
     assert set(patches(tmp_path / 'out')) == {'a_0_96.png'}
@@ -147,9 +147,9 @@ def test_bands_are_chosen_or_known_by_name(tmp_path):
         assert raster.read(0, 0, 8, 8)[0][2, 5].tolist() == [40, 30, 5]
 
 
-def test_grey_and_palette_images_become_colour(tmp_path):
-    Image.fromarray(np.arange(1, 65, dtype=np.uint8).reshape(8, 8)).save(tmp_path / 'grey.png')
-    with open_raster(tmp_path / 'grey.png') as raster:
+def test_gray_and_palette_images_become_color(tmp_path):
+    Image.fromarray(np.arange(1, 65, dtype=np.uint8).reshape(8, 8)).save(tmp_path / 'gray.png')
+    with open_raster(tmp_path / 'gray.png') as raster:
         assert raster.read(1, 0, 2, 8)[0][0, 0].tolist() == [9, 9, 9]
     palette = Image.fromarray(np.array([[0, 1], [2, 1]], np.uint8), mode='P')
     palette.putpalette([255, 0, 0, 0, 255, 0, 1, 2, 3])
@@ -252,7 +252,7 @@ def test_gdal_keeps_a_line_of_patches_and_not_the_image(source):
 
 @pytest.mark.parametrize(('options', 'message'), [
     (['--size', '8'], '--size is 8; it must be at least 32'),
-    (['--bands', '1', '2'], '--bands names 2 bands; give three (red, green, blue) or one (grey)'),
+    (['--bands', '1', '2'], '--bands names 2 bands; give three (red, green, blue) or one (gray)'),
     (['--percentiles', '98', '2'], 'percentiles are 98.0 and 2.0; they must rise'),
     (['--value-range', '5', '5'], 'the value range is 5.0 to 5.0; it must rise'),
     (['--min-valid', '2'], '--min-valid is 2.0; it is a share, 0..1'),

@@ -1,4 +1,4 @@
-"""Preparation of DIOR-R: from the official layout to what the data set reads."""
+"""Preparation of DIOR-R: from the official layout to what the dataset reads."""
 import json
 import re
 import shutil

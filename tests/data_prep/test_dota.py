@@ -33,7 +33,7 @@ def fails(source, out, *more):
 
 
 def picture(height, width, channels=3, dtype=np.uint8):
-    """No two neighbouring pixels alike."""
+    """No two neighboring pixels alike."""
     top = np.iinfo(dtype).max
     return np.random.default_rng(0).integers(0, top, (height, width, channels), dtype, endpoint=True)
 

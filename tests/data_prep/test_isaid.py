@@ -1,4 +1,4 @@
-"""iSAID preparation: windows, colours, layouts, resuming, and errors before any work is done."""
+"""iSAID preparation: windows, colors, layouts, resuming, and errors before any work is done."""
 import json
 import re
 import subprocess
@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from data_prep import isaid
-from data_prep.isaid import PreparationError, Settings, colours_to_ids, compare_with_published, cut, window_starts
+from data_prep.isaid import PreparationError, Settings, colors_to_ids, compare_with_published, cut, window_starts
 
-SHIP, HARBOUR = (0, 0, 63), (0, 100, 155)  # ids 1 and 15
+SHIP, HARBOR = (0, 0, 63), (0, 100, 155)  # ids 1 and 15
 SMALL = ['--patch', '8', '--gap', '2', '--crop', '4', '--workers', '1']
 
 
@@ -55,17 +55,17 @@ class TestPieces:
     def test_windows_of_published_size(self, length, starts):
         assert window_starts(length, 1024, 824) == starts
 
-    def test_colours(self):
+    def test_colors(self):
         palette = isaid.class_palette()
-        assert colours_to_ids(np.array([palette], np.uint8), palette).tolist() == [list(range(16))]
-        assert colours_to_ids(np.array([[SHIP, HARBOUR]], np.uint8), palette).tolist() == [[1, 15]]
+        assert colors_to_ids(np.array([palette], np.uint8), palette).tolist() == [list(range(16))]
+        assert colors_to_ids(np.array([[SHIP, HARBOR]], np.uint8), palette).tolist() == [[1, 15]]
 
-    def test_unknown_colour_is_located(self):
+    def test_unknown_color_is_located(self):
         mask = np.zeros((isaid.STRIP_ROWS + 5, 4, 3), np.uint8)
         mask[isaid.STRIP_ROWS + 2, 3] = (1, 2, 3)
-        message = 'm.png has the unknown colour (1, 2, 3) (red, green, blue) at row 1026, column 3, and 1 pixels'
+        message = 'm.png has the unknown color (1, 2, 3) (red, green, blue) at row 1026, column 3, and 1 pixels'
         with pytest.raises(PreparationError, match=re.escape(message)):
-            colours_to_ids(mask, isaid.class_palette(), 'm.png')
+            colors_to_ids(mask, isaid.class_palette(), 'm.png')
 
     def test_four_crops_of_each_patch(self):
         image, ids = np.zeros((10, 8, 3), np.uint8), np.ones((10, 8), np.uint8)
@@ -150,7 +150,7 @@ class TestResume:
         mask = source / 'val/images/P0001_instance_color_RGB.png'
         good = mask.read_bytes()
         Image.new('RGB', (6, 5), (9, 9, 9)).save(mask)
-        with pytest.raises(SystemExit, match=r'P0001_instance_color_RGB.png has the unknown colour \(9, 9, 9\)'):
+        with pytest.raises(SystemExit, match=r'P0001_instance_color_RGB.png has the unknown color \(9, 9, 9\)'):
             isaid.main([str(source), str(out), *SMALL])
         first = {path: path.stat().st_mtime_ns for path in out.glob('img_dir/train/*')}
         assert len(first) == 4

@@ -1,4 +1,4 @@
-"""Preparation of Potsdam, Vaihingen, LoveDA and OpenEarthMap: from genuine layouts to what the data sets read."""
+"""Preparation of Potsdam, Vaihingen, LoveDA and OpenEarthMap: from genuine layouts to what the datasets read."""
 import io
 import json
 import os
@@ -116,11 +116,11 @@ _record = preparing._work_and_record
 
 class TestISPRS:
 
-    def test_colours_and_names_are_those_of_mmseg(self, tmp_path):
+    def test_colors_and_names_are_those_of_mmseg(self, tmp_path):
         ids = np.arange(7, dtype=np.uint8)
-        assert isprs.COLOURS[1:] == tuple(map(tuple, PotsdamDataset.METAINFO['palette']))
+        assert isprs.COLORS[1:] == tuple(map(tuple, PotsdamDataset.METAINFO['palette']))
         save(tmp_path / 'src/2_Ortho_RGB/top_potsdam_6_13_RGB.tif', np.full((5, 7, 3), 9))
-        save(tmp_path / 'src/5_Labels_all/top_potsdam_6_13_label.tif', np.array([[isprs.COLOURS[i] for i in ids]] * 5))
+        save(tmp_path / 'src/5_Labels_all/top_potsdam_6_13_label.tif', np.array([[isprs.COLORS[i] for i in ids]] * 5))
         files = run('potsdam', tmp_path / 'src', tmp_path / 'out', '--crop', '4', '--val-stride', '2')
         windows = [(left, top) for top in (0, 1) for left in (0, 2, 3)]
         assert files == sorted(f'{kind}/val/6_13_{left}_{top}_{left + 4}_{top + 4}.png' for left, top in windows
@@ -145,30 +145,30 @@ class TestISPRS:
 
     @pytest.fixture
     def tile(self, tmp_path):
-        """Writes one tile, whose label is one row of colours."""
-        def write(name, colours):
-            save(tmp_path / f'2_Ortho_RGB/top_potsdam_{name}_RGB.tif', np.zeros((1, len(colours), 3)))
-            save(tmp_path / f'5_Labels_all/top_potsdam_{name}_label.tif', [colours])
+        """Writes one tile, whose label is one row of colors."""
+        def write(name, colors):
+            save(tmp_path / f'2_Ortho_RGB/top_potsdam_{name}_RGB.tif', np.zeros((1, len(colors), 3)))
+            save(tmp_path / f'5_Labels_all/top_potsdam_{name}_label.tif', [colors])
             return tmp_path
         return write
 
-    def test_other_colours(self, tile, tmp_path):
+    def test_other_colors(self, tile, tmp_path):
         root = tile('2_10', [WHITE, (250, 255, 255)])
         error = fails('potsdam', root, tmp_path / 'out')
         assert 'potsdam: error: ' in error
-        assert 'top_potsdam_2_10_label.tif has the unknown colour (250, 255, 255)' in error
-        assert 'at row 0, column 1, and 1 pixels outside the 7 colours' in error
-        assert error.endswith('--nearest-colour accepts them as they are')
+        assert 'top_potsdam_2_10_label.tif has the unknown color (250, 255, 255)' in error
+        assert 'at row 0, column 1, and 1 pixels outside the 7 colors' in error
+        assert error.endswith('--nearest-color accepts them as they are')
 
     def test_known_defects_of_the_official_labels(self, tile, tmp_path, capsys):
-        """(252, 255, 0) is a car; lossy colours go to the nearest; pink is none."""
+        """(252, 255, 0) is a car; lossy colors go to the nearest; pink is none."""
         root = tile('4_12', [(252, 255, 0), (9, 222, 221), (225, 227, 227), (200, 20, 180), BLUE])
         run('potsdam', root, tmp_path / 'out')
         assert read(tmp_path / 'out/ann_dir/train/4_12_0_0_5_1.png').tolist() == [[5, 3, 1, 0, 2]]
-        assert '4_12_label.tif: 80.0% of the pixels have colours beside the palette' in capsys.readouterr().out
+        assert '4_12_label.tif: 80.0% of the pixels have colors beside the palette' in capsys.readouterr().out
 
-    def test_nearest_colour_by_option(self, tile, tmp_path):
-        run('potsdam', tile('2_10', [(200, 100, 90), RED]), tmp_path / 'out', '--nearest-colour')
+    def test_nearest_color_by_option(self, tile, tmp_path):
+        run('potsdam', tile('2_10', [(200, 100, 90), RED]), tmp_path / 'out', '--nearest-color')
         assert read(tmp_path / 'out/ann_dir/train/2_10_0_0_2_1.png').tolist() == [[6, 6]]
 
     def test_kind_of_label(self, raw, tmp_path, capsys):
@@ -430,4 +430,4 @@ def test_help_as_a_script(name, tmp_path):
 def test_settings_are_kept(raw, tmp_path):
     run('vaihingen', raw / 'vaihingen', tmp_path)
     assert json.loads((tmp_path / 'vaihingen_settings.json').read_text()) == {
-        'labels': 'eroded', 'crop': 32, 'train_stride': 512, 'val_stride': 512, 'nearest_colour': False}
+        'labels': 'eroded', 'crop': 32, 'train_stride': 512, 'val_stride': 512, 'nearest_color': False}

@@ -20,12 +20,12 @@ from data_prep.scenes.geometry import Rect, box, place
 from data_prep.scenes.render import Box, Picture, render
 from data_prep.scenes.sampling import Source
 from data_prep.scenes.scene import Scene, Shape
-from data_prep.scenes.styles import STYLES, Style, parse_colours
+from data_prep.scenes.styles import STYLES, Style, parse_colors
 from data_prep.scenes.view import View, draw_view
 from data_prep.scenes.writers import FORMATS, dior_r, dota, loveda, openearthmap
 from data_prep.scenes.writers import isprs as isprs_writer
 from data_prep.scenes.writers.base import id_table
-from data_prep.scenes.writers.isaid import ISAID_COLOURS, instance_colours
+from data_prep.scenes.writers.isaid import ISAID_COLORS, instance_colors
 from data_prep.scenes.writers.objects import class_names, labeled_boxes
 from s5_mm.datasets.rotated_files import read_dior_xml, read_dota_text
 
@@ -70,20 +70,20 @@ def pictures():
     return [source.picture(number) for number in range(40)]
 
 
-def test_isaid_layout_and_colours(tmp_path):
+def test_isaid_layout_and_colors(tmp_path):
     files = run(tmp_path / 'd', ISAID)
     expected = {f'{split}/images/P{number:04d}{suffix}.png' for split, count in (('train', 3), ('val', 2))
                 for number in range(count) for suffix in ('', '_instance_color_RGB', '_instance_id_RGB')}
     assert set(files) == expected | {'synthetic.json'}
-    allowed = {(0, 0, 0), *ISAID_COLOURS.values()}
+    allowed = {(0, 0, 0), *ISAID_COLORS.values()}
     for image in (tmp_path / 'd').rglob('P????.png'):
         semantic = read(image.with_name(f'{image.stem}_instance_color_RGB.png'))
         instance = read(image.with_name(f'{image.stem}_instance_id_RGB.png'))
         assert read(image).shape == semantic.shape == instance.shape == (64, 64, 3)
-        assert {tuple(colour) for colour in semantic.reshape(-1, 3).tolist()} <= allowed
+        assert {tuple(color) for color in semantic.reshape(-1, 3).tolist()} <= allowed
         assert ((semantic > 0).any(2) == (instance > 0).any(2)).all()
-        for colour in np.unique(instance.reshape(-1, 3), axis=0):
-            assert len(np.unique(semantic[(instance == colour).all(2)], axis=0)) == 1
+        for color in np.unique(instance.reshape(-1, 3), axis=0):
+            assert len(np.unique(semantic[(instance == color).all(2)], axis=0)) == 1
 
 
 def test_palette_is_that_of_the_benchmark():
@@ -91,16 +91,16 @@ def test_palette_is_that_of_the_benchmark():
                          map(tuple, iSAIDDataset.METAINFO['palette']), strict=True))
     other_names = {'storage_tank': 'store_tank', 'soccer_field': 'soccer_ball_field'}
     assert published.pop('background') == (0, 0, 0)
-    assert {other_names.get(name, name): colour for name, colour in ISAID_COLOURS.items()} == published
-    assert set(ISAID_COLOURS) == set(OBJECTS)
+    assert {other_names.get(name, name): color for name, color in ISAID_COLORS.items()} == published
+    assert set(ISAID_COLORS) == set(OBJECTS)
 
 
-def test_instance_colours_are_distinct():
-    colours = instance_colours(3000)
-    assert colours[0].tolist() == [0, 0, 0]
-    assert len(np.unique(colours, axis=0)) == 3001
+def test_instance_colors_are_distinct():
+    colors = instance_colors(3000)
+    assert colors[0].tolist() == [0, 0, 0]
+    assert len(np.unique(colors, axis=0)) == 3001
     with pytest.raises(ValueError, match='132651 objects in one image; instance masks have room for 132650'):
-        instance_colours(51**3)
+        instance_colors(51**3)
 
 
 @pytest.mark.parametrize('command', [ISAID, POOL, *BENCHMARKS.values()], ids=lambda command: command[0])
@@ -113,8 +113,8 @@ def test_same_seed_same_bytes_whatever_the_workers(tmp_path, command):
     assert all(other[name] != alone[name] for name in alone if name.endswith(images) and name in other)
 
 
-def colours_of(path):
-    return {tuple(colour) for colour in np.unique(read(path).reshape(-1, 3), axis=0).tolist()}
+def colors_of(path):
+    return {tuple(color) for color in np.unique(read(path).reshape(-1, 3), axis=0).tolist()}
 
 
 def test_potsdam_layout(tmp_path):
@@ -123,7 +123,7 @@ def test_potsdam_layout(tmp_path):
         f'2_Ortho_RGB/top_potsdam_{tile}_RGB.tif', f'5_Labels_all/top_potsdam_{tile}_label.tif')}
     assert set(files) == expected | {'synthetic.json'}
     for label in (tmp_path / 'd/5_Labels_all').iterdir():
-        assert colours_of(label) <= set(isprs.COLOURS[1:])
+        assert colors_of(label) <= set(isprs.COLORS[1:])
         assert read(label).shape == (64, 64, 3)
     with rasterio.open(tmp_path / 'd/2_Ortho_RGB/top_potsdam_2_10_RGB.tif') as image:
         assert (image.count, image.dtypes[0], image.crs.to_string()) == (3, 'uint8', 'EPSG:32633')
@@ -319,9 +319,9 @@ def test_render_puts_a_square_where_it_is():
 
 def test_only_wanted_classes_are_placed(tmp_path):
     run(tmp_path / 'd', ISAID, '--classes', 'ship,small_vehicle')
-    allowed = {(0, 0, 0), ISAID_COLOURS['ship'], ISAID_COLOURS['small_vehicle']}
+    allowed = {(0, 0, 0), ISAID_COLORS['ship'], ISAID_COLORS['small_vehicle']}
     for path in (tmp_path / 'd').rglob('*_color_RGB.png'):
-        assert {tuple(colour) for colour in read(path).reshape(-1, 3).tolist()} <= allowed
+        assert {tuple(color) for color in read(path).reshape(-1, 3).tolist()} <= allowed
 
 
 def test_styles_change_the_look_but_not_the_scene():
@@ -336,7 +336,7 @@ def test_styles_change_the_look_but_not_the_scene():
 @pytest.mark.parametrize('name', list(STYLES))
 def test_every_style_has_every_material(name):
     assert STYLES[name].palette.keys() == STYLES['temperate'].palette.keys()
-    assert all(len(parse_colours(colours)) >= 2 for colours in STYLES[name].palette.values())
+    assert all(len(parse_colors(colors)) >= 2 for colors in STYLES[name].palette.values())
 
 
 @pytest.mark.parametrize('theme', list(layout.THEMES))

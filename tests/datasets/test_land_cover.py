@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from PIL import Image
 
-from s5_mm.datasets import ISPRSDataset, LoveDADataset, OpenEarthMapDataset
+from s5_mm.datasets import OpenEarthMapDataset, S5ISPRSDataset, S5LoveDADataset
 from s5_mm.registry import DATASETS
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
@@ -18,7 +18,7 @@ PIPELINE = [{'type': 's5_mm.LoadLabels'}]
 
 
 def build(cls, root, ids, **kwargs):
-    """A data set of one pair, whose mask is one row of ``ids``."""
+    """A dataset of one pair, whose mask is one row of ``ids``."""
     suffix = '.tif' if cls is OpenEarthMapDataset else '.png'
     for folder, array in (('img', np.zeros((1, len(ids), 3), np.uint8)), ('ann', np.array([ids], np.uint8))):
         (root / folder).mkdir(exist_ok=True)
@@ -27,9 +27,9 @@ def build(cls, root, ids, **kwargs):
 
 
 @pytest.mark.parametrize(('cls', 'rule', 'on_disk', 'in_memory'), [
-    (ISPRSDataset, 'mmseg', [0, 1, 2, 3, 4, 5, 6], [255, 0, 1, 2, 3, 4, 255]),
-    (ISPRSDataset, 'published', [0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 255]),
-    (LoveDADataset, 'mmseg', [0, 1, 2, 3, 4, 5, 6, 7], [255, 0, 1, 2, 3, 4, 5, 6]),
+    (S5ISPRSDataset, 'mmseg', [0, 1, 2, 3, 4, 5, 6], [255, 0, 1, 2, 3, 4, 255]),
+    (S5ISPRSDataset, 'published', [0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 255]),
+    (S5LoveDADataset, 'mmseg', [0, 1, 2, 3, 4, 5, 6, 7], [255, 0, 1, 2, 3, 4, 5, 6]),
     (OpenEarthMapDataset, 'mmseg', [0, 1, 2, 3, 4, 5, 6, 7, 8], [255, 0, 1, 2, 3, 4, 5, 6, 7]),
     (OpenEarthMapDataset, 'published', [0, 1, 2, 3, 4, 5, 6, 7, 8], [0, 1, 2, 3, 4, 5, 6, 7, 8]),
 ])
@@ -40,15 +40,15 @@ def test_rules(tmp_path, cls, rule, on_disk, in_memory):
     assert len(dataset.metainfo['classes']) == len(dataset.metainfo['palette']) == counted
 
 
-@pytest.mark.parametrize('cls', [ISPRSDataset, LoveDADataset, OpenEarthMapDataset])
+@pytest.mark.parametrize('cls', [S5ISPRSDataset, S5LoveDADataset, OpenEarthMapDataset])
 def test_default_rule_is_that_of_mmseg(tmp_path, cls):
     assert build(cls, tmp_path, [0, 1, 2, 3, 4, 5])[0]['gt_seg_map'].tolist() == [[255, 0, 1, 2, 3, 4]]
 
 
 @pytest.mark.parametrize(('cls', 'rule', 'wrong', 'allowed'), [
-    (ISPRSDataset, 'mmseg', 7, '1..5, and 0, 6, 255 (ignored)'),
-    (ISPRSDataset, 'published', 6, '0..4, and 5, 255 (ignored)'),
-    (LoveDADataset, 'mmseg', 8, '1..7, and 0, 255 (ignored)'),
+    (S5ISPRSDataset, 'mmseg', 7, '1..5, and 0, 6, 255 (ignored)'),
+    (S5ISPRSDataset, 'published', 6, '0..4, and 5, 255 (ignored)'),
+    (S5LoveDADataset, 'mmseg', 8, '1..7, and 0, 255 (ignored)'),
     (OpenEarthMapDataset, 'mmseg', 9, '1..8, and 0, 255 (ignored)'),
     (OpenEarthMapDataset, 'published', 9, '0..8, and 255 (ignored)'),
 ])
@@ -63,41 +63,41 @@ def test_impossible_ids_name_file_id_and_rule(tmp_path, cls, rule, wrong, allowe
 
 
 def test_wrong_rules(tmp_path):
-    with pytest.raises(ValueError, match="`label_rule` is 'ours'; ISPRSDataset knows mmseg, published"):
-        build(ISPRSDataset, tmp_path, [1], label_rule='ours')
-    message = ("label_rule='published' of ISPRSDataset means reduce_zero_label=False, but reduce_zero_label=True is "
+    with pytest.raises(ValueError, match="`label_rule` is 'ours'; S5ISPRSDataset knows mmseg, published"):
+        build(S5ISPRSDataset, tmp_path, [1], label_rule='ours')
+    message = ("label_rule='published' of S5ISPRSDataset means reduce_zero_label=False, but reduce_zero_label=True is "
                'given; leave it out, or choose another rule: mmseg, published')
     with pytest.raises(ValueError, match=message):
-        build(ISPRSDataset, tmp_path, [1], label_rule='published', reduce_zero_label=True)
-    assert len(build(ISPRSDataset, tmp_path, [1], reduce_zero_label=True)) == 1
+        build(S5ISPRSDataset, tmp_path, [1], label_rule='published', reduce_zero_label=True)
+    assert len(build(S5ISPRSDataset, tmp_path, [1], reduce_zero_label=True)) == 1
 
 
 @pytest.fixture
 def warned(monkeypatch):
-    """Texts of the warnings that building a data set gives."""
+    """Texts of the warnings that building a dataset gives."""
     texts = []
     monkeypatch.setattr('s5_mm.datasets.segmentation.print_log', lambda text, *_: texts.append(text))
     return texts
 
 
 def test_a_rule_that_fits_by_its_ids_alone_is_warned_of(tmp_path, warned):
-    build(ISPRSDataset, tmp_path, [0] * 3 + [1] * 7)
+    build(S5ISPRSDataset, tmp_path, [0] * 3 + [1] * 7)
     assert re.search("30% of the pixels of 1 label masks in .* label_rule='mmseg'; .* another one .published., every",
                      warned.pop())
-    build(ISPRSDataset, tmp_path, [0] * 2 + [1] * 8)
-    build(LoveDADataset, tmp_path, [0] * 9 + [1])  # knows one rule alone
+    build(S5ISPRSDataset, tmp_path, [0] * 2 + [1] * 8)
+    build(S5LoveDADataset, tmp_path, [0] * 9 + [1])  # knows one rule alone
     assert not warned
 
 
 def test_clutter_as_a_class(tmp_path):
-    dataset = build(ISPRSDataset, tmp_path, [0, 1, 6], metainfo={'classes': ISPRSDataset.METAINFO['classes']})
+    dataset = build(S5ISPRSDataset, tmp_path, [0, 1, 6], metainfo={'classes': S5ISPRSDataset.METAINFO['classes']})
     assert dataset[0]['gt_seg_map'].tolist() == [[255, 0, 5]]
     assert dataset.metainfo['palette'][5] == [255, 0, 0]
 
 
-def test_own_colours_keep_the_classes_of_the_rule(tmp_path):
-    dataset = build(ISPRSDataset, tmp_path, [1, 6], metainfo={'palette': [[9, 9, 9]] * 5})
-    assert dataset.metainfo['classes'] == ISPRSDataset.METAINFO['classes'][:5]
+def test_own_colors_keep_the_classes_of_the_rule(tmp_path):
+    dataset = build(S5ISPRSDataset, tmp_path, [1, 6], metainfo={'palette': [[9, 9, 9]] * 5})
+    assert dataset.metainfo['classes'] == S5ISPRSDataset.METAINFO['classes'][:5]
     assert dataset[0]['gt_seg_map'].tolist() == [[0, 255]]
 
 
@@ -129,12 +129,12 @@ class TestConfigs:
     def test_augmentation_is_a_function_of_the_seed(self, together, tmp_path):
         from s5_mm.randomness import seeded
         init_default_scope('mmseg')
-        build(ISPRSDataset, tmp_path, [1, 2, 3] * 30)
+        build(S5ISPRSDataset, tmp_path, [1, 2, 3] * 30)
         Image.fromarray(np.random.RandomState(0).randint(0, 256, (60, 90, 3), np.uint8)).save(tmp_path / 'img/0.png')
         Image.fromarray(np.random.RandomState(1).randint(1, 6, (60, 90), np.uint8)).save(tmp_path / 'ann/0.png')
         pipeline = [step if step['type'] != 'RandomCrop' else {'type': 'RandomCrop', 'crop_size': (32, 32)}
                     for step in together.train_pipeline]
-        dataset = ISPRSDataset(data_root=str(tmp_path), pipeline=pipeline,
+        dataset = S5ISPRSDataset(data_root=str(tmp_path), pipeline=pipeline,
                                data_prefix={'img_path': 'img', 'seg_map_path': 'ann'})
 
         def draw(seed):

@@ -22,10 +22,10 @@ class CountingSource(Dataset):
     def __init__(self, length, classes=None):
         self.length = length
         self.metainfo = dict(classes=classes)
-        self.initialised = 0
+        self.initialized = 0
 
     def full_init(self):
-        self.initialised += 1
+        self.initialized += 1
 
     def __len__(self):
         return self.length
@@ -130,7 +130,7 @@ class TestSampler:
         assert [draw.index for draw in drawn] == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]
 
     @pytest.mark.parametrize(('options', 'message'), [
-        (dict(per_batch=dict(labelled=2)), r"\['labelled'\] named, the data set has \['labeled', 'partner', 'un"),
+        (dict(per_batch=dict(labeled=2)), r"\['labeled'\] named, the dataset has \['labeled', 'partner', 'un"),
         (dict(per_batch={}), 'no source named'),
         (dict(per_batch=dict(labeled=0)), r"per_batch\['labeled'\] is 0, it must be an integer of at least 1"),
         (dict(per_batch=dict(labeled=1.5)), 'is 1.5, it must be an integer'),
@@ -177,10 +177,10 @@ class TestDataset:
         assert dataset[Draw('labeled', 0, 1)]['data_samples'].dataset_name == 'labeled'
         assert dataset[Draw('partner', 0, 1)]['data_samples'].metainfo['dataset_name'] == 'partner'
 
-    def test_length_and_initialisation(self, dataset):
+    def test_length_and_initialization(self, dataset):
         dataset.full_init()
         assert len(dataset) == 27
-        assert [source.initialised for source in dataset.sources.values()] == [1, 1, 1]
+        assert [source.initialized for source in dataset.sources.values()] == [1, 1, 1]
 
     def test_meta_information_is_of_the_source_with_classes(self):
         sources = dict(unlabeled=CountingSource(1), labeled=CountingSource(1, classes=('a', 'b')))
@@ -218,7 +218,7 @@ def test_loader_resumes_with_equal_batches(dataset, workers):
 
 
 def test_a_source_that_is_none_is_named():
-    with pytest.raises(ValueError, match="source 'unlabeled' is None; give a data set, or drop it"):
+    with pytest.raises(ValueError, match="source 'unlabeled' is None; give a dataset, or drop it"):
         MultiSourceDataset(dict(labeled=CountingSource(5), unlabeled=None))
 
 
@@ -273,5 +273,5 @@ class TestRestrictedSource:
             drawing.restrict('partner', Selection(np.arange(1), 0))
 
     def test_unknown_source(self, dataset):
-        with pytest.raises(ValueError, match=r"cannot restrict 'pool', the data set has \['labeled'"):
+        with pytest.raises(ValueError, match=r"cannot restrict 'pool', the dataset has \['labeled'"):
             sampler(dataset).restrict('pool', Selection(np.arange(1), 0))

@@ -1,4 +1,4 @@
-"""Data sets of rotated boxes: what the files say, what training leaves out, what the configs' pipelines make of it."""
+"""Datasets of rotated boxes: what the files say, what training leaves out, what the configs' pipelines make of it."""
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +69,7 @@ def dior_dataset(root, **options):
 
 
 def dota_dataset(root, **options):
-    return DATASETS.build({**dict(type='s5_mm.DOTADataset', data_root=str(root), ann_file='labelTxt',
+    return DATASETS.build({**dict(type='s5_mm.S5DOTADataset', data_root=str(root), ann_file='labelTxt',
                                   data_prefix=dict(img_path='images')), **options})
 
 

@@ -1,4 +1,4 @@
-"""Labeled data sets from a config, and what is said about wrong data before training starts."""
+"""Labeled datasets from a config, and what is said about wrong data before training starts."""
 import re
 
 import numpy as np
@@ -23,7 +23,7 @@ def _scope():
 
 @pytest.fixture
 def root(tmp_path):
-    """Five pairs of 12 rows x 20 columns; image i is grey i, its mask holds id i % 3."""
+    """Five pairs of 12 rows x 20 columns; image i is gray i, its mask holds id i % 3."""
     for i in range(5):
         write(tmp_path, f'{i}', np.full((12, 20, 3), i, np.uint8), np.full((12, 20), i % 3, np.uint8))
     return tmp_path

@@ -65,7 +65,7 @@ class TestLoadImage:
     @pytest.mark.parametrize(('mode', 'pixel', 'expected'), [
         ('L', 7, [7, 7, 7]), ('LA', (7, 0), [7, 7, 7]), ('1', 1, [255, 255, 255]),
         ('RGBA', (10, 20, 30, 0), [30, 20, 10]), ('P', 3, [33, 22, 11])])
-    def test_other_8_bit_modes_become_colour(self, tmp_path, mode, pixel, expected):
+    def test_other_8_bit_modes_become_color(self, tmp_path, mode, pixel, expected):
         image = Image.new(mode, (2, 2), pixel)
         if mode == 'P':
             image.putpalette([0] * 9 + [11, 22, 33])
@@ -85,7 +85,7 @@ class TestLoadImage:
         with pytest.raises(ImageReadError, match=rf"deep.tif: it has mode '{mode}'; only 8 bits a channel"):
             load(path)
 
-    def test_16_bit_colour_is_refused(self, tmp_path):
+    def test_16_bit_color_is_refused(self, tmp_path):
         for name in ('deep.png', 'deep.tif'):
             cv2.imwrite(str(tmp_path / name), np.full((2, 2, 3), 40000, np.uint16))
             with pytest.raises(ImageReadError, match='16 bits a channel; only 8 bits'):
@@ -162,7 +162,7 @@ class TestLoadLabels:
         path = save(tmp_path / 'm.png', np.array([[1, 2]], np.uint16))
         assert labels(path, num_classes=3)['gt_seg_map'].tolist() == [[1, 2]]
 
-    def test_colour_mask(self, tmp_path):
+    def test_color_mask(self, tmp_path):
         path = save(tmp_path / 'm.png', RGB)
         with pytest.raises(ImageReadError, match="one integer channel, this one has mode 'RGB'"):
             labels(path, num_classes=3)

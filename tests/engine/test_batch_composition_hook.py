@@ -10,7 +10,7 @@ from s5_mm.registry import MODELS
 
 
 class Classes(list):
-    """A data set of eight samples that knows its classes."""
+    """A dataset of eight samples that knows its classes."""
 
     def __init__(self, *classes):
         super().__init__(range(8))
@@ -41,7 +41,7 @@ def test_batches_that_suit(model, monkeypatch):
 
 
 def test_what_has_no_composition_is_not_compared(model, tiny_segmentor, monkeypatch):
-    """Batches of another sampler, and a segmentor that knows no data sets."""
+    """Batches of another sampler, and a segmentor that knows no datasets."""
     checked = []
     monkeypatch.setattr(model, 'check_batch', checked.append)
     monkeypatch.setattr('s5_mm.engine.hooks.batch_composition_hook.check_classes', lambda *given: checked.append(given))
@@ -51,9 +51,9 @@ def test_what_has_no_composition_is_not_compared(model, tiny_segmentor, monkeypa
 
 
 @pytest.mark.parametrize(('per_batch', 'message'), [
-    (dict(red=2, green=1), "A batch holds 1 image of data set 'green'.* raise MultiSourceSampler.per_batch"),
-    (dict(red=2), r"Batches hold data sets \['red'\], the model has \['red', 'green'\]"),
-    (dict(red=2, green=2, blue=2), r"Batches hold data sets \['red', 'green', 'blue'\], the model has"),
+    (dict(red=2, green=1), "A batch holds 1 image of dataset 'green'.* raise MultiSourceSampler.per_batch"),
+    (dict(red=2), r"Batches hold datasets \['red'\], the model has \['red', 'green'\]"),
+    (dict(red=2, green=2, blue=2), r"Batches hold datasets \['red', 'green', 'blue'\], the model has"),
 ])
 def test_batches_that_do_not(model, per_batch, message):
     with pytest.raises(ValueError, match=message):
@@ -64,13 +64,13 @@ def test_classes_of_what_is_drawn_are_compared(model):
     """``blue`` is not drawn, so its classes may be any, and those of the others fit; once drawn it is refused."""
     sources = dict(red=Classes('a', 'b', 'c'), green=Classes('a', 'b', 'c', 'd'), blue=Classes('a'))
     assert BatchCompositionHook().before_train(runner_of(model, dict(red=2, green=2), **sources)) is None
-    with pytest.raises(ValueError, match=r"Batches hold data sets \['red', 'green', 'blue'\]"):
+    with pytest.raises(ValueError, match=r"Batches hold datasets \['red', 'green', 'blue'\]"):
         BatchCompositionHook().before_train(runner_of(model, dict(red=2, green=2, blue=2), **sources))
 
 
 @pytest.mark.parametrize('classes', ['abcde', 'abc'])
 def test_classes_that_do_not(model, classes):
-    message = (rf"train_dataloader: data set 'green' has {len(classes)} classes \({', '.join(classes)}\), its head in "
+    message = (rf"train_dataloader: dataset 'green' has {len(classes)} classes \({', '.join(classes)}\), its head in "
                rf'the model has 4; set model\.datasets\.green\.num_classes={len(classes)}, or choose')
     with pytest.raises(ValueError, match=message):
         BatchCompositionHook().before_train(runner_of(model, dict(red=2, green=2), green=Classes(*classes)))
@@ -84,9 +84,9 @@ def with_rule(rule, root='data/red'):
 
 @pytest.mark.parametrize(('trained', 'validated', 'message'), [
     (Classes('a', 'b', 'c'), Classes('b', 'a', 'c'),
-     r"data set 'red' is trained on the classes \(a, b, c\) and validated on \(b, a, c\); give both"),
+     r"dataset 'red' is trained on the classes \(a, b, c\) and validated on \(b, a, c\); give both"),
     (with_rule('mmseg'), with_rule('published'),
-     "data set 'red' is trained with label_rule='mmseg' and validated with 'published', both in data/red"),
+     "dataset 'red' is trained with label_rule='mmseg' and validated with 'published', both in data/red"),
 ])
 def test_validation_with_other_classes_is_an_error(model, trained, validated, message):
     with pytest.raises(ValueError, match=message):
@@ -94,7 +94,7 @@ def test_validation_with_other_classes_is_an_error(model, trained, validated, me
 
 
 def test_validation_that_suits(model):
-    """Files in two places may follow two rules; a data set of validation alone is not compared."""
+    """Files in two places may follow two rules; a dataset of validation alone is not compared."""
     validated = dict(red=with_rule('published', 'elsewhere'), blue=Classes('z'))
     suits = runner_of(model, dict(red=2, green=2), validated, red=with_rule('mmseg'))
     assert BatchCompositionHook().before_train(suits) is None

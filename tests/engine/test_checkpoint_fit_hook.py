@@ -1,4 +1,4 @@
-"""What may be tested with a model of several data sets."""
+"""What may be tested with a model of several datasets."""
 import pytest
 import torch
 
@@ -23,7 +23,7 @@ def test_a_start_is_no_model(multi_segmentor, tiny_segmentor):
 
 
 def test_a_classifier_of_other_classes_is_noise(multi_segmentor):
-    """As a published file with nine classes of a data set, tested with a config that has eight."""
+    """As a published file with nine classes of a dataset, tested with a config that has eight."""
     theirs = MODELS.build(multi_segmentor(datasets=dict(red=dict(num_classes=9), green=dict(num_classes=4))))
     with pytest.raises(ValueError, match=r'2 parameters have another shape in the checkpoint, e.g. decode_heads.red.'
                        r"conv_seg.weight: \(9, 8, 1, 1\), in the config's MultiDatasetSegmentor \(3, 8, 1, 1\); they"):

@@ -1,4 +1,4 @@
-"""Classes of data sets against those of the decode head."""
+"""Classes of datasets against those of the decode head."""
 from types import SimpleNamespace
 
 import pytest
@@ -45,7 +45,7 @@ def test_training_with_other_classes_is_an_error(tiny_segmentor, labeled, valida
 def test_the_head_inside_fixmatch_is_named():
     model = nn.Module()
     model.segmentor = Model(3)
-    with pytest.raises(ValueError, match=r'set model\.segmentor\.decode_head\.num_classes=4, or give the data set'):
+    with pytest.raises(ValueError, match=r'set model\.segmentor\.decode_head\.num_classes=4, or give the dataset'):
         ClassCountHook().before_train(runner(model, labeled='abcd'))
 
 
@@ -55,7 +55,7 @@ def test_testing_with_other_classes_is_an_error(tiny_segmentor):
 
 
 def test_other_classes_in_validation_are_an_error(tiny_segmentor):
-    with pytest.raises(ValueError, match=r'The data set is trained on the classes \(a, b, c\) and validated on '
+    with pytest.raises(ValueError, match=r'The dataset is trained on the classes \(a, b, c\) and validated on '
                        r'\(a, c, b\); give both loaders the same metainfo, in the same order'):
         ClassCountHook().before_train(runner(MODELS.build(tiny_segmentor()), validated='acb'))
 

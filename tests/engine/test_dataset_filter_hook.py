@@ -42,7 +42,8 @@ class TestTraining:
 
     def test_each_batch_is_drawn_from_the_selection_of_its_time(self, train):
         """With workers that had later batches of the older selection ready."""
-        work_dir = train(FIXMATCH, iters=6, workers=2, **hooks(unfilled='pass_on', strategy='diversity', share=0.9))
+        work_dir = train(FIXMATCH, iters=6, workers=2, **hooks(
+            on_shortfall='redistribute', strategy='diversity', share=0.9))
         selections = [selected(work_dir, step) for step in (0, 2, 4)]
         assert [len(selection) for selection in selections] == [3, 3, 3]
         assert len({tuple(selection) for selection in selections}) > 1
@@ -106,7 +107,7 @@ class TestTraining:
 
 
 def test_two_processes_draw_from_one_selection(data, tmp_path):
-    options = hooks(unfilled='pass_on', share=0.9) | {'custom_imports.imports': ['s5_mm', 'drawn_images']}
+    options = hooks(on_shortfall='redistribute', share=0.9) | {'custom_imports.imports': ['s5_mm', 'drawn_images']}
     config = write_config(tmp_path / 'two.py', FIXMATCH, data, 4, 0, options)
     run = subprocess.run(
         ['bash', str(ROOT / 'tools/dist_train.sh'), str(config), '2', '--work-dir', str(tmp_path / 'two')],
@@ -176,7 +177,7 @@ class TestRefused:
         (dict(budget=1, interval=0), 'interval is 0; it must be at least 1, or None'),
         (dict(budget=1, share=1.5), 'share is 1.5; it must be above 0 and up to 1'),
         (dict(budget=1, strategy='best'), r"strategy is 'best'; choose from \['curated'"),
-        (dict(budget=1, unfilled='fill'), r"unfilled is 'fill'; choose from \['leave'"),
+        (dict(budget=1, on_shortfall='fill'), r"on_shortfall is 'fill'; choose from \['skip'"),
         (dict(budget=1, scoring=dict(batch=3)), r"scoring.batch is unknown; choose from \['background'"),
     ])
     def test_options(self, options, message):

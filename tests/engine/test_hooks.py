@@ -89,7 +89,7 @@ def views():
 class TestPanel:
 
     def tile(self, panel, row, column):
-        """Colours in the middle of the four pixels of a tile; each is 128 px wide, a caption 20 px high."""
+        """Colors in the middle of the four pixels of a tile; each is 128 px wide, a caption 20 px high."""
         top, left = row * (256 + 20) + 20, column * 256
         return [panel[top + y, left + x].tolist() for y in (64, 192) for x in (64, 192)]
 

@@ -1,4 +1,4 @@
-"""Loops over several data sets, on a network that reads the class off the picture."""
+"""Loops over several datasets, on a network that reads the class off the picture."""
 import math
 from types import SimpleNamespace
 
@@ -46,7 +46,7 @@ class RedChannelModel(BaseModel):
 
 @HOOKS.register_module()
 class CallCounter(Hook):
-    """Notes which hooks are called, in which data set."""
+    """Notes which hooks are called, in which dataset."""
 
     calls = []
 
@@ -101,7 +101,7 @@ def config(data, tmp_path):
     for kind in (Visualizer, SegLocalVisualizer, MMLogger, MessageHub):
         kind._instance_dict.clear()
     CallCounter.calls.clear()
-    evaluator = [dict(type='s5_mm.IoUMetric', iou_metrics=['mIoU', 'mFscore'])]
+    evaluator = [dict(type='s5_mm.S5IoUMetric', iou_metrics=['mIoU', 'mFscore'])]
     return Config(dict(
         default_scope='mmseg',
         model=dict(type='s5_mm.RedChannelModel', names=['fields', 'towns', 'sea'],
@@ -154,7 +154,7 @@ def test_a_table_compares_the_data_sets(config, monkeypatch):
     monkeypatch.setattr('s5_mm.engine.loops.multi_dataset.print_log', lambda text, *args: lines.append(text))
     values = Runner.from_cfg(config).test()
     rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in lines[-1].splitlines() if '|' in line]
-    assert [row[0] for row in rows] == ['data set', 'fields', 'towns', 'mean']
+    assert [row[0] for row in rows] == ['dataset', 'fields', 'towns', 'mean']
     assert rows[0][1:] == ['aAcc', 'mAcc', 'mFscore', 'mIoU', 'mPrecision', 'mRecall']
     assert [float(row[4]) for row in rows[1:]] == [values[f'{name}/mIoU'] for name in ('fields', 'towns', 'mean')]
 
@@ -200,7 +200,7 @@ def test_intervals_are_epochs(config):
 @pytest.mark.parametrize(('change', 'message'), [
     ({'train_cfg.max_epochs': 0}, 'max_epochs is 0; give a number of epochs'),
     ({'train_cfg.val_interval': 0.5}, r'val_interval is 0\.5; give a number of epochs'),
-    ({'model.names': ['towns']}, r"train_dataloader has the data sets \['fields'\], which the model does not know; "
+    ({'model.names': ['towns']}, r"train_dataloader has the datasets \['fields'\], which the model does not know; "
      r"its model.datasets has \['towns'\]"),
     ({'param_scheduler': [dict(type='CosineAnnealingLR', eta_min=0, T_max=4)]}, r"\['CosineAnnealingLR'\] in "
      'param_scheduler counts epochs'),
@@ -218,13 +218,13 @@ def test_another_sampler_is_an_error(config):
 
 
 @pytest.mark.parametrize(('change', 'message'), [
-    (lambda c: c.val_evaluator.pop('towns'), r"val_dataloader has the data sets \['fields', 'towns'\], "
+    (lambda c: c.val_evaluator.pop('towns'), r"val_dataloader has the datasets \['fields', 'towns'\], "
      r"val_evaluator has \['fields'\]; both need the same"),
-    (lambda c: c.model.update(names=['fields']), r"train_dataloader has the data sets \['towns'\]"),
+    (lambda c: c.model.update(names=['fields']), r"train_dataloader has the datasets \['towns'\]"),
     (lambda c: c.update(val_dataloader=c.val_dataloader.fields), 'val_dataloader must be a dict of one for each data'),
-    (lambda c: c.update(val_evaluator=c.val_evaluator.fields), 'val_evaluator must be a dict of one for each data set'),
+    (lambda c: c.update(val_evaluator=c.val_evaluator.fields), 'val_evaluator must be a dict of one for each dataset'),
     (lambda c: (c.val_dataloader.update(mean=c.val_dataloader.towns),
-                c.val_evaluator.update(mean=c.val_evaluator.towns)), "a data set 'mean', which is where the means"),
+                c.val_evaluator.update(mean=c.val_evaluator.towns)), "a dataset 'mean', which is where the means"),
 ])
 def test_names_that_disagree_are_an_error_before_training(config, change, message):
     config.custom_hooks = [dict(type='s5_mm.CallCounter')]
@@ -235,7 +235,7 @@ def test_names_that_disagree_are_an_error_before_training(config, change, messag
 
 def test_testing_what_the_model_does_not_know_is_an_error(config):
     config.model.names = ['fields']
-    with pytest.raises(ValueError, match=r"test_dataloader has the data sets \['towns'\], which the model does not "
+    with pytest.raises(ValueError, match=r"test_dataloader has the datasets \['towns'\], which the model does not "
                        r"know; its model\.datasets has \['fields'\]"):
         Runner.from_cfg(config).test()
 
@@ -244,21 +244,21 @@ def test_testing_what_the_model_does_not_know_is_an_error(config):
 @pytest.mark.parametrize('loop', ['val', 'test'])
 def test_heads_with_other_classes_are_an_error(config, loop, number):
     config.model.numbers = dict(fields=2, towns=number)
-    with pytest.raises(ValueError, match=rf"{loop}_dataloader: data set 'towns' has 3 classes \(road, house, tree\), "
+    with pytest.raises(ValueError, match=rf"{loop}_dataloader: dataset 'towns' has 3 classes \(road, house, tree\), "
                        rf'its head in the model has {number}; set model\.datasets\.towns\.num_classes=3'):
         getattr(Runner.from_cfg(config), loop)()
 
 
 def test_heads_with_other_classes_are_an_error_before_training(config, tmp_path):
     config.model.numbers = dict(fields=2, towns=4)
-    with pytest.raises(ValueError, match="val_dataloader: data set 'towns' has 3 classes"):
+    with pytest.raises(ValueError, match="val_dataloader: dataset 'towns' has 3 classes"):
         Runner.from_cfg(config).train()
     assert not list(tmp_path.rglob('scalars.json'))
     config.model.numbers = dict(fields=2, towns=3)
     Runner.from_cfg(config).test()
 
 
-def test_pictures_have_the_colours_of_their_data_set(config, tmp_path):
+def test_pictures_have_the_colors_of_their_data_set(config, tmp_path):
     config.default_hooks.visualization = dict(type='s5_mm.MultiDatasetVisualizationHook', draw=True)
     Runner.from_cfg(config).test()
     drawn = sorted(path.name for path in (tmp_path / 'drawn' / 'vis_data' / 'vis_image').iterdir())

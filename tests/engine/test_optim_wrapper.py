@@ -53,7 +53,7 @@ def test_configs_find_it():
     assert ROOT_OPTIM_WRAPPERS.get('s5_mm.Bf16OptimWrapper').__name__ == 'Bf16OptimWrapper'
 
 
-def test_processes_do_not_synchronise_while_accumulating(layer):
+def test_processes_do_not_synchronize_while_accumulating(layer):
     entered = []
 
     @contextlib.contextmanager

@@ -231,7 +231,7 @@ def test_an_image_without_a_label_file_is_told_before_the_test_is_over(tmp_path)
 
 def test_labels_of_another_version_are_an_error(tmp_path):
     ann_dir = write_labels(tmp_path / 'labelTxt', 'P1', [([0, 0, 1, 0, 1, 1, 0, 1], 'helipad', 0)])
-    with pytest.raises(ValueError, match=r'P1\.txt has the class helipad, the data set has plane, ship, harbor'):
+    with pytest.raises(ValueError, match=r'P1\.txt has the class helipad, the dataset has plane, ship, harbor'):
         run(metric(ann_dir=ann_dir), [patch('P1__1024__0___0', [], [], [])])
 
 

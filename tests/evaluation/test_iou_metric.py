@@ -7,14 +7,14 @@ import torch
 from mmengine.evaluator import Evaluator
 from PIL import Image
 
-from s5_mm.evaluation import IoUMetric
+from s5_mm.evaluation import S5IoUMetric
 from s5_mm.registry import METRICS
 
 CLASSES = ('background', 'ship', 'plane', 'bridge')
 
 
 def metric(excluded=('background', ), classes=CLASSES, iou_metrics=('mIoU', ), **kwargs):
-    cfg = dict(type='s5_mm.IoUMetric', iou_metrics=list(iou_metrics), excluded=excluded, **kwargs)
+    cfg = dict(type='s5_mm.S5IoUMetric', iou_metrics=list(iou_metrics), excluded=excluded, **kwargs)
     built = METRICS.build(cfg)
     built.dataset_meta = dict(classes=classes)
     return built
@@ -85,7 +85,7 @@ def test_several_excluded():
 
 
 def test_other_metrics():
-    built = METRICS.build(dict(type='s5_mm.IoUMetric', iou_metrics=['mFscore', 'mIoU'], excluded=('background', )))
+    built = METRICS.build(dict(type='s5_mm.S5IoUMetric', iou_metrics=['mFscore', 'mIoU'], excluded=('background', )))
     built.dataset_meta = dict(classes=CLASSES)
     values = evaluate(built, *IMAGES)
     assert values['mFscore'] == 80
@@ -120,8 +120,8 @@ def test_sums_of_many_images_are_exact():
 
 def test_unknown_class_is_an_error_before_anything_is_evaluated():
     """The loop hands the classes to its evaluator when it is built."""
-    built = IoUMetric(iou_metrics=['mIoU'], excluded=('Background', 'ship'))
-    with pytest.raises(ValueError, match=r"excluded class \['Background'\] is no class of the data set, which has "
+    built = S5IoUMetric(iou_metrics=['mIoU'], excluded=('Background', 'ship'))
+    with pytest.raises(ValueError, match=r"excluded class \['Background'\] is no class of the dataset, which has "
                        r"\['background', 'ship'"):
         Evaluator(built).dataset_meta = dict(classes=CLASSES)
 

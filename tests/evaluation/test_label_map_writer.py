@@ -44,7 +44,7 @@ def test_zip_as_lovedas_server_wants_it(tmp_path):
 
 def test_an_id_that_is_no_class_is_an_error_and_leaves_no_zip(tmp_path):
     built = writer(zip_file=str(tmp_path / 'loveda.zip'))
-    with pytest.raises(ValueError, match=r'prediction for img/1\.png holds the ids \[7\], the data set has the classes '
+    with pytest.raises(ValueError, match=r'prediction for img/1\.png holds the ids \[7\], the dataset has the classes '
                        r'0\.\.6; num_classes of its decode head must be 7'):
         run(built, prediction([[0, 7]], 'img/1.png'))
     assert not (tmp_path / 'loveda.zip').exists()

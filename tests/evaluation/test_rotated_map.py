@@ -257,7 +257,7 @@ def test_another_file_holds_no_detections(tmp_path):
 
 
 def test_a_label_that_is_no_class_is_an_error():
-    with pytest.raises(ValueError, match=r'image P1 has a box of the label 3, the data set has the classes 0\.\.2'):
+    with pytest.raises(ValueError, match=r'image P1 has a box of the label 3, the dataset has the classes 0\.\.2'):
         evaluate(sample([square(0)], [(0, 0.9, 3)]))
 
 

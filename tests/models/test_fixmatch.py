@@ -167,17 +167,17 @@ class TestPseudoLabel:
 class TestViews:
 
     @pytest.fixture
-    def normalised(self, make_model):
+    def normalized(self, make_model):
         return make_model(data_preprocessor=dict(
             type='SegDataPreProcessor', mean=[100.0, 110, 120], std=[50.0, 60, 70], size=(32, 32), bgr_to_rgb=True))
 
-    def test_strong_view_works_on_pixels(self, normalised, monkeypatch):
+    def test_strong_view_works_on_pixels(self, normalized, monkeypatch):
         seen = []
-        monkeypatch.setattr(normalised.strong_view, 'forward', lambda x: seen.append(x) or x)
+        monkeypatch.setattr(normalized.strong_view, 'forward', lambda x: seen.append(x) or x)
         pixels = torch.rand(2, 3, 8, 8) * 255
         mean, std = (torch.tensor(values).reshape(3, 1, 1) for values in ([100.0, 110, 120], [50.0, 60, 70]))
         weak = (pixels - mean) / std
-        assert torch.allclose(normalised._distort(weak), weak, atol=1e-5)
+        assert torch.allclose(normalized._distort(weak), weak, atol=1e-5)
         assert torch.allclose(seen[0], pixels / 255, atol=1e-6)
 
     def test_cutmix_of_everything_alike(self, make_model, monkeypatch):

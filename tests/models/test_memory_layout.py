@@ -9,7 +9,7 @@ from mmrotate.registry import MODELS as MMROTATE_MODELS
 from mmrotate.registry import TASK_UTILS as MMROTATE_TASK_UTILS
 from tiny_detectors import batch, detector
 
-from s5_mm.models import RotatedSingleRoIExtractor
+from s5_mm.models import S5RotatedSingleRoIExtractor
 from s5_mm.registry import MODELS
 
 
@@ -53,7 +53,7 @@ def same(x, layout):
 
 class TestRoIExtractor:
 
-    extractor = RotatedSingleRoIExtractor(
+    extractor = S5RotatedSingleRoIExtractor(
         roi_layer=dict(type='RoIAlignRotated', out_size=3, sample_num=2, clockwise=True), out_channels=5,
         featmap_strides=[4, 8, 16, 32])
     rois = torch.tensor([[0, 20.0, 30, 25, 12, 0.4], [1, 70, 50, 90, 40, -1.0], [1, 40, 90, 120, 110, 0.1]])

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from s5_mm.checkpoints import load_encoder
-from s5_mm.checkpoints.experts import fold_experts
+from s5_mm.checkpoints.experts import merge_experts
 from s5_mm.models import ViT, ViTMoE
 from s5_mm.registry import MODELS
 from s5_mm.routing import Route
@@ -66,7 +66,7 @@ class TestPublishedFunction:
             assert (values - expected).abs().max() < 1e-4
 
     def test_features_from_dense_weights(self, golden, golden_mdf, published_encoder):
-        """Through init_cfg; the published code gives the dense encoder's values for every data set."""
+        """Through init_cfg; the published code gives the dense encoder's values for every dataset."""
         init_cfg = dict(type='Pretrained', checkpoint=published_encoder)
         vit = published_vit(golden_mdf, init_cfg=init_cfg)
         vit.init_weights()
@@ -111,9 +111,9 @@ class TestMixedBatch:
             assert torch.allclose(both, red[name] + green[name], rtol=1e-4, atol=1e-5 * both.abs().max())
 
     def test_unknown_data_set(self, moe):
-        with pytest.raises(ValueError, match=r"route names data set blue, the encoder has \['red', 'green'\]"):
+        with pytest.raises(ValueError, match=r"route names dataset blue, the encoder has \['red', 'green'\]"):
             moe()(torch.zeros(1, 3, 32, 32), route_of(['blue']))
-        with pytest.raises(ValueError, match='route names data set none, the encoder has'):
+        with pytest.raises(ValueError, match='route names dataset none, the encoder has'):
             moe()(torch.zeros(1, 3, 32, 32))
 
     def test_one_data_set_needs_no_route(self, moe):
@@ -204,13 +204,13 @@ class TestDenseWeights:
     def test_fold_undoes_the_split(self, moe, dense):
         vit = moe(2)
         plain = ViT(dense.arch_settings | dict(out_indices=(0, 1, 2, 3)), img_size=32, patch_size=8)
-        plain.load_state_dict(fold_experts(vit.state_dict(), 'green'))
+        plain.load_state_dict(merge_experts(vit.state_dict(), 'green'))
         plain.eval()
         images = torch.randn(2, 3, 32, 32)
         for level, expected in zip(plain(images), vit(images, route_of(['green', 'green'])), strict=True):
             assert torch.allclose(level, expected, atol=1e-6)
-        with pytest.raises(ValueError, match=r"no expert of data set 'blue'; the encoder has \['red', 'green'\]"):
-            fold_experts(vit.state_dict(), 'blue')
+        with pytest.raises(ValueError, match=r"no expert of dataset 'blue'; the encoder has \['red', 'green'\]"):
+            merge_experts(vit.state_dict(), 'blue')
 
 
 class TestMisfits:
@@ -218,16 +218,16 @@ class TestMisfits:
     @pytest.mark.parametrize('part', [8, 0])
     def test_other_part(self, moe, tmp_path, part):
         torch.save(moe().state_dict(), tmp_path / 'x.pth')
-        told = f'share 12 channels among data sets, those of this encoder {16 - part}; set part_features accordingly'
+        told = f'share 12 channels among datasets, those of this encoder {16 - part}; set part_features accordingly'
         with pytest.raises(ValueError, match=told):
             load_encoder(moe(part_features=part), str(tmp_path / 'x.pth'))
 
     def test_numbered_experts_need_an_order(self, golden_mdf, published_file):
         for order in (None, ['vaihingen']):
-            with pytest.raises(ValueError, match='numbers its 4 experts, and expert_order is .*; tell which data set'):
+            with pytest.raises(ValueError, match='numbers its 4 experts, and expert_order is .*; tell which dataset'):
                 load_encoder(published_vit(golden_mdf, expert_order=order), published_file)
 
     def test_missing_expert(self, moe):
         weights = moe().state_dict()
-        with pytest.raises(ValueError, match=r"experts of data sets \['red', 'green'\], none of \['blue'\]; add them"):
+        with pytest.raises(ValueError, match=r"experts of datasets \['red', 'green'\], none of \['blue'\]; add them"):
             moe(datasets=('red', 'blue')).load_state_dict(weights)

@@ -1,4 +1,4 @@
-"""The segmentor of several data sets: published values, mixed batches, losses, files that load into it, folding."""
+"""The segmentor of several datasets: published values, mixed batches, losses, files that load into it, merging."""
 import copy
 
 import pytest
@@ -9,10 +9,10 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.runner import load_checkpoint
 from mmseg.structures import SegDataSample
 
-from s5_mm.checkpoints.segmentor import fit_segmentor, fold_segmentor
+from s5_mm.checkpoints.segmentor import fit_segmentor, merge_segmentor
 from s5_mm.engine.hooks.checkpoint_fit_hook import check_fit
 from s5_mm.models.multi_dataset import batch_check
-from s5_mm.models.segmentors.folding import folded_config
+from s5_mm.models.segmentors.merging import merged_config
 from s5_mm.registry import MODELS
 
 MAE_NAMES = {'layers.': 'blocks.', '.ffn.blocks.0.0.': '.mlp.fc1.', '.ffn.blocks.1.': '.mlp.fc2.', '.ln': '.norm',
@@ -25,7 +25,7 @@ LAYER_DECAY = dict(
     paramwise_cfg=dict(layer_decay_rate=0.5, norm_decay_mult=0.0, custom_keys=dict(pos_embed=dict(decay_mult=0.0))))
 
 
-def randomised(cfg, seed=0):
+def randomized(cfg, seed=0):
     torch.manual_seed(seed)
     model = MODELS.build(ConfigDict(copy.deepcopy(cfg)))
     with torch.no_grad():
@@ -37,7 +37,7 @@ def randomised(cfg, seed=0):
 
 @pytest.fixture
 def batch(make_sample):
-    """Images and samples of the named data sets; ids that every one has."""
+    """Images and samples of the named datasets; ids that every one has."""
     def make(names=MIXED, seed=3):
         rng = torch.Generator().manual_seed(seed)
         samples = [make_sample(name, torch.randint(0, 3, (32, 32), generator=rng)) for name in names]
@@ -65,7 +65,7 @@ def published_config(golden, **kwargs):
         type='s5_mm.MultiDatasetSegmentor',
         backbone=dict(type='s5_mm.ViTMoE', arch=golden.arch, img_size=golden.img_size,
                       part_features=golden.part_features, expert_order=golden.expert_order),
-        decode_head=dict(type='s5_mm.UPerHead', in_channels=[width] * 4, in_index=[0, 1, 2, 3], channels=256,
+        decode_head=dict(type='s5_mm.S5UPerHead', in_channels=[width] * 4, in_index=[0, 1, 2, 3], channels=256,
                          norm_cfg=dict(type='BN')),
         datasets={name: dict(num_classes=number) for name, number in sorted(classes.items())}) | kwargs
 
@@ -79,7 +79,7 @@ class TestPublishedFunction:
 
     @pytest.mark.parametrize('way', ['load_from', 'init_cfg'])
     def test_logits(self, golden_mdf, published_file, make_sample, way):
-        """One batch of all data sets, from the published file."""
+        """One batch of all datasets, from the published file."""
         cfg = published_config(golden_mdf)
         if way == 'init_cfg':
             cfg['init_cfg'] = dict(type='Pretrained', checkpoint=published_file)
@@ -109,9 +109,9 @@ class TestPublishedFunction:
             '', '_OpenEarthMap', '_loveda', '_potsdam') for part in ('bias', 'weight'))]
 
     def test_s4p_start(self, golden, golden_mdf, tmp_path):
-        """The published S4P segmentor: encoder, and its decoder in every data set's head; classifiers stay new."""
+        """The published S4P segmentor: encoder, and its decoder in every dataset's head; classifiers stay new."""
         torch.save({'model': {f'module.{k}': v for k, v in golden.weights.items()}}, tmp_path / 's4p.pth')
-        model = randomised(published_config(golden_mdf))
+        model = randomized(published_config(golden_mdf))
         before = model.decode_heads['loveda'].conv_seg.weight.clone()
         load_checkpoint(model, str(tmp_path / 's4p.pth'), revise_keys=[(r'^module\.', '')])
         bottleneck = golden.weights['semsegdecoder.decode_head.bottleneck.conv.weight']
@@ -129,7 +129,7 @@ class TestMixedBatch:
     @pytest.mark.parametrize('training_mode', [False, True])
     @pytest.mark.parametrize('names', [MIXED, ('red', 'red', 'green', 'green')])
     def test_losses_and_gradients_equal_separate_forwards(self, multi_segmentor, batch, names, training_mode):
-        model = randomised(multi_segmentor()).train(training_mode)
+        model = randomized(multi_segmentor()).train(training_mode)
         twin = copy.deepcopy(model)
         images, samples = batch(names)
         mixed = model.loss(images, samples)
@@ -146,7 +146,7 @@ class TestMixedBatch:
             assert torch.allclose(one.float(), two.float(), atol=1e-5)
 
     def test_predictions_equal_separate_ones_and_keep_the_order(self, multi_segmentor, batch):
-        model = randomised(multi_segmentor())
+        model = randomized(multi_segmentor())
         images, samples = batch()
         with torch.no_grad():
             predicted = model.predict(images, samples)
@@ -157,7 +157,7 @@ class TestMixedBatch:
                 assert torch.equal(predicted[i].pred_sem_seg.data[0], predicted[i].seg_logits.data.argmax(dim=0))
 
     def test_experts_and_heads_get_nothing_from_other_data_sets(self, multi_segmentor, batch):
-        model = randomised(multi_segmentor())
+        model = randomized(multi_segmentor())
         losses = model.loss(*batch())
         losses['red.loss_ce'].backward()
         assert all(parameter.grad is None or parameter.grad.abs().max() == 0
@@ -165,7 +165,7 @@ class TestMixedBatch:
         assert all(parameter.grad.abs().max() > 0 for parameter in model.parameters_of('red') if parameter.ndim > 1)
 
     def test_absent_data_set_gets_zero_gradients(self, multi_segmentor, batch):
-        model = randomised(multi_segmentor()).train()
+        model = randomized(multi_segmentor()).train()
         total, logged = model.parse_losses(model.loss(*batch(('red', 'red'))))
         total.backward()
         assert logged['loss'] == logged['red.loss_ce']
@@ -173,7 +173,7 @@ class TestMixedBatch:
         assert all(parameter.grad.abs().max() == 0 for parameter in model.parameters_of('green'))
 
     def test_tensor_mode(self, multi_segmentor, batch):
-        logits = randomised(multi_segmentor())(*batch(), mode='tensor')
+        logits = randomized(multi_segmentor())(*batch(), mode='tensor')
         assert {name: tuple(value.shape) for name, value in logits.items()} == dict(
             red=(2, 3, 16, 16), green=(2, 4, 16, 16))
 
@@ -181,20 +181,20 @@ class TestMixedBatch:
     @pytest.mark.parametrize('mode', ['loss', 'predict', 'tensor'])
     def test_unknown_and_missing_names(self, multi_segmentor, batch, name, mode):
         with pytest.raises(ValueError, match=rf"dataset_name is {name!r}, the model has \['red', 'green'\]"):
-            randomised(multi_segmentor())(*batch((name, )), mode=mode)
+            randomized(multi_segmentor())(*batch((name, )), mode=mode)
 
     def test_without_samples(self, multi_segmentor):
         with pytest.raises(ValueError, match=r"dataset_name is None, the model has \['red', 'green'\]"):
-            randomised(multi_segmentor())(torch.zeros(1, 3, 32, 32), mode='predict')
+            randomized(multi_segmentor())(torch.zeros(1, 3, 32, 32), mode='predict')
 
     def test_logits_of_two_data_sets_at_once(self, multi_segmentor):
         with pytest.raises(ValueError, match=r"images of \['red', 'green'\] have no common classes"):
-            randomised(multi_segmentor()).encode_decode(
+            randomized(multi_segmentor()).encode_decode(
                 torch.zeros(2, 3, 32, 32), [dict(dataset_name='red'), dict(dataset_name='green')])
 
     def test_encoder_without_route(self, multi_segmentor, tiny_vit, batch):
         """Any encoder can be shared entirely."""
-        model = randomised(multi_segmentor() | dict(backbone=tiny_vit()))
+        model = randomized(multi_segmentor() | dict(backbone=tiny_vit()))
         losses = model.loss(*batch())
         assert {'red.loss_ce', 'green.loss_ce'} <= set(losses)
         assert len(model.predict(*batch())) == 4
@@ -203,7 +203,7 @@ class TestMixedBatch:
 class TestSettings:
 
     def test_losses_are_weighted(self, multi_segmentor, batch):
-        plain, weighted = (randomised(multi_segmentor(datasets=dict(
+        plain, weighted = (randomized(multi_segmentor(datasets=dict(
             red=dict(num_classes=3, **extra), green=dict(num_classes=4)))).loss(*batch())
             for extra in ({}, dict(loss_weight=0.25)))
         assert weighted['red.loss_ce'].item() == pytest.approx(plain['red.loss_ce'].item() / 4)
@@ -211,8 +211,8 @@ class TestSettings:
         assert weighted['red.acc_seg'].item() == plain['red.acc_seg'].item()
 
     def test_start(self, multi_segmentor, batch, training):
-        """Before its start a data set's losses weigh nothing, yet all parameters get gradients."""
-        model = randomised(multi_segmentor(datasets=dict(
+        """Before its start a dataset's losses weigh nothing, yet all parameters get gradients."""
+        model = randomized(multi_segmentor(datasets=dict(
             red=dict(num_classes=3, start=0.7), green=dict(num_classes=4))))
         training(69, 100)
         losses = model.loss(*batch())
@@ -225,7 +225,7 @@ class TestSettings:
         assert model.loss(*batch())['red.loss_ce'] > 0
 
     def test_without_a_runner_every_loss_counts(self, multi_segmentor, batch):
-        model = randomised(multi_segmentor(datasets=dict(red=dict(num_classes=3, start=0.7))))
+        model = randomized(multi_segmentor(datasets=dict(red=dict(num_classes=3, start=0.7))))
         assert model.loss(*batch(('red', 'red')))['red.loss_ce'] > 0
 
     def test_heads(self, multi_segmentor):
@@ -248,7 +248,7 @@ class TestSettings:
 
     def test_test_protocol_is_the_data_sets_own(self, multi_segmentor, batch):
         sizes = []
-        model = randomised(multi_segmentor(
+        model = randomized(multi_segmentor(
             test_cfg=dict(mode='whole'),
             datasets=dict(red=dict(num_classes=3, test_cfg=dict(mode='slide', crop_size=(16, 16), stride=(16, 16))),
                           green=dict(num_classes=4))))
@@ -259,7 +259,7 @@ class TestSettings:
     def test_nothing_but_ignored_pixels(self, multi_segmentor, batch):
         cfg = multi_segmentor()
         cfg['decode_head']['loss_decode'] = dict(type='CrossEntropyLoss', avg_non_ignore=True)
-        model = randomised(cfg).train()
+        model = randomized(cfg).train()
         images, samples = batch()
         for sample in (samples[1], samples[2]):
             sample.gt_sem_seg.data.fill_(255)
@@ -283,7 +283,7 @@ class TestSettings:
             MODELS.build(multi_segmentor(datasets=dict(red=settings)))
 
     def test_frozen(self, multi_segmentor, batch):
-        model = randomised(multi_segmentor(frozen_except=['green'])).train()
+        model = randomized(multi_segmentor(frozen_except=['green'])).train()
         trained = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
         assert trained == {id(parameter) for parameter in model.parameters_of('green')}
         model.check_batch(dict(green=2))
@@ -297,8 +297,8 @@ class TestSettings:
 
     @pytest.mark.parametrize('trained', [['green'], []])
     def test_frozen_data_sets_keep_their_results_under_batch_norm(self, multi_segmentor, batch, trained):
-        """Encoder and neck have batch norms, whose statistics every data set's results depend on."""
-        model = randomised(multi_segmentor(frozen_except=trained) | dict(
+        """Encoder and neck have batch norms, whose statistics every dataset's results depend on."""
+        model = randomized(multi_segmentor(frozen_except=trained) | dict(
             backbone=dict(type='ResNet', depth=18, stem_channels=4, base_channels=4, norm_cfg=dict(type='BN')),
             neck=dict(type='FPN', in_channels=[4, 8, 16, 32], out_channels=16, num_outs=4, norm_cfg=dict(type='BN'))))
         images, samples = batch(('red', 'red'))
@@ -322,12 +322,12 @@ class TestBatchCheck:
         model = MODELS.build(multi_segmentor())
         model.check_batch(dict(green=2, red=2))
         for numbers in (dict(red=2), dict(red=2, green=2, blue=2)):
-            with pytest.raises(ValueError, match=r"Batches hold data sets \['red'.*, the model has \['red', 'green'\]"):
+            with pytest.raises(ValueError, match=r"Batches hold datasets \['red'.*, the model has \['red', 'green'\]"):
                 model.check_batch(numbers)
 
     def test_one_image_under_batch_norm(self, multi_segmentor, batch):
         model = MODELS.build(multi_segmentor())
-        told = "A batch holds 1 image of data set 'red', whose decode head normalises a 1x1 map .* needs 2; raise"
+        told = "A batch holds 1 image of dataset 'red', whose decode head normalizes a 1x1 map .* needs 2; raise"
         with pytest.raises(ValueError, match=told):
             model.check_batch(dict(red=1, green=2))
         with pytest.raises(ValueError, match=told):
@@ -344,11 +344,11 @@ class TestBatchCheck:
         MODELS.build(multi_segmentor(decode_head=head)).check_batch(dict(red=1, green=1))
 
     def test_sync_bn(self, multi_segmentor, monkeypatch, batch):
-        """An absent data set would let the other processes wait; one image a process is enough for the norms."""
+        """An absent dataset would let the other processes wait; one image a process is enough for the norms."""
         cfg = multi_segmentor()
         cfg['decode_head']['norm_cfg'] = dict(type='SyncBN')
         model = MODELS.build(cfg)
-        with pytest.raises(ValueError, match="holds 1 image of data set 'red'"):
+        with pytest.raises(ValueError, match="holds 1 image of dataset 'red'"):
             model.check_batch(dict(red=1, green=1))
         monkeypatch.setattr(batch_check, 'get_world_size', lambda: 2)
         model.check_batch(dict(red=1, green=1))
@@ -361,15 +361,15 @@ class TestFiles:
     @pytest.mark.parametrize('kind', ['EncoderDecoder', 'student', 'teacher'])
     def test_our_dense_checkpoints(self, multi_segmentor, tiny_segmentor, tmp_path, kind):
         if kind == 'EncoderDecoder':
-            source = evaluated = randomised(tiny_segmentor(), 5)
+            source = evaluated = randomized(tiny_segmentor(), 5)
         else:
             teacher = None if kind == 'student' else {}
-            source = randomised(dict(type='s5_mm.FixMatchSegmentor', segmentor=tiny_segmentor(), teacher=teacher), 5)
+            source = randomized(dict(type='s5_mm.FixMatchSegmentor', segmentor=tiny_segmentor(), teacher=teacher), 5)
             if teacher is not None:
                 source.teacher.steps.fill_(3)
             evaluated = source.evaluated
         torch.save({'state_dict': source.state_dict()}, tmp_path / 'x.pth')
-        model = randomised(multi_segmentor())
+        model = randomized(multi_segmentor())
         before = model.decode_heads['red'].conv_seg.weight.clone()
         load_checkpoint(model, str(tmp_path / 'x.pth'))
         rows = evaluated.backbone.layers[2].ffn.layers[1].weight
@@ -381,12 +381,12 @@ class TestFiles:
 
     @pytest.mark.parametrize('names', [{}, MAE_NAMES], ids=['ours', 'MAE'])
     def test_encoder_alone(self, multi_segmentor, tiny_vit, tmp_path, names):
-        vit = randomised(tiny_vit(), 5)
+        vit = randomized(tiny_vit(), 5)
         weights = vit.state_dict()
         for ours, theirs in names.items():
             weights = {name.replace(ours, theirs): value for name, value in weights.items()}
         torch.save({'model': weights}, tmp_path / 'x.pth')
-        model = randomised(multi_segmentor())
+        model = randomized(multi_segmentor())
         before = model.decode_heads['red'].bottleneck.conv.weight.clone()
         load_checkpoint(model, str(tmp_path / 'x.pth'))
         assert torch.equal(model.backbone.pos_embed, vit.pos_embed)
@@ -395,25 +395,25 @@ class TestFiles:
         assert torch.equal(model.decode_heads['red'].bottleneck.conv.weight, before)
 
     def test_own_checkpoint_is_taken_as_it_is(self, multi_segmentor):
-        first, second = randomised(multi_segmentor(), 1), randomised(multi_segmentor(), 2)
+        first, second = randomized(multi_segmentor(), 1), randomized(multi_segmentor(), 2)
         second.load_state_dict(first.state_dict())
         assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 
     def test_part_of_a_larger_model(self, multi_segmentor, tiny_segmentor):
-        source, model = randomised(tiny_segmentor(), 5), randomised(multi_segmentor())
+        source, model = randomized(tiny_segmentor(), 5), randomized(multi_segmentor())
         whole = torch.nn.ModuleDict(dict(net=model))
         whole.load_state_dict({f'net.{name}': value for name, value in source.state_dict().items()}, strict=False)
         assert torch.equal(model.backbone.pos_embed, source.backbone.pos_embed)
 
     def test_other_encoder_is_refused(self, multi_segmentor, tmp_path):
-        torch.save({'state_dict': randomised(multi_segmentor(dict(part_features=8))).state_dict()}, tmp_path / 'x.pth')
-        with pytest.raises(ValueError, match='The loaded file .* fits .* share 8 channels among data sets, those of '
+        torch.save({'state_dict': randomized(multi_segmentor(dict(part_features=8))).state_dict()}, tmp_path / 'x.pth')
+        with pytest.raises(ValueError, match='The loaded file .* fits .* share 8 channels among datasets, those of '
                            'this encoder 12; set part_features'):
             load_checkpoint(MODELS.build(multi_segmentor()), str(tmp_path / 'x.pth'))
 
     def test_several_encoders(self, multi_segmentor, tiny_vit):
         weights = {f'{root}.backbone.{name}': value for root in 'ab'
-                   for name, value in randomised(tiny_vit()).state_dict().items()}
+                   for name, value in randomized(tiny_vit()).state_dict().items()}
         with pytest.raises(ValueError, match=r"several encoders, at \['a.backbone.', 'b.backbone.'\]; choose one segm"):
             MODELS.build(multi_segmentor()).adapt_weights(weights)
 
@@ -431,11 +431,11 @@ class TestFiles:
         cfg = tiny_segmentor()
         cfg['decode_head']['channels'] = 16
         model = MODELS.build(multi_segmentor())
-        model.load_state_dict(randomised(cfg).state_dict(), strict=False)
+        model.load_state_dict(randomized(cfg).state_dict(), strict=False)
         assert 's5_mm format' in lines[0]
-        row = next(row for row in lines[0].splitlines() if 'left at initialisation' in row)
+        row = next(row for row in lines[0].splitlines() if 'left at initialization' in row)
         assert 'decode_heads.red.' in row
-        assert 'start from their initialisation: decode_heads.green.bottleneck' in lines[1]
+        assert 'start from their initialization: decode_heads.green.bottleneck' in lines[1]
 
 
 class TestFold:
@@ -444,9 +444,9 @@ class TestFold:
     @pytest.mark.parametrize('dataset', ['red', 'green'])
     def test_same_outputs(self, multi_segmentor, batch, part, dataset):
         cfg = multi_segmentor(dict(part_features=part))
-        model = randomised(cfg)
-        plain = MODELS.build(ConfigDict(folded_config(cfg, dataset)))
-        plain.load_state_dict(fold_segmentor(model.state_dict(), dataset))
+        model = randomized(cfg)
+        plain = MODELS.build(ConfigDict(merged_config(cfg, dataset)))
+        plain.load_state_dict(merge_segmentor(model.state_dict(), dataset))
         plain.eval()
         images, samples = batch((dataset, dataset))
         with torch.no_grad():
@@ -455,7 +455,7 @@ class TestFold:
                 assert torch.allclose(one.seg_logits.data, two.seg_logits.data, atol=1e-6)
 
     def test_it_is_the_dense_model(self, multi_segmentor, tiny_segmentor):
-        plain = MODELS.build(ConfigDict(folded_config(multi_segmentor(), 'red')))
+        plain = MODELS.build(ConfigDict(merged_config(multi_segmentor(), 'red')))
         dense = MODELS.build(tiny_segmentor())
         assert type(plain) is type(dense)
         assert {name: value.shape for name, value in plain.named_parameters()} == {
@@ -463,14 +463,14 @@ class TestFold:
 
     @pytest.mark.parametrize(('test_cfg', 'kind'), [
         (dict(mode='slide', crop_size=(16, 16), stride=(8, 8)), 'EncoderDecoder'),
-        (dict(mode='whole', flip=True), 's5_mm.EncoderDecoder'),
-        (dict(mode='resize', size=(16, 16)), 's5_mm.EncoderDecoder')])
+        (dict(mode='whole', flip=True), 's5_mm.S5EncoderDecoder'),
+        (dict(mode='resize', size=(16, 16)), 's5_mm.S5EncoderDecoder')])
     def test_protocol_is_kept(self, multi_segmentor, batch, test_cfg, kind):
         cfg = multi_segmentor(datasets=dict(red=dict(num_classes=3, test_cfg=test_cfg)))
-        folded = folded_config(cfg, 'red')
-        assert folded['type'] == kind
-        model, plain = randomised(cfg), MODELS.build(ConfigDict(folded))
-        plain.load_state_dict(fold_segmentor(model.state_dict(), 'red'))
+        merged = merged_config(cfg, 'red')
+        assert merged['type'] == kind
+        model, plain = randomized(cfg), MODELS.build(ConfigDict(merged))
+        plain.load_state_dict(merge_segmentor(model.state_dict(), 'red'))
         plain.eval()
         images, samples = batch(('red', ))
         with torch.no_grad():
@@ -478,14 +478,14 @@ class TestFold:
             assert torch.allclose(plain.predict(images, samples)[0].seg_logits.data, expected, atol=1e-6)
 
     def test_unknown_data_set(self, multi_segmentor, tiny_segmentor):
-        with pytest.raises(ValueError, match=r"has no data set 'blue'; its data sets are \['red', 'green'\]"):
-            folded_config(multi_segmentor(), 'blue')
+        with pytest.raises(ValueError, match=r"has no dataset 'blue'; its datasets are \['red', 'green'\]"):
+            merged_config(multi_segmentor(), 'blue')
         with pytest.raises(ValueError, match='is a MultiDatasetDetector without decode_head; only a MultiDatasetS'):
-            folded_config(dict(type='MultiDatasetDetector', datasets=dict(blue={})), 'blue')
-        with pytest.raises(ValueError, match=r"has no data set 'blue'; choose one of \['red', 'green'\]"):
-            fold_segmentor(MODELS.build(multi_segmentor()).state_dict(), 'blue')
+            merged_config(dict(type='MultiDatasetDetector', datasets=dict(blue={})), 'blue')
+        with pytest.raises(ValueError, match=r"has no dataset 'blue'; choose one of \['red', 'green'\]"):
+            merge_segmentor(MODELS.build(multi_segmentor()).state_dict(), 'blue')
         with pytest.raises(ValueError, match='The checkpoint is not of a MultiDatasetSegmentor'):
-            fold_segmentor(MODELS.build(tiny_segmentor()).state_dict(), 'red')
+            merge_segmentor(MODELS.build(tiny_segmentor()).state_dict(), 'red')
 
 
 class TestLayerDecay:
@@ -506,7 +506,7 @@ class TestLayerDecay:
                 assert rates[f'backbone.layers.{block}.{name}'] == 0.5**(4 - block)
         assert {rates[name] for name in rates if name.startswith(('decode_heads.', 'backbone.pyramid.'))} == {1.0}
 
-    @pytest.mark.parametrize('kind', ['s5_mm.EncoderDecoder', 's5_mm.FixMatchSegmentor'])
+    @pytest.mark.parametrize('kind', ['s5_mm.S5EncoderDecoder', 's5_mm.FixMatchSegmentor'])
     def test_other_segmentors(self, tiny_segmentor, kind):
         cfg = tiny_segmentor(type=kind)
         root = ''

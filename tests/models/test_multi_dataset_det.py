@@ -1,4 +1,4 @@
-"""The detector of several data sets: mixed batches, other heads, padding, half precision, files that load into it."""
+"""The detector of several datasets: mixed batches, other heads, padding, half precision, files that load into it."""
 import copy
 
 import pytest
@@ -30,7 +30,7 @@ RETINA = dict(
         anchor_generator=dict(
             type='FakeRotatedAnchorGenerator', angle_version='le90', octave_base_scale=4, scales_per_octave=1,
             ratios=[1.0], strides=[2, 4, 8, 16, 32]),
-        bbox_coder=dict(type='s5_mm.DeltaXYWHTRBBoxCoder', angle_version='le90', edge_swap=True, proj_xy=True),
+        bbox_coder=dict(type='s5_mm.S5DeltaXYWHTRBBoxCoder', angle_version='le90', edge_swap=True, proj_xy=True),
         loss_cls=dict(type='mmdet.FocalLoss', use_sigmoid=True),
         loss_bbox=dict(type='mmdet.L1Loss')),
     train_cfg=dict(
@@ -211,7 +211,7 @@ class TestHeads:
         assert model.detectors['green'].training
         assert not model.detectors['red'].training
 
-    def test_heads_are_initialised_as_mmdets(self):
+    def test_heads_are_initialized_as_mmdets(self):
         model = MODELS.build(ConfigDict(detector()))
         model.init_weights()
         head = model.detectors['green'].rpn_head

@@ -8,11 +8,11 @@ from mmrotate.models.task_modules.coders import DeltaXYWHTRBBoxCoder as MMRotate
 from mmrotate.registry import TASK_UTILS as MMROTATE_TASK_UTILS
 from mmrotate.structures.bbox import RotatedBoxes
 
-from s5_mm.models import DeltaXYWHTRBBoxCoder, MidpointOffsetCoder, RotatedSingleRoIExtractor
+from s5_mm.models import S5DeltaXYWHTRBBoxCoder, S5MidpointOffsetCoder, S5RotatedSingleRoIExtractor
 
 
 class TestMidpointOffset:
-    coder = MidpointOffsetCoder(target_stds=(1.0, 1.0, 1.0, 1.0, 0.5, 0.5), angle_version='le90')
+    coder = S5MidpointOffsetCoder(target_stds=(1.0, 1.0, 1.0, 1.0, 0.5, 0.5), angle_version='le90')
     anchor = torch.tensor([[0.0, 0.0, 10.0, 20.0]])
 
     def decoded(self, *deltas, anchor=anchor):
@@ -24,7 +24,7 @@ class TestMidpointOffset:
         assert {tuple(corner) for corner in corners.tolist()} == {(5, 0), (15, 10), (5, 20), (-5, 10)}
 
     def test_shifted_and_scaled(self):
-        """Centre (5 + 10, 10 - 10), sides 20 and 40; corners at (15 + 6, -20) and (25, -8), seen from the centre
+        """Center (5 + 10, 10 - 10), sides 20 and 40; corners at (15 + 6, -20) and (25, -8), seen from the center
         (6, -20) and (10, -8), the second 20.881 / 12.806 times as long.
         """
         box = self.decoded(1, -0.5, math.log(2), math.log(2), 0.6, -0.4).tensor[0]
@@ -63,7 +63,7 @@ class TestMidpointOffset:
     def test_half_precision_and_no_boxes(self):
         assert self.coder.decode(self.anchor, torch.zeros(1, 6, dtype=torch.bfloat16)).tensor.dtype == torch.float32
         assert self.coder.decode(torch.zeros(0, 4), torch.zeros(0, 6)).tensor.shape == (0, 5)
-        plain = MidpointOffsetCoder(use_box_type=False, angle_version='le90')
+        plain = S5MidpointOffsetCoder(use_box_type=False, angle_version='le90')
         assert isinstance(plain.decode(self.anchor, torch.zeros(1, 6)), torch.Tensor)
 
 
@@ -72,10 +72,10 @@ class TestDeltas:
     boxes = torch.tensor([[5.0, 5.0, 20.0, 10.0, 0.3], [60.0, 60.0, 20.0, 10.0, -1.5]])
     deltas = torch.tensor([[-6.0, 0.0, 0.5, -0.5, 1.0], [9.0, 2.0, -4.0, 4.0, -3.0]])
 
-    def test_centres_may_lie_outside_of_the_image(self):
+    def test_centers_may_lie_outside_of_the_image(self):
         """The first moves by -0.6 widths along its own axis: 5 - 12 cos 0.3 = -6.46; mmrotate's stops at 0."""
         ours, theirs = (kind(**self.settings).decode(self.boxes, self.deltas, max_shape=(64, 64)).tensor
-                        for kind in (DeltaXYWHTRBBoxCoder, MMRotateCoder))
+                        for kind in (S5DeltaXYWHTRBBoxCoder, MMRotateCoder))
         assert ours[0, 0].item() == pytest.approx(5 - 12 * math.cos(0.3))
         assert theirs[0, 0] == 0
         assert torch.equal(ours[:, 2:], theirs[:, 2:])
@@ -83,11 +83,11 @@ class TestDeltas:
         assert torch.equal(ours, free)
 
     def test_half_precision(self):
-        coder = DeltaXYWHTRBBoxCoder(**self.settings)
+        coder = S5DeltaXYWHTRBBoxCoder(**self.settings)
         assert coder.decode(self.boxes, self.deltas.bfloat16()).tensor.dtype == torch.float32
 
     def test_hosts_find_the_coders(self):
-        for kind in (DeltaXYWHTRBBoxCoder, MidpointOffsetCoder):
+        for kind in (S5DeltaXYWHTRBBoxCoder, S5MidpointOffsetCoder):
             coder = MMROTATE_TASK_UTILS.build(dict(type=f's5_mm.{kind.__name__}', angle_version='le90'))
             assert type(coder) is kind
 
@@ -106,7 +106,7 @@ class TestRoIExtractor:
         """Level 1 begins at 112 px, and sqrt(1.2 * 100 * 1.4 * 100) = 129.6."""
         rois = torch.tensor([[0.0, 1000, 1000, 100, 100, 0.2], [0, 1000, 1000, 80, 80, 0.2]])
         ours, theirs = (kind(**self.settings)(self.maps(), rois) for kind in (
-            RotatedSingleRoIExtractor, MMRotateExtractor))
+            S5RotatedSingleRoIExtractor, MMRotateExtractor))
         assert ours.mean(dim=(1, 2, 3)).tolist() == [1, 0]
         assert theirs.mean(dim=(1, 2, 3)).tolist() == [0, 0]
 
@@ -116,18 +116,18 @@ class TestRoIExtractor:
         rois = torch.tensor([[0.0, 900, 700, 50, 20, 0.4], [0, 300, 500, 300, 200, -1.0]])
         given = rois.clone()
         enlarged = rois * torch.tensor([1, 1, 1, 1.2, 1.4, 1])
-        ours = RotatedSingleRoIExtractor(**self.settings)(maps, rois)
+        ours = S5RotatedSingleRoIExtractor(**self.settings)(maps, rois)
         assert torch.equal(ours, MMRotateExtractor(**self.settings)(maps, enlarged))
         assert torch.equal(rois, given)
-        plain = RotatedSingleRoIExtractor(**self.settings, extend_factor=(1, 1))
+        plain = S5RotatedSingleRoIExtractor(**self.settings, extend_factor=(1, 1))
         assert torch.equal(plain(maps, rois), MMRotateExtractor(**self.settings)(maps, rois))
 
     @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
     def test_half_precision_keeps_coordinates(self, dtype):
-        """A ramp along x: the mean over an RoI is its centre's value, which bfloat16 would round to a multiple of 4."""
+        """A ramp along x: the mean over an RoI is its center's value, which bfloat16 would round to a multiple of 4."""
         ramp = torch.arange(512.0).expand(1, 1, 512, 512)
         rois = torch.tensor([[0.0, 1001.0, 1001.0, 16.0, 16.0, 0.0]])
-        extractor, others = RotatedSingleRoIExtractor(**self.settings), self.maps()[1:]
+        extractor, others = S5RotatedSingleRoIExtractor(**self.settings), self.maps()[1:]
         features = extractor([ramp.to(dtype), *others], rois)
         assert features.dtype == torch.float32
         exact = extractor([ramp.to(dtype).float(), *others], rois)
@@ -137,4 +137,4 @@ class TestRoIExtractor:
     @pytest.mark.parametrize('factor', [(1.4, 0), (1.4, ), (1, 2, 3)])
     def test_wrong_margin(self, factor):
         with pytest.raises(ValueError, match='extend_factor is .* give factors of height and width, each above 0'):
-            RotatedSingleRoIExtractor(**self.settings, extend_factor=factor)
+            S5RotatedSingleRoIExtractor(**self.settings, extend_factor=factor)

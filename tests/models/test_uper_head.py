@@ -4,11 +4,11 @@ from mmseg.models.decode_heads import UPerHead as MMSegUPerHead
 from torch.nn import functional as F
 
 from s5_mm.checkpoints import load_encoder
-from s5_mm.models import UPerHead, ViT
+from s5_mm.models import S5UPerHead, ViT
 
 
 def published_head(golden):
-    head = UPerHead(in_channels=[golden.arch['embed_dims']] * 4, in_index=[0, 1, 2, 3], channels=256, num_classes=16,
+    head = S5UPerHead(in_channels=[golden.arch['embed_dims']] * 4, in_index=[0, 1, 2, 3], channels=256, num_classes=16,
                     norm_cfg=dict(type='BN'))
     prefix = 'semsegdecoder.decode_head.'
     weights = {name.removeprefix(prefix): value for name, value in golden.weights.items() if name.startswith(prefix)}
@@ -30,7 +30,7 @@ def test_logits_are_the_published_ones(golden, published_encoder):
 def test_logits_are_resized_with_aligned_corners_and_levels_without():
     torch.manual_seed(0)
     settings = dict(in_channels=[8] * 4, in_index=[0, 1, 2, 3], channels=8, num_classes=3, norm_cfg=dict(type='BN'))
-    head, plain = UPerHead(**settings), MMSegUPerHead(align_corners=False, **settings)
+    head, plain = S5UPerHead(**settings), MMSegUPerHead(align_corners=False, **settings)
     plain.load_state_dict(head.state_dict())
     head.eval(), plain.eval()
     assert head.align_corners is True
@@ -46,7 +46,7 @@ def test_training_is_that_of_the_plain_decoder():
     torch.manual_seed(0)
     settings = dict(in_channels=[8] * 4, in_index=[0, 1, 2, 3], channels=8, num_classes=3, norm_cfg=dict(type='BN'),
                     dropout_ratio=0.0)
-    head, plain = UPerHead(**settings), MMSegUPerHead(align_corners=False, **settings)
+    head, plain = S5UPerHead(**settings), MMSegUPerHead(align_corners=False, **settings)
     plain.load_state_dict(head.state_dict())
     maps = [torch.rand(4, 8, size, size) for size in (32, 16, 8, 4)]
     for part in (head, plain):
@@ -57,7 +57,7 @@ def test_training_is_that_of_the_plain_decoder():
 
 
 def test_resize_of_the_logits_is_an_option():
-    head = UPerHead(align_corners=False, in_channels=[8] * 4, in_index=[0, 1, 2, 3], channels=8, num_classes=3)
+    head = S5UPerHead(align_corners=False, in_channels=[8] * 4, in_index=[0, 1, 2, 3], channels=8, num_classes=3)
     logits = torch.rand(1, 3, 4, 4)
     expected = F.interpolate(logits, size=(8, 8), mode='bilinear', align_corners=False)
     assert torch.allclose(head.predict_by_feat(logits, [dict(img_shape=(8, 8))]), expected)

@@ -1,4 +1,4 @@
-"""The encoder: same function as the published one, sizes, position tables, initialisation."""
+"""The encoder: same function as the published one, sizes, position tables, initialization."""
 import json
 import math
 from collections import Counter
@@ -65,7 +65,7 @@ class TestPublishedFunction:
         with torch.device('meta'):
             vit = ViT(arch)
             head = MODELS.build(dict(
-                type='s5_mm.UPerHead', in_channels=[vit.embed_dims] * 4, in_index=[0, 1, 2, 3], channels=256,
+                type='s5_mm.S5UPerHead', in_channels=[vit.embed_dims] * 4, in_index=[0, 1, 2, 3], channels=256,
                 num_classes=16, norm_cfg=dict(type='BN')))
         counts = [sum(parameter.numel() for parameter in part.parameters()) / 1e6 for part in (vit, head)]
         assert round(counts[1], 2) == decoder
@@ -221,7 +221,7 @@ def mae_weights(vit, entries):
     return weights
 
 
-class TestInitialisation:
+class TestInitialization:
 
     @pytest.fixture
     def mae_file(self, tmp_path, encoder):
@@ -260,7 +260,7 @@ class TestInitialisation:
         assert 'MAE / timm ViT format' in lines[-1]
         rows = {row.split('|')[1].strip(): row.split('|')[2:4] for row in lines[-1].splitlines() if row.startswith('|')}
         pyramid = list(vit.pyramid.parameters())
-        assert [int(cell) for cell in rows['left at initialisation']] == [
+        assert [int(cell) for cell in rows['left at initialization']] == [
             len(pyramid), sum(parameter.numel() for parameter in pyramid)]
         assert [int(cell) for cell in rows['of another shape']] == [0, 0]
         assert int(rows['ignored'][0]) == 3

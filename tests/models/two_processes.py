@@ -14,7 +14,7 @@ from s5_mm.registry import MODELS
 
 
 def batch(names, seed):
-    """Images and samples of data sets."""
+    """Images and samples of datasets."""
     rng = torch.Generator().manual_seed(seed)
     samples = []
     for name in names:

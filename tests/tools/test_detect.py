@@ -7,7 +7,7 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 from running import ROOT
 
-from s5_mm.apis import PatchSettings, detect, load_detector
+from s5_mm.apis import TilingConfig, detect, load_detector
 from s5_mm.rasters import RasterError
 from s5_mm.registry import MODELS
 
@@ -36,11 +36,12 @@ def image(tmp_path):
 
 
 def test_objects_as_text_and_picture(detector, image, tmp_path, load_tool):
-    settings = PatchSettings(size=128, gap=32, score_thr=0.02)
+    settings = TilingConfig(size=128, overlap=32, score_thr=0.02)
     expected = detect(load_detector(Config.fromfile(detector[0]), detector[1], 'cpu'), image, 'dota', settings)
     assert len(expected.scores) > 0
     load_tool('tools/detect.py').main([
-        *detector, str(image), '--dataset', 'dota', '--size', '128', '--gap', '32', '--score-thr', '0.02', '--device',
+        *detector, str(image), '--dataset', 'dota', '--size', '128', '--overlap', '32', '--score-thr', '0.02',
+        '--device',
         'cpu', '--draw', '--out', str(tmp_path / 'out')])
     lines = [line.split() for line in (tmp_path / 'out/field.txt').read_text().splitlines()]
     assert np.allclose([[float(number) for number in line[:8]] for line in lines], expected.polygons)
@@ -52,7 +53,7 @@ def test_objects_as_text_and_picture(detector, image, tmp_path, load_tool):
 
 
 def test_a_data_set_must_be_chosen(detector, image, tmp_path, load_tool):
-    with pytest.raises(ValueError, match='the data set is None; the config has several, choose one of dior, dota'):
+    with pytest.raises(ValueError, match='the dataset is None; the config has several, choose one of dior, dota'):
         load_tool('tools/detect.py').main([*detector, str(image), '--out', str(tmp_path / 'out')])
 
 

@@ -56,11 +56,11 @@ def test_a_detection_takes_the_object_that_is_still_free(image):
 def test_drawn_verdicts_follow_the_metric(image):
     drawn = draw_verdicts(np.zeros((40, 200, 3), np.uint8), image)
 
-    def colour(x):
+    def color(x):
         return drawn[:20, x - 1:x + 2].reshape(-1, 3).max(axis=0)
-    assert colour(5)[1] > 150
-    assert colour(165)[0] > 150
-    assert colour(165)[1] < 60
+    assert color(5)[1] > 150
+    assert color(165)[0] > 150
+    assert color(165)[1] < 60
     assert drawn.shape[0] > 40
     assert (drawn[40:] == RIGHT).all(axis=-1).any()
     assert (drawn[40:] == WRONG).all(axis=-1).any()

@@ -97,8 +97,8 @@ def test_one_data_set_costs_what_the_dense_model_costs(main, capsys):
     dense = told(main, capsys, ROOT / 'configs/_base_/models/upernet_vit-b.py')
     assert dense['multiply_adds'] - one['multiply_adds'] == 11 * classifier
     main([str(ROOT / MDF)])
-    assert 'for one image of 512x512 px of data set vaihingen' in capsys.readouterr().out
-    with pytest.raises(ValueError, match=r"has no data set 'paris'; its data sets are \['vaihingen', 'potsdam', 'love"):
+    assert 'for one image of 512x512 px of dataset vaihingen' in capsys.readouterr().out
+    with pytest.raises(ValueError, match=r"has no dataset 'paris'; its datasets are \['vaihingen', 'potsdam', 'love"):
         main([str(ROOT / MDF), '--dataset', 'paris'])
 
 

@@ -16,7 +16,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--size', type=int, nargs='+', metavar='PX',
                         help="side, or height and width, of the image; default the config's crop size")
     parser.add_argument('--dataset', metavar='NAME',
-                        help='data set of the image, for a model of several; default its first')
+                        help='dataset of the image, for a model of several; default its first')
     parser.add_argument('--json', action='store_true', help='print JSON instead of a table')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='override settings, e.g. model.decode_head.channels=128 (FixMatch: '
@@ -35,7 +35,7 @@ def as_table(stats: ModelStats) -> str:
         table.add_row([part, figures[name]])
     table.align = 'r'
     height, width = stats.size
-    of = f' of data set {stats.dataset}' if stats.dataset else ''
+    of = f' of dataset {stats.dataset}' if stats.dataset else ''
     return f'{table}\n{figures["multiply_adds_g"]} G multiply-adds for one image of {width}x{height} px{of}'
 
 

@@ -1,4 +1,4 @@
-"""Grow a trained model of several data sets by one: an expert and a decoder, copies of another data set's."""
+"""Grow a trained model of several datasets by one: an expert and a decoder, copies of another dataset's."""
 import argparse
 
 from s5_mm.apis import load_config
@@ -10,11 +10,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config of the MultiDatasetSegmentor')
     parser.add_argument('checkpoint', help='its checkpoint')
-    parser.add_argument('name', help='name of the new data set')
+    parser.add_argument('name', help='name of the new dataset')
     parser.add_argument('out', help='weights to write, .pth or .safetensors; a config goes beside it, as .py')
     parser.add_argument('--from', dest='source', required=True, metavar='DATASET',
-                        help='data set whose expert, decoder and settings are copied')
-    parser.add_argument('--num-classes', type=int, required=True, metavar='N', help='classes of the new data set')
+                        help='dataset whose expert, decoder and settings are copied')
+    parser.add_argument('--num-classes', type=int, required=True, metavar='N', help='classes of the new dataset')
     parser.add_argument('--with-classifier', action='store_true',
                         help='copy the classifier too, where the classes are the same; else it is new')
     parser.add_argument('--train-new-only', action='store_true',

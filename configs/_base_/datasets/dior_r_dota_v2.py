@@ -18,7 +18,7 @@ train_pipeline = [
 # Polygons come after resizing: metrics compare them in pixels of the file, exactly as it has them.
 load_resized = [dict(type='s5_mm.LoadImage'), dict(type='mmdet.Resize', scale=image_size, keep_ratio=True)]
 dior = dict(type='s5_mm.DIORRDataset', data_root='data/dior_r')
-dota = dict(type='s5_mm.DOTADataset', version='v2.0', data_root='data/dota_v2/patches')
+dota = dict(type='s5_mm.S5DOTADataset', version='v2.0', data_root='data/dota_v2/patches')
 splits = dict(
     dior_trainval=dict(ann_file='ImageSets/Main/trainval.txt', data_prefix=dict(img_path='JPEGImages-trainval')),
     dior_test=dict(ann_file='ImageSets/Main/test.txt', data_prefix=dict(img_path='JPEGImages-test')),

@@ -42,5 +42,5 @@ val_dataloader = dict(
         test_mode=True,
         pipeline=test_pipeline))
 test_dataloader = val_dataloader
-val_evaluator = dict(type='s5_mm.IoUMetric', iou_metrics=['mIoU'], excluded=('background', ))
+val_evaluator = dict(type='s5_mm.S5IoUMetric', iou_metrics=['mIoU'], excluded=('background', ))
 test_evaluator = val_evaluator

@@ -24,9 +24,9 @@ train_pipeline = [*png, *augmentation, dict(type='PackSegInputs')]
 test_pipeline = [*png, dict(type='PackSegInputs')]
 
 benchmarks = dict(
-    vaihingen=dict(type='s5_mm.ISPRSDataset', loading=png, val_batch_size=8),
-    potsdam=dict(type='s5_mm.ISPRSDataset', loading=png, val_batch_size=8),
-    loveda=dict(type='s5_mm.LoveDADataset', loading=png, val_batch_size=2),
+    vaihingen=dict(type='s5_mm.S5ISPRSDataset', loading=png, val_batch_size=8),
+    potsdam=dict(type='s5_mm.S5ISPRSDataset', loading=png, val_batch_size=8),
+    loveda=dict(type='s5_mm.S5LoveDADataset', loading=png, val_batch_size=2),
     openearthmap=dict(type='s5_mm.OpenEarthMapDataset', loading=geotiff, val_batch_size=1))
 sources = {
     name: dict(
@@ -50,14 +50,14 @@ loaders = {
             pipeline=[*benchmark['loading'], dict(type='PackSegInputs')]))
     for name, benchmark in benchmarks.items()
 }
-evaluators = {name: [dict(type='s5_mm.IoUMetric', iou_metrics=['mIoU', 'mFscore'])] for name in benchmarks}
+evaluators = {name: [dict(type='s5_mm.S5IoUMetric', iou_metrics=['mIoU', 'mFscore'])] for name in benchmarks}
 
 train_dataloader = dict(
     batch_size=48,
     num_workers=16,
     persistent_workers=True,
     pin_memory=True,
-    sampler=dict(type='s5_mm.MultiSourceSampler', per_batch=12),  # of each data set
+    sampler=dict(type='s5_mm.MultiSourceSampler', per_batch=12),  # of each dataset
     dataset=dict(type='s5_mm.MultiSourceDataset', sources=sources))
 val_dataloader = loaders
 test_dataloader = loaders

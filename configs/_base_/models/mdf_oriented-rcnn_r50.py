@@ -1,4 +1,4 @@
-# Oriented R-CNN with ResNet-50, shared by the data sets entirely, of mmrotate's own parts.
+# Oriented R-CNN with ResNet-50, shared by the datasets entirely, of mmrotate's own parts.
 _base_ = ['./mdf_oriented-rcnn_vit-moe-b.py']
 model = dict(
     backbone=dict(

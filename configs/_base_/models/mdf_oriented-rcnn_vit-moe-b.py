@@ -1,7 +1,7 @@
 # MoE-MDF detection of S5 on DIOR-R and DOTA-v2.0: one ViT-B whose FFNs give 256 of 768 channels to the own expert of each
-# data set, which has an FPN, an RPN and a RoI head of Oriented R-CNN, too. part_features=0: no experts (MDF). The start is
-# an S4P encoder or segmentor, whose FFNs are split into shared and own experts. For other data sets:
-# model = dict(datasets=dict(_delete_=True, harbour=dict(num_classes=5))).
+# dataset, which has an FPN, an RPN and a RoI head of Oriented R-CNN, too. part_features=0: no experts (MDF). The start is
+# an S4P encoder or segmentor, whose FFNs are split into shared and own experts. For other datasets:
+# model = dict(datasets=dict(_delete_=True, harbor=dict(num_classes=5))).
 angle_version = 'le90'
 nms_of_proposals = dict(type='nms', iou_threshold=0.8)
 data_preprocessor = dict(
@@ -37,7 +37,7 @@ model = dict(
             strides=[4, 8, 16, 32, 64],
             use_box_type=True),
         bbox_coder=dict(
-            type='s5_mm.MidpointOffsetCoder',
+            type='s5_mm.S5MidpointOffsetCoder',
             angle_version=angle_version,
             target_means=[0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
             target_stds=[1.0, 1.0, 1.0, 1.0, 0.5, 0.5]),
@@ -46,7 +46,7 @@ model = dict(
     roi_head=dict(
         type='mmdet.StandardRoIHead',
         bbox_roi_extractor=dict(
-            type='s5_mm.RotatedSingleRoIExtractor',
+            type='s5_mm.S5RotatedSingleRoIExtractor',
             extend_factor=(1.4, 1.2),  # of height and width
             roi_layer=dict(type='RoIAlignRotated', out_size=7, sample_num=2, clockwise=True),
             out_channels=256,
@@ -61,7 +61,7 @@ model = dict(
             reg_predictor_cfg=dict(type='mmdet.Linear'),
             cls_predictor_cfg=dict(type='mmdet.Linear'),
             bbox_coder=dict(
-                type='s5_mm.DeltaXYWHTRBBoxCoder',
+                type='s5_mm.S5DeltaXYWHTRBBoxCoder',
                 angle_version=angle_version,
                 norm_factor=None,
                 edge_swap=True,

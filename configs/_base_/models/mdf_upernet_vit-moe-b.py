@@ -1,7 +1,7 @@
-# MoE-MDF on four land-cover benchmarks: one ViT-B whose FFNs give 256 of 768 channels to each data set's own expert, and
+# MoE-MDF on four land-cover benchmarks: one ViT-B whose FFNs give 256 of 768 channels to each dataset's own expert, and
 # a UperNet and a classifier each. part_features=0: no experts, everything but the decoders is shared (MDF). The start is
-# an S4P segmentor, published or ours: its FFNs are split into shared and own experts, its decoder is copied to every data
-# set, the classifiers are new. For other data sets: model = dict(datasets=dict(_delete_=True, city=dict(num_classes=5))).
+# an S4P segmentor, published or ours: its FFNs are split into shared and own experts, its decoder is copied to every dataset,
+# the classifiers are new. For other datasets: model = dict(datasets=dict(_delete_=True, city=dict(num_classes=5))).
 _base_ = ['./upernet_vit-b.py']
 backbone = _base_.model.backbone
 backbone.update(
@@ -25,7 +25,7 @@ model = dict(
         vaihingen=dict(num_classes=5, start=0.7),
         potsdam=dict(num_classes=5),
         loveda=dict(num_classes=7),
-        # The data set's own eight classes; the published code counts unknown as a ninth.
+        # The dataset's own eight classes; the published code counts unknown as a ninth.
         openearthmap=dict(num_classes=8)),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'),

@@ -9,7 +9,7 @@ data_preprocessor = dict(
     size=(512, 512),
     test_cfg=dict(size_divisor=16))
 model = dict(
-    type='s5_mm.EncoderDecoder',
+    type='s5_mm.S5EncoderDecoder',
     data_preprocessor=data_preprocessor,
     backbone=dict(
         type='s5_mm.ViT',
@@ -20,7 +20,7 @@ model = dict(
         defer_upsampling=True,
         init_cfg=dict(type='Pretrained', checkpoint='pretrain/mae_vit-b_millionaid.pth')),
     decode_head=dict(
-        type='s5_mm.UPerHead',
+        type='s5_mm.S5UPerHead',
         in_channels=[768, 768, 768, 768],
         in_index=[0, 1, 2, 3],
         pool_scales=(1, 2, 3, 6),

@@ -1,4 +1,4 @@
-# Runtime of rotated detection on several data sets: the best checkpoint is the one with the best mean mAP over them.
+# Runtime of rotated detection on several datasets: the best checkpoint is the one with the best mean mAP over them.
 _base_ = ['./multi_dataset.py']
 default_scope = 'mmrotate'
 visualizer = dict(type='mmrotate.RotLocalVisualizer')

@@ -1,4 +1,4 @@
-# Fine-tuning of S5: 100 epochs of the longest data set, AdamW in bfloat16, cosine to 0. Norms and the position table do
+# Fine-tuning of S5: 100 epochs of the longest dataset, AdamW in bfloat16, cosine to 0. Norms and the position table do
 # not decay. Without `end` the schedule ends with training.
 optim_wrapper = dict(
     type='s5_mm.Bf16OptimWrapper',

@@ -1,4 +1,4 @@
-# Detection of S5: 12 epochs of the longest data set, AdamW in bfloat16; the rate rises over 500 iterations and falls to a
+# Detection of S5: 12 epochs of the longest dataset, AdamW in bfloat16; the rate rises over 500 iterations and falls to a
 # tenth after epochs 8 and 11. Norms and the position table do not decay. MMEngine turns epochs into iterations.
 optim_wrapper = dict(
     type='s5_mm.Bf16OptimWrapper',

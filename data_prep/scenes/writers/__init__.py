@@ -1,4 +1,4 @@
-"""One module a benchmark: a table from scene classes to its ids, colours or names, and its file layout."""
+"""One module a benchmark: a table from scene classes to its ids, colors or names, and its file layout."""
 
 from .base import Format
 from .dior_r import DIOR_R_FORMAT

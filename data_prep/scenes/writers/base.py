@@ -27,7 +27,7 @@ class Format:
         styles: Styles unless told otherwise; none means all.
         themes: Themes of its scenes.
         size: Side of an image in pixels unless told otherwise.
-        gsd: Metres per pixel of the benchmark's sensor; None takes those of the styles.
+        gsd: Meters per pixel of the benchmark's sensor; None takes those of the styles.
         write_lists: (folder, samples): writes the text files that name the splits.
     """
 

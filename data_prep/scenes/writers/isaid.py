@@ -10,8 +10,8 @@ from ..render import Picture
 from ..sampling import Sample
 from .base import Format
 
-# Colour (RGB) of each scene class; land cover is iSAID's black background.
-ISAID_COLOURS = {
+# Color (RGB) of each scene class; land cover is iSAID's black background.
+ISAID_COLORS = {
     'ship': (0, 0, 63),
     'storage_tank': (0, 63, 63),
     'baseball_diamond': (0, 63, 0),
@@ -29,15 +29,15 @@ ISAID_COLOURS = {
     'harbor': (0, 100, 155),
 }
 _TABLE = np.zeros((len(SCENE_CLASSES), 3), np.uint8)
-for _name, _colour in ISAID_COLOURS.items():
-    _TABLE[CLASS_ID[_name]] = _colour
+for _name, _color in ISAID_COLORS.items():
+    _TABLE[CLASS_ID[_name]] = _color
 
 
-def instance_colours(count: int) -> np.ndarray:
-    """Distinct colours (count + 1, 3) uint8 for object numbers: 0 is black, channels are multiples of 5 as in iSAID.
+def instance_colors(count: int) -> np.ndarray:
+    """Distinct colors (count + 1, 3) uint8 for object numbers: 0 is black, channels are multiples of 5 as in iSAID.
 
     Raises:
-        ValueError: If there are more objects than such colours.
+        ValueError: If there are more objects than such colors.
     """
     if count >= 51**3:
         raise ValueError(f'{count} objects in one image; instance masks have room for {51**3 - 1}')
@@ -54,14 +54,14 @@ def write_isaid(picture: Picture, folder: Path, sample: Sample) -> None:
     """Writes the two masks and the image."""
     image = isaid_path(folder, sample)
     write_image(image.with_stem(f'{image.stem}_instance_color_RGB'), _TABLE[picture.classes])
-    colours = instance_colours(int(picture.instances.max()))
-    write_image(image.with_stem(f'{image.stem}_instance_id_RGB'), colours[picture.instances])
+    colors = instance_colors(int(picture.instances.max()))
+    write_image(image.with_stem(f'{image.stem}_instance_id_RGB'), colors[picture.instances])
     write_image(image, picture.image)
 
 
 ISAID_FORMAT = Format(
     title='iSAID',
-    layout='OUT/{train,val}/images with colour-coded masks, the layout of iSAID',
+    layout='OUT/{train,val}/images with color-coded masks, the layout of iSAID',
     image_path=isaid_path,
     write=write_isaid,
     salt=0,

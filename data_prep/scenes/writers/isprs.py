@@ -1,11 +1,11 @@
-"""ISPRS Potsdam and Vaihingen on disk: GeoTIFF tiles and colour labels, complete or with eroded boundaries."""
+"""ISPRS Potsdam and Vaihingen on disk: GeoTIFF tiles and color labels, complete or with eroded boundaries."""
 
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from data_prep.isprs import COLOURS, POTSDAM_TILES, VAIHINGEN_TILES
+from data_prep.isprs import COLORS, POTSDAM_TILES, VAIHINGEN_TILES
 
 from ..files import write_geotiff
 from ..render import Picture
@@ -22,7 +22,7 @@ IDS = id_table(
         6: 'clutter water swimming_pool ship plane helicopter',
     }
 )
-_PALETTE = np.array(COLOURS, np.uint8)
+_PALETTE = np.array(COLORS, np.uint8)
 ERODED = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))  # a disc of radius 3, as the benchmark erodes
 VAIHINGEN = 'ISPRS_semantic_labeling_Vaihingen'
 
@@ -63,7 +63,7 @@ def write_vaihingen(picture: Picture, folder: Path, sample: Sample) -> None:
 
 POTSDAM_FORMAT = Format(
     title='Potsdam',
-    layout='OUT/2_Ortho_RGB, OUT/5_Labels_all: colour images of 5 cm and colour labels, the layout of ISPRS Potsdam',
+    layout='OUT/2_Ortho_RGB, OUT/5_Labels_all: color images of 5 cm and color labels, the layout of ISPRS Potsdam',
     image_path=potsdam_path,
     write=write_potsdam,
     salt=1,

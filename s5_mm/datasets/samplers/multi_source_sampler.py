@@ -33,7 +33,7 @@ class MultiSourceSampler(Sampler):
     the stream continues at any position at once, nothing is replayed.
 
     Args:
-        dataset: The data set.
+        dataset: The dataset.
         per_batch: Samples of each source in a batch of one process, in this order, e.g. ``dict(labeled=12,
             unlabeled=12)``; a number stands for as many of every source. The loader's ``batch_size`` is their sum.
         same_order: Source -> source whose order it takes over; both then draw the same index at the same time, with
@@ -65,7 +65,7 @@ class MultiSourceSampler(Sampler):
         named = {*self.per_batch, *self.same_order, *self.same_order.values()}
         unknown = sorted(named - set(self.sizes))
         if unknown or not self.per_batch:
-            raise ValueError(f'MultiSourceSampler: {unknown or "no source"} named, the data set has '
+            raise ValueError(f'MultiSourceSampler: {unknown or "no source"} named, the dataset has '
                              f'{sorted(self.sizes)}; name those in per_batch and same_order.')
         for name, number in self.per_batch.items():
             if not (isinstance(number, int) and number >= 1):
@@ -74,7 +74,7 @@ class MultiSourceSampler(Sampler):
         for name, other in self.same_order.items():
             if self.sizes[name] != self.sizes[other]:
                 raise ValueError(f'MultiSourceSampler: {name!r} ({self.sizes[name]} samples) cannot take the order of '
-                                 f'{other!r} ({self.sizes[other]} samples); both must be the same data set.')
+                                 f'{other!r} ({self.sizes[other]} samples); both must be the same dataset.')
 
     @property
     def batch_size(self) -> int:
@@ -112,7 +112,7 @@ class MultiSourceSampler(Sampler):
                 outside of it.
         """
         if source not in self.sizes:
-            raise ValueError(f'MultiSourceSampler: cannot restrict {source!r}, the data set has {sorted(self.sizes)}.')
+            raise ValueError(f'MultiSourceSampler: cannot restrict {source!r}, the dataset has {sorted(self.sizes)}.')
         leader = self.same_order.get(source, source)
         if leader != source:
             raise ValueError(f'MultiSourceSampler: {source!r} takes over the order of {leader!r} (same_order); '

@@ -1,4 +1,4 @@
-"""Loading, geometry and colour; S4P's strong view runs on the device, in the model."""
+"""Loading, geometry and color; S4P's strong view runs on the device, in the model."""
 from .geometry import RandomRescale
 from .geotiff import LoadGeoTIFF
 from .loading import ImageReadError, LoadImage, LoadLabels, UnlabeledMask

@@ -21,7 +21,7 @@ _MASK_MODES = ('1', 'L', 'P', 'I', 'I;16', 'I;16B', 'I;16L', 'I;16N')
 
 
 class ImageReadError(OSError):
-    """An image that cannot be read or decoded to 8-bit colour.
+    """An image that cannot be read or decoded to 8-bit color.
 
     Args:
         path (str): The image file.
@@ -38,9 +38,9 @@ class ImageReadError(OSError):
 
 
 def read_image(path: str, backend_args: dict | None = None) -> np.ndarray:
-    """Decode an image file completely, in colour.
+    """Decode an image file completely, in color.
 
-    Grey, palette, bilevel and transparent images become plain colour (transparency is dropped), and an EXIF orientation
+    Gray, palette, bilevel and transparent images become plain color (transparency is dropped), and an EXIF orientation
     is applied, as ``mmcv.imread`` does.
 
     Args:
@@ -66,7 +66,7 @@ def read_image(path: str, backend_args: dict | None = None) -> np.ndarray:
 
 
 def _require_eight_bits(path: str, image: Image.Image) -> None:
-    # Pillow opens 16-bit colour files as mode RGB and keeps the high byte alone; only the raw mode of the tiles tells.
+    # Pillow opens 16-bit color files as mode RGB and keeps the high byte alone; only the raw mode of the tiles tells.
     if image.mode not in _EIGHT_BIT_MODES or ';16' in str(image.tile):
         depth = '16 bits a channel' if image.mode in _EIGHT_BIT_MODES else f'mode {image.mode!r}'
         raise ImageReadError(path, f'it has {depth}; only 8 bits a channel are supported (modes '
@@ -123,7 +123,7 @@ def read_label_ids(path: str, backend_args: dict | None = None) -> np.ndarray:
         with Image.open(io.BytesIO(fileio.get(path, backend_args=backend_args))) as mask:
             if mask.mode not in _MASK_MODES:
                 raise ImageReadError(path, f'a label mask has one integer channel, this one has mode {mask.mode!r}; '
-                                     'convert colours to class ids first')
+                                     'convert colors to class ids first')
             ids = np.asarray(mask)
     except (ImageReadError, MemoryError):
         raise
@@ -195,9 +195,9 @@ def _head(values: np.ndarray, count: int = 10) -> str:
 
 @TRANSFORMS.register_module()
 class LoadImage(LoadImageFromFile):
-    """Load an 8-bit image in colour, raising where other loaders return grey pixels or clipped values.
+    """Load an 8-bit image in color, raising where other loaders return gray pixels or clipped values.
 
-    Pillow decodes, because OpenCV fills the missing part of a truncated JPEG with grey and says nothing. Channels come
+    Pillow decodes, because OpenCV fills the missing part of a truncated JPEG with gray and says nothing. Channels come
     out as blue, green, red like mmseg's own loader, so data preprocessors keep ``bgr_to_rgb=True``.
 
     Required keys: ``img_path``. Added keys: ``img`` (H, W, 3), ``img_shape`` and ``ori_shape`` (H, W).

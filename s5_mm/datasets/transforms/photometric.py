@@ -1,4 +1,4 @@
-"""Colour augmentation of labeled images, in the loader."""
+"""Color augmentation of labeled images, in the loader."""
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
@@ -8,7 +8,7 @@ from s5_mm.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class RandomPhotometric(BaseTransform):
-    """The colours of S4P's strong view, drawn in the loader: jitter, grayscale, blur.
+    """The colors of S4P's strong view, drawn in the loader: jitter, grayscale, blur.
 
     The same module as in S4P (:class:`~s5_mm.models.semi.StrongView`), for fine-tuning, where the published code
     augments the labeled images so. It draws from torch's global CPU generator, which the loader seeds for each sample,
@@ -24,13 +24,13 @@ class RandomPhotometric(BaseTransform):
     """
 
     def __init__(self, **kwargs) -> None:
-        # The models import much that a data set has no use for, so they come when the transform is built.
+        # The models import much that a dataset has no use for, so they come when the transform is built.
         from s5_mm.models.semi import StrongView
         self.options = kwargs
         self.view = StrongView(**kwargs)
 
     def transform(self, results: dict) -> dict:
-        """Distort the colours of ``results['img']``."""
+        """Distort the colors of ``results['img']``."""
         img = results['img']
         if img.dtype != np.uint8 or img.ndim != 3 or img.shape[2] != 3:
             raise ValueError(f'RandomPhotometric needs an 8-bit image of three channels, this one has {img.shape} of '

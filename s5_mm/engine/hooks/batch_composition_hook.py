@@ -10,13 +10,13 @@ from s5_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class BatchCompositionHook(Hook):
-    """Compare a model of several data sets with what its :class:`s5_mm.MultiSourceSampler` will draw."""
+    """Compare a model of several datasets with what its :class:`s5_mm.MultiSourceSampler` will draw."""
 
     def before_train(self, runner: Runner) -> None:
         """Compare the sampler's ``per_batch`` and the classes of what it draws from with the model.
 
         Raises:
-            ValueError: The data sets are others than the model's, or one has too few images in a batch, or another
+            ValueError: The datasets are others than the model's, or one has too few images in a batch, or another
                 number of classes than its head, or other classes in validation.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
@@ -29,4 +29,4 @@ class BatchCompositionHook(Hook):
                 return
             validated = getattr(runner.val_dataloader.dataset, 'sources', {})
             for name in drawn.keys() & validated.keys():
-                check_alike(f'data set {name!r}', drawn[name], validated[name])
+                check_alike(f'dataset {name!r}', drawn[name], validated[name])

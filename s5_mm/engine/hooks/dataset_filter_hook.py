@@ -14,7 +14,7 @@ from s5_mm import curation
 from s5_mm.curation import Prototypes
 from s5_mm.curation.files import write_bytes
 from s5_mm.curation.live import ScoringOptions, labeled_prototypes, score_dataset
-from s5_mm.curation.quota import UNFILLED
+from s5_mm.curation.quota import ON_SHORTFALL
 from s5_mm.curation.score_table import checksum_of_paths
 from s5_mm.curation.scoring import Scores
 from s5_mm.datasets import MultiSourceDataset, MultiSourceSampler, UnlabeledDataset
@@ -37,7 +37,7 @@ class DatasetFilterHook(Hook):
         interval: Iterations between selections; ``None``: only the one before training.
         share: Random share of the pool that is scored each time, above 0 and up to 1.
         strategy: As :func:`s5_mm.curation.select` has it.
-        unfilled: As above.
+        on_shortfall: As above.
         num_clusters: M, prototypes on the labeled images, made anew each time, since features move in training.
         source: Name of the unlabeled source.
         labeled: Name of the labeled source.
@@ -52,7 +52,7 @@ class DatasetFilterHook(Hook):
                  interval: int | None = None,
                  share: float = 1.0,
                  strategy: str = 'curated',
-                 unfilled: str = 'leave',
+                 on_shortfall: str = 'skip',
                  num_clusters: int = curation.DEFAULT_NUM_CLUSTERS,
                  source: str = 'unlabeled',
                  labeled: str = 'labeled',
@@ -65,7 +65,7 @@ class DatasetFilterHook(Hook):
         if not 0 < share <= 1:
             raise ValueError(f'DatasetFilterHook: share is {share}; it must be above 0 and up to 1.')
         for name, value, known in (('strategy', strategy, list(curation.STRATEGIES)),
-                                   ('unfilled', unfilled, list(UNFILLED))):
+                                   ('on_shortfall', on_shortfall, list(ON_SHORTFALL))):
             if value not in known:
                 raise ValueError(f'DatasetFilterHook: {name} is {value!r}; choose from {known}.')
         unknown = sorted(set(scoring or {}) - set(ScoringOptions._fields))
@@ -76,7 +76,7 @@ class DatasetFilterHook(Hook):
         self.interval = interval
         self.share = share
         self.strategy = strategy
-        self.unfilled = unfilled
+        self.on_shortfall = on_shortfall
         self.num_clusters = num_clusters
         self.source = source
         self.labeled = labeled
@@ -148,7 +148,7 @@ class DatasetFilterHook(Hook):
         labeled = sources[self.labeled]
         if not hasattr(labeled, 'pipeline'):
             raise ValueError(f'DatasetFilterHook: source {self.labeled!r} is a {type(labeled).__name__} without a '
-                             'pipeline of its own, whose images cannot be read alone; give one data set, or a '
+                             'pipeline of its own, whose images cannot be read alone; give one dataset, or a '
                              "strategy without quotas ('random', 'entropy').")
         if not 1 <= self.num_clusters <= len(labeled):
             raise ValueError(f'DatasetFilterHook: num_clusters is {self.num_clusters}, there are {len(labeled)} '
@@ -217,10 +217,10 @@ class DatasetFilterHook(Hook):
         table = pa.table(dict(path=pool.paths.take(pa.array(scores.index)), entropy=scores.entropy,
                               cluster=scores.cluster, row=np.arange(len(scores.index))))
         counts = None if prototypes is None else prototypes.counts
-        selected = curation.select(table, budget, counts, self.strategy, self.unfilled, seed).table
+        selected = curation.select(table, budget, counts, self.strategy, self.on_shortfall, seed).table
         if not len(selected):
             raise RuntimeError('DatasetFilterHook: the selection is empty, no cluster with labeled images has '
-                               "unlabeled ones; choose fewer clusters or unfilled='pass_on'.")
+                               "unlabeled ones; choose fewer clusters or on_shortfall='redistribute'.")
         return np.sort(selected['row'].to_numpy())
 
     def _apply(self, runner: Runner, selection: Selection) -> None:

@@ -57,6 +57,6 @@ class DivergenceHook(Hook):
             return
         runner.logger.warning(
             f'training diverges: the {name} is {medians[-1]:.4g} (median of iterations '
-            f'{runner.iter + 2 - self.interval} to {runner.iter + 1}), it was {medians[:-1].min(initial=np.inf):.4g} at '
-            'its lowest; a lower learning rate, a longer warm-up or optim_wrapper.clip_grad may help, and damaged data '
+            f'{runner.iter + 2 - self.interval} to {runner.iter + 1}), it was {medians[:-1].min(initial=np.inf):.4g} '
+            'at its lowest; a lower learning rate, a longer warm-up or optim_wrapper.clip_grad may help; damaged data '
             'or labels are another cause')

@@ -68,10 +68,10 @@ def draw_panel(views: dict[str, Tensor], palette: np.ndarray) -> np.ndarray:
     truth, pseudo = views['ground_truth'], views['pseudo_label']
     tiles = {
         'labeled image': _image(views['labeled']),
-        'ground truth': _colours(truth, truth < len(palette), palette),
-        'prediction on strong view': _colours(views['prediction'], None, palette),
+        'ground truth': _colors(truth, truth < len(palette), palette),
+        'prediction on strong view': _colors(views['prediction'], None, palette),
         'weak view': _image(views['weak']),
-        'pseudo-label, white: ignored': _colours(pseudo, views['confident'], palette),
+        'pseudo-label, white: ignored': _colors(pseudo, views['confident'], palette),
         'strong view': _image(views['strong']),
     }
     captioned = [_captioned(name, tile) for name, tile in tiles.items()]
@@ -82,7 +82,7 @@ def _image(pixels: Tensor) -> np.ndarray:
     return (pixels * 255).round().byte().permute(1, 2, 0).cpu().numpy()
 
 
-def _colours(labels: Tensor, shown: Tensor | None, palette: np.ndarray) -> np.ndarray:
+def _colors(labels: Tensor, shown: Tensor | None, palette: np.ndarray) -> np.ndarray:
     labels = labels.cpu().numpy()
     shown = np.ones_like(labels, dtype=bool) if shown is None else shown.cpu().numpy()
     picture = np.full((*labels.shape, 3), IGNORED, dtype=np.uint8)

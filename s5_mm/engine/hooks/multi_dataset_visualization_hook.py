@@ -1,4 +1,4 @@
-"""Draw predictions with the classes and colours of their own data set."""
+"""Draw predictions with the classes and colors of their own dataset."""
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,9 +16,9 @@ from s5_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class MultiDatasetVisualizationHook(SegVisualizationHook):
-    """mmseg's hook for loops over several data sets; works for one data set, too.
+    """mmseg's hook for loops over several datasets; works for one dataset, too.
 
-    Pictures are named after the data set and the image. The image drawn on is the one that the data set's own pipeline
+    Pictures are named after the dataset and the image. The image drawn on is the one that the dataset's own pipeline
     loaded, so that GeoTIFF and other files that OpenCV cannot read are no exception. What is drawn is up to the
     visualizer: label maps or boxes. Class names are not written into label maps: finding a place for them takes mmseg
     seconds for each image.
@@ -65,7 +65,7 @@ def picture(runner: Runner, image: Tensor, size: tuple[int, int]) -> np.ndarray:
 
     Args:
         runner: Its model's data preprocessor tells the order of the channels.
-        image: (3, h, w), values 0-255, not yet normalised.
+        image: (3, h, w), values 0-255, not yet normalized.
         size: Height and width of the picture.
 
     Returns:

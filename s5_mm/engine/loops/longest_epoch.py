@@ -1,4 +1,4 @@
-"""Training whose length is given in epochs of the longest data set."""
+"""Training whose length is given in epochs of the longest dataset."""
 import math
 
 from mmengine.runner import IterBasedTrainLoop, Runner
@@ -13,10 +13,10 @@ from .naming import check_known
 
 @LOOPS.register_module()
 class LongestEpochTrainLoop(IterBasedTrainLoop):
-    """An iteration-based loop of ``max_epochs`` epochs, where an epoch is one of the data set that takes longest.
+    """An iteration-based loop of ``max_epochs`` epochs, where an epoch is one of the dataset that takes longest.
 
-    The loader draws a fixed number of each data set with :class:`s5_mm.MultiSourceSampler`; an epoch is the largest
-    ``ceil(samples / (samples of it a batch * processes))``, and shorter data sets repeat, as S5 trains MoE-MDF. Resume
+    The loader draws a fixed number of each dataset with :class:`s5_mm.MultiSourceSampler`; an epoch is the largest
+    ``ceil(samples / (samples of it a batch * processes))``, and shorter datasets repeat, as S5 trains MoE-MDF. Resume
     is exact. Everything else counts in iterations: write ``by_epoch=False`` in ``param_scheduler``, whose ``end``
     becomes the last iteration if it is not given, or MMEngine's ``convert_to_iter_based=True`` to give it in these
     epochs, whose ``end`` becomes the last of them.
@@ -24,7 +24,7 @@ class LongestEpochTrainLoop(IterBasedTrainLoop):
     Args:
         runner: The runner.
         dataloader: Loader or its config.
-        max_epochs: Epochs of the longest data set, at least 1.
+        max_epochs: Epochs of the longest dataset, at least 1.
         val_begin: Epoch after which validation may start.
         val_interval: Epochs between two validations; there is one at the end in any case.
         dynamic_intervals: Pairs (epoch, interval in epochs from then on).
@@ -32,7 +32,7 @@ class LongestEpochTrainLoop(IterBasedTrainLoop):
 
     Raises:
         ValueError: ``max_epochs`` or an interval is below 1, the sampler is another one, the model does not know a
-            data set, or a scheduler counts epochs.
+            dataset, or a scheduler counts epochs.
     """
 
     def __init__(self,
@@ -79,10 +79,10 @@ class LongestEpochTrainLoop(IterBasedTrainLoop):
 
 
 def epoch_length(sampler: MultiSourceSampler) -> int:
-    """Iterations in which the data set that takes longest is gone through once.
+    """Iterations in which the dataset that takes longest is gone through once.
 
     Args:
-        sampler: Tells the size of each data set and what is drawn of it.
+        sampler: Tells the size of each dataset and what is drawn of it.
     """
     return max(math.ceil(sampler.sizes[name] / (number * sampler.world_size))
                for name, number in sampler.per_batch.items())

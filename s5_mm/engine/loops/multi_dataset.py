@@ -1,4 +1,4 @@
-"""Validation and test of several data sets in one run, each with its own loader, classes and metrics."""
+"""Validation and test of several datasets in one run, each with its own loader, classes and metrics."""
 import math
 from collections.abc import Iterator, Sequence
 
@@ -16,10 +16,10 @@ from .naming import check_classes, check_known, check_same
 
 
 class LoaderChain:
-    """Loaders of several data sets one after another, each sample marked with its data set's name.
+    """Loaders of several datasets one after another, each sample marked with its dataset's name.
 
     Args:
-        loaders: Name of the data set -> its loader.
+        loaders: Name of the dataset -> its loader.
     """
 
     def __init__(self, loaders: dict[str, DataLoader]) -> None:
@@ -38,10 +38,10 @@ class LoaderChain:
 
 
 class MultiDatasetEvaluator(Evaluator):
-    """An evaluator for each data set, chosen by ``dataset_name`` of the samples.
+    """An evaluator for each dataset, chosen by ``dataset_name`` of the samples.
 
     Args:
-        evaluators: Name of the data set -> its evaluator.
+        evaluators: Name of the dataset -> its evaluator.
         chain: The loaders, which know classes and numbers of samples.
     """
 
@@ -53,7 +53,7 @@ class MultiDatasetEvaluator(Evaluator):
             evaluators[name].dataset_meta = source.metainfo
 
     def process(self, data_samples: Sequence[BaseDataElement], data_batch: dict | None = None) -> None:
-        """Hand a batch of one data set to its evaluator.
+        """Hand a batch of one dataset to its evaluator.
 
         Args:
             data_samples: Predictions.
@@ -62,18 +62,18 @@ class MultiDatasetEvaluator(Evaluator):
         self.evaluators[data_samples[0].metainfo['dataset_name']].process(data_samples, data_batch)
 
     def evaluate(self, size: int) -> dict[str, float]:
-        """Metrics of each data set, and means over data sets.
+        """Metrics of each dataset, and means over datasets.
 
         Args:
-            size: Not used; each data set has a size of its own.
+            size: Not used; each dataset has a size of its own.
 
         Returns:
-            ``'<data set>/<metric>'``, and ``'mean/<metric>'`` for each metric that all data sets have: the mean of the
+            ``'<dataset>/<metric>'``, and ``'mean/<metric>'`` for each metric that all datasets have: the mean of the
             defined values.
         """
         metrics = {}
         for name, evaluator in self.evaluators.items():
-            print_log(f'data set {name}:', 'current')
+            print_log(f'dataset {name}:', 'current')
             metrics[name] = evaluator.evaluate(self.sizes[name])
         metrics['mean'] = _means(metrics)
         print_log(f'\n{_table(metrics)}', 'current')
@@ -81,7 +81,7 @@ class MultiDatasetEvaluator(Evaluator):
 
 
 def _means(metrics: dict[str, dict[str, float]]) -> dict[str, float]:
-    """Mean over data sets of each number that all of them report, as far as it is defined."""
+    """Mean over datasets of each number that all of them report, as far as it is defined."""
     means = {}
     for key in set.intersection(*map(set, metrics.values())):
         known = [values[key] for values in metrics.values()
@@ -92,9 +92,9 @@ def _means(metrics: dict[str, dict[str, float]]) -> dict[str, float]:
 
 
 def _table(metrics: dict[str, dict[str, float]]) -> PrettyTable:
-    """The shared metrics, one data set a row; values of single classes, named ``METRIC.CLASS``, are left out."""
+    """The shared metrics, one dataset a row; values of single classes, named ``METRIC.CLASS``, are left out."""
     shared = [key for key in metrics['mean'] if '.' not in key]
-    table = PrettyTable(['data set', *shared])
+    table = PrettyTable(['dataset', *shared])
     table.add_rows([[name, *(values[key] for key in shared)] for name, values in metrics.items()])
     return table
 
@@ -108,7 +108,7 @@ class _MultiDataset:
         loaders, evaluators = f'{self.setting}_dataloader', f'{self.setting}_evaluator'
         for setting, value, key in ((loaders, dataloader, 'dataset'), (evaluators, evaluator, 'type')):
             if not isinstance(value, dict) or key in value:
-                raise ValueError(f'{type(self).__name__}: {setting} must be a dict of one for each data set, '
+                raise ValueError(f'{type(self).__name__}: {setting} must be a dict of one for each dataset, '
                                  f'{setting}=dict(NAME=..., ...).')
         check_same(loaders, dataloader, evaluators, evaluator)
         check_known(loaders, dataloader, runner.model)
@@ -121,26 +121,26 @@ class _MultiDataset:
 
     @property
     def dataset_metas(self) -> dict[str, dict]:
-        """Name of the data set -> its meta information (classes, palette)."""
+        """Name of the dataset -> its meta information (classes, palette)."""
         return {name: evaluator.dataset_meta for name, evaluator in self.evaluator.evaluators.items()}
 
 
 @LOOPS.register_module()
 class MultiDatasetValLoop(_MultiDataset, ValLoop):
-    """Validate one model on several data sets.
+    """Validate one model on several datasets.
 
-    Every sample gets its data set's name as ``dataset_name`` in its metainfo, which is what the route
-    (:mod:`s5_mm.routing`) is made from. Metrics are reported as ``<data set>/<metric>``, means over the data sets as
+    Every sample gets its dataset's name as ``dataset_name`` in its metainfo, which is what the route
+    (:mod:`s5_mm.routing`) is made from. Metrics are reported as ``<dataset>/<metric>``, means over the datasets as
     ``mean/<metric>``, so that ``save_best='mean/mIoU'`` keeps the checkpoint that is best for all.
 
     Args:
         runner: The runner.
-        dataloader: Name of the data set -> loader or its config.
-        evaluator: Name of the data set -> metric config or a list of them.
+        dataloader: Name of the dataset -> loader or its config.
+        evaluator: Name of the dataset -> metric config or a list of them.
         fp16: MMEngine's: whether to run in float16.
 
     Raises:
-        ValueError: Loaders, evaluators and model do not agree about the names, or a data set and its head about the
+        ValueError: Loaders, evaluators and model do not agree about the names, or a dataset and its head about the
             number of classes.
     """
 
@@ -149,16 +149,16 @@ class MultiDatasetValLoop(_MultiDataset, ValLoop):
 
 @LOOPS.register_module()
 class MultiDatasetTestLoop(_MultiDataset, TestLoop):
-    """Test one model on several data sets, as :class:`MultiDatasetValLoop` does.
+    """Test one model on several datasets, as :class:`MultiDatasetValLoop` does.
 
     Args:
         runner: The runner.
-        dataloader: Name of the data set -> loader or its config.
-        evaluator: Name of the data set -> metric config or a list of them.
+        dataloader: Name of the dataset -> loader or its config.
+        evaluator: Name of the dataset -> metric config or a list of them.
         fp16: MMEngine's: whether to run in float16.
 
     Raises:
-        ValueError: Loaders, evaluators and model do not agree about the names, or a data set and its head about the
+        ValueError: Loaders, evaluators and model do not agree about the names, or a dataset and its head about the
             number of classes.
     """
 

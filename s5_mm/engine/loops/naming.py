@@ -1,4 +1,4 @@
-"""Agreement of loaders, evaluators and model about the names and classes of data sets."""
+"""Agreement of loaders, evaluators and model about the names and classes of datasets."""
 from collections.abc import Iterable, Mapping
 
 from mmengine.model import is_model_wrapper
@@ -12,10 +12,10 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 def check_known(setting: str, names: Iterable[str], model: nn.Module) -> None:
-    """Check that a model with data sets of its own knows these.
+    """Check that a model with datasets of its own knows these.
 
     Args:
-        setting: The setting that names the data sets, for the message.
+        setting: The setting that names the datasets, for the message.
         names: Their names.
         model: A model whose ``datasets`` holds the names that it knows; any other model knows all.
 
@@ -25,17 +25,17 @@ def check_known(setting: str, names: Iterable[str], model: nn.Module) -> None:
     known = getattr(unwrapped(model), 'datasets', None)
     unknown = [] if known is None else sorted(set(names) - set(known))
     if unknown:
-        raise ValueError(f'{setting} has the data sets {unknown}, which the model does not know; its model.datasets '
+        raise ValueError(f'{setting} has the datasets {unknown}, which the model does not know; its model.datasets '
                          f'has {sorted(known)}.')
 
 
 def check_classes(setting: str, sources: Mapping[str, Dataset], model: nn.Module) -> None:
-    """Check that data sets have as many classes as their heads.
+    """Check that datasets have as many classes as their heads.
 
     Args:
-        setting: The setting that names the data sets, for the message.
-        sources: Name -> data set. Those that know no classes, and those that the model does not know, are passed over.
-        model: A model whose ``settings`` holds each data set's ``num_classes``; any other model suits all.
+        setting: The setting that names the datasets, for the message.
+        sources: Name -> dataset. Those that know no classes, and those that the model does not know, are passed over.
+        model: A model whose ``settings`` holds each dataset's ``num_classes``; any other model suits all.
 
     Raises:
         ValueError: The numbers differ.
@@ -44,17 +44,17 @@ def check_classes(setting: str, sources: Mapping[str, Dataset], model: nn.Module
     for name, source in sources.items():
         if name in settings:
             compare_classes(
-                f'{setting}: data set {name!r}', source, 'its head in the model', settings[name].num_classes,
-                f'model.datasets.{name}.num_classes', 'choose the classes with label_rule or metainfo of the data set, '
+                f'{setting}: dataset {name!r}', source, 'its head in the model', settings[name].num_classes,
+                f'model.datasets.{name}.num_classes', 'choose the classes with label_rule or metainfo of the dataset, '
                 'alike for training, validation and test')
 
 
 def compare_classes(name: str, source: Dataset, head: str, number: int, setting: str, otherwise: str) -> None:
-    """Compare the number of classes of a data set and of its head.
+    """Compare the number of classes of a dataset and of its head.
 
     Args:
-        name: Of the data set, for the message, as the next ones.
-        source: The data set; one without ``classes`` suits every head.
+        name: Of the dataset, for the message, as the next ones.
+        source: The dataset; one without ``classes`` suits every head.
         head: Name of the head.
         number: Its classes.
         setting: Where the number is set.
@@ -70,11 +70,11 @@ def compare_classes(name: str, source: Dataset, head: str, number: int, setting:
 
 
 def check_alike(name: str, trained: Dataset, validated: Dataset) -> None:
-    """Check that a data set means the same classes in training and validation.
+    """Check that a dataset means the same classes in training and validation.
 
     Args:
-        name: Of the data set, for the message.
-        trained: What is trained on; data sets without ``classes`` suit all.
+        name: Of the dataset, for the message.
+        trained: What is trained on; datasets without ``classes`` suit all.
         validated: What is validated on.
 
     Raises:
@@ -93,21 +93,21 @@ def check_alike(name: str, trained: Dataset, validated: Dataset) -> None:
 
 
 def check_same(loader: str, loader_names: Iterable[str], evaluator: str, evaluator_names: Iterable[str]) -> None:
-    """Check that every data set has a loader and an evaluator.
+    """Check that every dataset has a loader and an evaluator.
 
     Args:
         loader: Setting of the loaders, for the message.
-        loader_names: Their data sets.
+        loader_names: Their datasets.
         evaluator: Setting of the evaluators.
-        evaluator_names: Their data sets.
+        evaluator_names: Their datasets.
 
     Raises:
         ValueError: They differ, there is none, or one has the name ``mean``.
     """
     loaders, evaluators = sorted(loader_names), sorted(evaluator_names)
     if loaders != evaluators or not loaders:
-        raise ValueError(f'{loader} has the data sets {loaders}, {evaluator} has {evaluators}; both need the same '
+        raise ValueError(f'{loader} has the datasets {loaders}, {evaluator} has {evaluators}; both need the same '
                          'names, at least one.')
     if 'mean' in loaders:
-        raise ValueError(f"{loader} has a data set 'mean', which is where the means of all data sets are reported; "
+        raise ValueError(f"{loader} has a dataset 'mean', which is where the means of all datasets are reported; "
                          'choose another name.')

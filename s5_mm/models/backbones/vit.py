@@ -52,7 +52,7 @@ class ViT(VisionTransformer):
         min_share: Share of the parameters, in [0, 1], that a file of another format must bring; below it is an error.
         defer_upsampling: Whether the two large levels come as :class:`s5_mm.models.layers.DeferredUpsampling`, which
             decoders that begin with 1 x 1 convolutions (UPerHead, FPN) go through at less cost.
-        init_cfg: MMEngine's initialisation; ``prefix`` chooses among several encoders in a file.
+        init_cfg: MMEngine's initialization; ``prefix`` chooses among several encoders in a file.
 
     Raises:
         ValueError: The architecture or ``with_cp`` is unknown, or there are not four outputs.
@@ -100,7 +100,7 @@ class ViT(VisionTransformer):
         self.pyramid = Feature2Pyramid(self.embed_dims, norm_cfg=dict(type='mmpretrain.LN2d', eps=1e-6))
 
     def init_weights(self) -> None:
-        """Initialise, or load ``init_cfg``'s file."""
+        """Initialize, or load ``init_cfg``'s file."""
         if not (isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained'):
             super().init_weights()
             return
@@ -113,11 +113,11 @@ class ViT(VisionTransformer):
         """Encode images.
 
         Args:
-            x: Normalised images, (B, 3, H, W); H and W divisible by the patch size and at least two patches.
+            x: Normalized images, (B, 3, H, W); H and W divisible by the patch size and at least two patches.
 
         Returns:
-            Four maps (B, embed_dims, h, w) with h = 4, 2, 1 and 1/2 times H / patch_size, contiguous in memory: compiled
-            operators of detectors misread any other layout.
+            Four maps (B, embed_dims, h, w) with h = 4, 2, 1 and 1/2 times H / patch_size. They are contiguous in
+            memory: compiled operators of detectors misread any other layout.
 
         Raises:
             ValueError: The image size does not fit.
@@ -166,7 +166,7 @@ class ViT(VisionTransformer):
         return weights
 
     def _prepare_pos_embed(self, state_dict: dict, prefix: str, *args, **kwargs) -> None:
-        """Load hook: drop a class entry, recognised by the number of entries, and resize the rest."""
+        """Load hook: drop a class entry, recognized by the number of entries, and resize the rest."""
         name = prefix + 'pos_embed'
         if name not in state_dict:
             return

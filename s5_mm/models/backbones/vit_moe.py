@@ -1,4 +1,4 @@
-"""ViT encoder with experts for several data sets (MoE-MDF)."""
+"""ViT encoder with experts for several datasets (MoE-MDF)."""
 import math
 from collections.abc import Sequence
 from functools import partial
@@ -17,18 +17,18 @@ from .vit import ViT
 
 @MODELS.register_module()
 class ViTMoE(ViT):
-    """:class:`s5_mm.ViT` that computes a part of every FFN's output by an expert of the sample's data set.
+    """:class:`s5_mm.ViT` that computes a part of every FFN's output by an expert of the sample's dataset.
 
-    Of the C output channels of an FFN ``part_features`` come from the data set's expert, the others from the shared
+    Of the C output channels of an FFN ``part_features`` come from the dataset's expert, the others from the shared
     one (:class:`s5_mm.models.layers.MoEFFN`). Files of dense encoders load by themselves, through ``init_cfg`` or any
     other way: rows [:C - part_features] of the second linear layer become the shared expert, the others are copied to
-    every data set's.
+    every dataset's.
 
     Args:
-        datasets: Names of the data sets; :class:`s5_mm.MultiDatasetSegmentor` fills them in.
-        part_features: Channels of an expert, in [0, C). 0: no experts, all data sets share everything (MDF).
+        datasets: Names of the datasets; :class:`s5_mm.MultiDatasetSegmentor` fills them in.
+        part_features: Channels of an expert, in [0, C). 0: no experts, all datasets share everything (MDF).
         alpha: The same as a share of C, instead of ``part_features``; alpha * C must be an integer.
-        expert_order: Data sets of the numbered experts of published files (``experts.0``, ``experts.1``, ...). Needed
+        expert_order: Datasets of the numbered experts of published files (``experts.0``, ``experts.1``, ...). Needed
             to load such a file alone.
         kwargs: Of :class:`s5_mm.ViT`.
 
@@ -55,17 +55,17 @@ class ViTMoE(ViT):
         self._register_load_state_dict_pre_hook(self._adapt_loaded)
 
     def forward(self, x: Tensor, route: Route | None = None) -> tuple[Tensor, ...]:
-        """Encode images of several data sets.
+        """Encode images of several datasets.
 
         Args:
-            x: Normalised images, (B, 3, H, W), in any order.
-            route: Which of them belong to which data set; may be left out if the encoder has one.
+            x: Normalized images, (B, 3, H, W), in any order.
+            route: Which of them belong to which dataset; may be left out if the encoder has one.
 
         Returns:
             Four maps as :class:`s5_mm.ViT` gives them, in the order of ``x``.
 
         Raises:
-            ValueError: A data set is unknown, none is told, or the image size does not fit.
+            ValueError: A dataset is unknown, none is told, or the image size does not fit.
         """
         route = self._checked(route, len(x))
         if not self.part_features:
@@ -79,8 +79,8 @@ class ViTMoE(ViT):
         return layer.ffn(layer.ln2(x), x, route)
 
     @staticmethod
-    def folded_config(cfg: dict) -> dict:
-        """Config of the plain encoder that has the weights of :func:`s5_mm.checkpoints.experts.fold_experts`."""
+    def merged_config(cfg: dict) -> dict:
+        """Config of the plain encoder that has the weights of :func:`s5_mm.checkpoints.experts.merge_experts`."""
         own = ('type', 'datasets', 'part_features', 'alpha', 'expert_order')
         return dict(type='s5_mm.ViT', **{key: value for key, value in cfg.items() if key not in own})
 
@@ -89,7 +89,7 @@ class ViTMoE(ViT):
             return Route(self.datasets, (number, ), None)
         unknown = ['none'] if route is None else [name for name in route.names if name not in self.datasets]
         if unknown:
-            raise ValueError(f'ViTMoE: the route names data set {unknown[0]}, the encoder has {list(self.datasets)}; '
+            raise ValueError(f'ViTMoE: the route names dataset {unknown[0]}, the encoder has {list(self.datasets)}; '
                              'give a Route of those.')
         return route
 
@@ -97,7 +97,7 @@ class ViTMoE(ViT):
         """Split dense weights and name numbered experts; see :meth:`s5_mm.ViT.adapt_weights`.
 
         Raises:
-            ValueError: There are experts, but not of every data set.
+            ValueError: There are experts, but not of every dataset.
         """
         if not self.part_features:
             return weights
@@ -106,7 +106,7 @@ class ViTMoE(ViT):
         found = experts_in(weights)
         missing = [name for name in self.datasets if name not in found]
         if found and missing:
-            raise ValueError(f'The file holds experts of data sets {found}, none of {missing}; add them to it with '
+            raise ValueError(f'The file holds experts of datasets {found}, none of {missing}; add them to it with '
                              'tools/model_converters/add_dataset.py.')
         return weights
 
@@ -120,7 +120,7 @@ class ViTMoE(ViT):
 
 
 def check_names(datasets: Sequence[str]) -> tuple[str, ...]:
-    """Names of data sets, which become keys of modules.
+    """Names of datasets, which become keys of modules.
 
     Raises:
         ValueError: There is none, or one cannot be such a key.
@@ -130,7 +130,7 @@ def check_names(datasets: Sequence[str]) -> tuple[str, ...]:
            if not (isinstance(name, str) and name) or '.' in name or hasattr(ModuleDict(), name)]
     if bad or not names or len(set(names)) < len(names):
         wrong = f'{bad[0]!r} is impossible: ' if bad else ''
-        raise ValueError(f'Data sets are named {list(names)}: {wrong}at least one is needed, each name once, without '
+        raise ValueError(f'Datasets are named {list(names)}: {wrong}at least one is needed, each name once, without '
                          "dots, and not an attribute of torch modules such as 'keys'; rename it.")
     return names
 

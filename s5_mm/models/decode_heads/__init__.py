@@ -1,3 +1,3 @@
-from .uper_head import UPerHead
+from .uper_head import S5UPerHead
 
-__all__ = ['UPerHead']
+__all__ = ['S5UPerHead']

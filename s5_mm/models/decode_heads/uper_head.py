@@ -1,4 +1,4 @@
-"""mmseg's UPerHead with separate resize conventions inside the head and for its logits."""
+"""mmseg's S5UPerHead with separate resize conventions inside the head and for its logits."""
 import torch.nn.functional as F
 from mmseg.models.decode_heads import UPerHead as MMSegUPerHead
 from torch import Tensor
@@ -8,7 +8,7 @@ from s5_mm.registry import MODELS
 
 
 @MODELS.register_module()
-class UPerHead(MMSegUPerHead):
+class S5UPerHead(MMSegUPerHead):
     """UperNet decoder as S5 trains it: ``align_corners`` is False between the levels and True for the logits.
 
     mmseg has one setting for both. Here ``align_corners`` is the one that losses, predictions and the segmentor use to

@@ -1,4 +1,4 @@
-"""What a detector of several data sets is told about one of them."""
+"""What a detector of several datasets is told about one of them."""
 import dataclasses
 
 from mmengine.config import ConfigDict
@@ -9,7 +9,7 @@ from s5_mm.models.multi_dataset import DatasetSettings, merged
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DetectionSettings(DatasetSettings):
-    """What a :class:`s5_mm.MultiDatasetDetector` is told about one data set, beside classes and losses.
+    """What a :class:`s5_mm.MultiDatasetDetector` is told about one dataset, beside classes and losses.
 
     Attributes:
         detector: Settings of its neck, heads, ``train_cfg`` and ``test_cfg`` that differ from the common ones, and
@@ -19,7 +19,7 @@ class DetectionSettings(DatasetSettings):
     detector: dict = dataclasses.field(default_factory=dict)
 
     def detector_cfg(self, common: dict) -> ConfigDict:
-        """Config of the data set's detector, which takes feature maps instead of images, from the common one."""
+        """Config of the dataset's detector, which takes feature maps instead of images, from the common one."""
         cfg = merged(common, self.detector)
         _set_classes(cfg, self.num_classes)
         cfg.setdefault('type', 'mmdet.SingleStageDetector' if 'roi_head' not in cfg else 'mmdet.TwoStageDetector')

@@ -1,4 +1,4 @@
-"""One rotated detector for several data sets: MDF and MoE-MDF."""
+"""One rotated detector for several datasets: MDF and MoE-MDF."""
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,9 +22,9 @@ from .dataset_settings import DetectionSettings
 
 @MODELS.register_module()
 class MultiDatasetDetector(MultiDatasetModel, BaseDetector):
-    """A shared encoder with a neck and heads for each data set (MDF, and with :class:`s5_mm.ViTMoE` MoE-MDF of S5).
+    """A shared encoder with a neck and heads for each dataset (MDF, and with :class:`s5_mm.ViTMoE` MoE-MDF of S5).
 
-    Each data set has a whole detector of mmdet's or mmrotate's behind the encoder, in ``detectors.NAME``: two stages
+    Each dataset has a whole detector of mmdet's or mmrotate's behind the encoder, in ``detectors.NAME``: two stages
     (``rpn_head`` and ``roi_head``, as Oriented R-CNN has) or one (``bbox_head``). How batches are routed and losses
     weighted: :class:`s5_mm.models.multi_dataset.MultiDatasetModel`. Files with an encoder of :class:`s5_mm.ViT` load by
     themselves, whatever stands behind it there.
@@ -35,25 +35,25 @@ class MultiDatasetDetector(MultiDatasetModel, BaseDetector):
 
     Args:
         backbone: The encoder; :class:`s5_mm.ViTMoE` gets its ``datasets`` from here. Any other is shared entirely.
-        datasets: Name -> the fields of :class:`DetectionSettings`, e.g. ``dict(harbour=dict(num_classes=5), ...)``.
-        neck: Config of every data set's neck.
+        datasets: Name -> the fields of :class:`DetectionSettings`, e.g. ``dict(harbor=dict(num_classes=5), ...)``.
+        neck: Config of every dataset's neck.
         rpn_head: Of its first stage.
         roi_head: Of its second stage; the number of classes is filled in.
         bbox_head: Of the heads of a detector of one stage; the number of classes is filled in.
         data_preprocessor: mmdet's.
-        frozen_except: Data sets whose experts, necks and heads alone are trained; empty: everything is.
+        frozen_except: Datasets whose experts, necks and heads alone are trained; empty: everything is.
         train_cfg: As mmdet's detectors take it.
         test_cfg: As mmdet's detectors take it.
-        init_cfg: MMEngine's initialisation; ``dict(type='Pretrained', checkpoint=...)`` of any known segmentor, or of
+        init_cfg: MMEngine's initialization; ``dict(type='Pretrained', checkpoint=...)`` of any known segmentor, or of
             an encoder alone.
 
     Raises:
-        ValueError: A data set's settings are wrong.
+        ValueError: A dataset's settings are wrong.
     """
 
     registry = MMROTATE_MODELS
     settings_type = DetectionSettings
-    part = 'detector'
+    module_name = 'detector'
 
     def __init__(self,
                  backbone: dict,
@@ -81,12 +81,12 @@ class MultiDatasetDetector(MultiDatasetModel, BaseDetector):
                 part.register_forward_hook(_as_float32)
         self.finish_datasets(frozen_except)
 
-    def own_parts(self) -> nn.ModuleDict:
-        """Neck and heads of each data set."""
+    def dataset_modules(self) -> nn.ModuleDict:
+        """Neck and heads of each dataset."""
         return self.detectors
 
-    def own_losses(self, dataset: str, features: list[Tensor], data_samples: list[DetDataSample]) -> Losses:
-        """What a data set's detector loses."""
+    def dataset_losses(self, dataset: str, features: list[Tensor], data_samples: list[DetDataSample]) -> Losses:
+        """What a dataset's detector loses."""
         return self.detectors[dataset].loss(features, data_samples)
 
     def translate(self, weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], Format | None]:
@@ -94,15 +94,15 @@ class MultiDatasetDetector(MultiDatasetModel, BaseDetector):
         return translate_segmentor(weights, self.datasets)
 
     def predict(self, inputs: Tensor, data_samples: list[DetDataSample], rescale: bool = True) -> list[DetDataSample]:
-        """Predict each data set's images by its own detector.
+        """Predict each dataset's images by its own detector.
 
         Args:
-            inputs: Normalised and padded images, (B, 3, H, W).
+            inputs: Normalized and padded images, (B, 3, H, W).
             data_samples: Theirs, with ``dataset_name``.
             rescale: Whether boxes are those of the original images, by ``scale_factor``.
 
         Returns:
-            The samples, with ``pred_instances``: ``bboxes`` (N, 5) as centre x and y, width, height and angle,
+            The samples, with ``pred_instances``: ``bboxes`` (N, 5) as center x and y, width, height and angle,
             ``scores`` in [0, 1] and ``labels``.
         """
         route = self._route(data_samples)
@@ -112,7 +112,7 @@ class MultiDatasetDetector(MultiDatasetModel, BaseDetector):
         return data_samples
 
     def _forward(self, inputs: Tensor, data_samples: list[DetDataSample] | None = None) -> dict[str, Any]:
-        """What the heads on whole maps give, by data set: those of the first stage, or the only one."""
+        """What the heads on whole maps give, by dataset: those of the first stage, or the only one."""
         route, outputs = self._route(data_samples), {}
         for name, features in self._features(inputs, route).items():
             detector = self.detectors[name]

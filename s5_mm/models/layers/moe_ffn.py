@@ -1,4 +1,4 @@
-"""Feed-forward network with a shared and a per-data-set expert (MoE-MDF of S5, arXiv 2508.12409).
+"""Feed-forward network with a shared and a per-dataset expert (MoE-MDF of S5, arXiv 2508.12409).
 
 Shapes: B images, N tokens, C channels, D hidden channels, P channels of an expert.
 """
@@ -16,16 +16,16 @@ from .token_linear import TokenLinear
 
 
 class MoEFFN(FFN):
-    """FFN whose second linear layer is split: C - P channels for all data sets, P channels for each one's own.
+    """FFN whose second linear layer is split: C - P channels for all datasets, P channels for each one's own.
 
-    The outputs are concatenated, shared channels first. There is no router: the data set decides. Parameters:
-    ``layers.0.0`` the first linear layer, ``layers.1`` the shared expert, ``experts.NAME`` that of a data set.
+    The outputs are concatenated, shared channels first. There is no router: the dataset decides. Parameters:
+    ``layers.0.0`` the first linear layer, ``layers.1`` the shared expert, ``experts.NAME`` that of a dataset.
 
     Args:
         embed_dims: C.
         feedforward_channels: D.
         part_features: P, in [1, C).
-        datasets: Names of the data sets.
+        datasets: Names of the datasets.
         drop_path: Probability that a sample skips the FFN.
     """
 
@@ -41,7 +41,7 @@ class MoEFFN(FFN):
         """Transform tokens; the first layer and the shared expert see the whole batch at once.
 
         Args:
-            x: Tokens (B, N, C), grouped by data set.
+            x: Tokens (B, N, C), grouped by dataset.
             identity: What the result is added to, (B, N, C).
             route: The groups, in this order.
         """

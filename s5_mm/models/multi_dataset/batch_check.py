@@ -1,4 +1,4 @@
-"""How many images of a data set the norms of its part of a model need."""
+"""How many images of a dataset the norms of its part of a model need."""
 from mmcv.ops import SyncBatchNorm
 from mmengine.dist import get_world_size
 from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
@@ -13,10 +13,10 @@ def check_images(numbers: dict[str, int], absent: list[str], parts: dict[str, nn
     """Check that a batch of one process has the images that batch norms need.
 
     Args:
-        numbers: Images of each data set in it.
-        absent: Data sets that are trained and of which it has none.
-        parts: The parts of the model that are each data set's own.
-        frozen: Data sets that are not trained.
+        numbers: Images of each dataset in it.
+        absent: Datasets that are trained and of which it has none.
+        parts: The parts of the model that are each dataset's own.
+        frozen: Datasets that are not trained.
         what: What messages call such a part.
 
     Raises:
@@ -26,12 +26,12 @@ def check_images(numbers: dict[str, int], absent: list[str], parts: dict[str, nn
     waited_for = [name for name in absent if _has(parts[name], SYNC_BN)]
     if waited_for and processes > 1:
         raise ValueError(f'The batch of this process holds no image of {waited_for}, whose {what}s have '
-                         'SyncBN: the other processes would wait for ever. Give every process every data set '
+                         'SyncBN: the other processes would wait for ever. Give every process every dataset '
                          '(s5_mm.MultiSourceSampler does), or use BN.')
     for name, number in numbers.items():
         least = 1 if name in frozen else _least_images(parts[name], processes)
         if number < least:
-            raise ValueError(f'A batch holds {number} image of data set {name!r}, whose {what} normalises a '
+            raise ValueError(f'A batch holds {number} image of dataset {name!r}, whose {what} normalizes a '
                              f'1x1 map over the batch and needs {least}; raise MultiSourceSampler.per_batch.')
 
 

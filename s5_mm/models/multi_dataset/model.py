@@ -1,4 +1,4 @@
-"""What segmentors and detectors of several data sets have in common."""
+"""What segmentors and detectors of several datasets have in common."""
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
@@ -21,26 +21,26 @@ Losses = dict[str, Tensor | list[Tensor]]
 
 
 class MultiDatasetModel:
-    """A shared encoder with parts of their own for several data sets; to be mixed into a host's base class.
+    """A shared encoder with parts of their own for several datasets; to be mixed into a host's base class.
 
-    A sample says by ``dataset_name`` in its metainfo which data set it belongs to. Batches may mix data sets in any
-    order: the encoder's shared layers see all images at once, experts and the data sets' own parts theirs.
+    A sample says by ``dataset_name`` in its metainfo which dataset it belongs to. Batches may mix datasets in any
+    order: the encoder's shared layers see all images at once, experts and the datasets' own parts theirs.
 
-    While a data set's losses have the weight 0 (``start``), its images go through the network all the same, so that
+    While a dataset's losses have the weight 0 (``start``), its images go through the network all the same, so that
     every process of distributed training gets gradients for the same parameters; an optimizer with weight decay shrinks
     its own parts meanwhile.
 
-    A subclass names its own parts: it says where they are (:meth:`own_parts`), what they lose (:meth:`own_losses`) and
-    under which names files hold them (:meth:`translate`).
+    A subclass has modules of its own for each dataset: it says where they are (:meth:`dataset_modules`), computes their
+    losses (:meth:`dataset_losses`) and says under which names files hold them (:meth:`translate`).
     """
 
     registry: ClassVar[Registry]
     settings_type: ClassVar[type[DatasetSettings]]
-    part: ClassVar[str]
-    """What messages call a data set's own part."""
+    module_name: ClassVar[str]
+    """What messages call a dataset's own part."""
 
     def set_up_datasets(self, backbone: dict, datasets: dict[str, dict]) -> None:
-        """Read the settings and build the encoder; call it before the data sets' own parts are built."""
+        """Read the settings and build the encoder; call it before the datasets' own parts are built."""
         self.datasets = check_names(datasets)
         self.settings = {name: self.settings_type.from_config(name, cfg) for name, cfg in datasets.items()}
         kind = backbone['type']
@@ -50,16 +50,16 @@ class MultiDatasetModel:
             backbone, default_args=dict(datasets=self.datasets) if self.takes_route else None)
 
     def finish_datasets(self, trained: Sequence[str]) -> None:
-        """Freeze all but these data sets' parts, if there are any, and take files of other models; call it last."""
+        """Freeze all but these datasets' parts, if there are any, and take files of other models; call it last."""
         self._freeze(tuple(trained))
         self._register_load_state_dict_pre_hook(self._adapt_loaded)
 
-    def own_parts(self) -> nn.ModuleDict:
-        """Name -> the part of the model, beside experts, that is the data set's own."""
+    def dataset_modules(self) -> nn.ModuleDict:
+        """Name -> the part of the model, beside experts, that is the dataset's own."""
         raise NotImplementedError
 
-    def own_losses(self, dataset: str, features: list[Tensor], data_samples: list[BaseDataElement]) -> Losses:
-        """Losses of a data set's images, unweighted, from their feature maps."""
+    def dataset_losses(self, dataset: str, features: list[Tensor], data_samples: list[BaseDataElement]) -> Losses:
+        """Losses of a dataset's images, unweighted, from their feature maps."""
         raise NotImplementedError
 
     def translate(self, weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], Format | None]:
@@ -79,19 +79,19 @@ class MultiDatasetModel:
                     parameter.requires_grad = True
 
     def parameters_of(self, dataset: str) -> list[nn.Parameter]:
-        """Parameters that only one data set uses: its experts and its own parts."""
+        """Parameters that only one dataset uses: its experts and its own parts."""
         experts = [ffn.experts[dataset] for ffn in self.backbone.modules() if isinstance(ffn, MoEFFN)]
-        return [parameter for part in (*experts, self.own_parts()[dataset]) for parameter in part.parameters()]
+        return [parameter for part in (*experts, self.dataset_modules()[dataset]) for parameter in part.parameters()]
 
     def train(self, mode: bool = True) -> Self:
         """Switch the mode.
 
-        What is frozen stays in eval mode: the own parts of data sets that are not trained, and the batch norms of
-        encoder and shared neck, whose running statistics decide every data set's results.
+        What is frozen stays in eval mode: the own parts of datasets that are not trained, and the batch norms of
+        encoder and shared neck, whose running statistics decide every dataset's results.
         """
         super().train(mode)
         for name in self.frozen:
-            self.own_parts()[name].eval()
+            self.dataset_modules()[name].eval()
         if self.shared_frozen:
             for part in (*self.backbone.modules(), *(self.neck.modules() if self.with_neck else ())):
                 if isinstance(part, BATCH_NORMS):
@@ -99,10 +99,10 @@ class MultiDatasetModel:
         return self
 
     def loss(self, inputs: Tensor, data_samples: list[BaseDataElement]) -> Losses:
-        """Losses of a batch that mixes data sets.
+        """Losses of a batch that mixes datasets.
 
         Args:
-            inputs: Normalised images, (B, 3, H, W).
+            inputs: Normalized images, (B, 3, H, W).
             data_samples: Theirs, with ``dataset_name`` and what the heads learn from.
 
         Returns:
@@ -115,7 +115,7 @@ class MultiDatasetModel:
         losses = {}
         for name, features in self._features(inputs, route).items():
             weight = self._loss_weight(name)
-            for key, value in self.own_losses(name, features, samples[name]).items():
+            for key, value in self.dataset_losses(name, features, samples[name]).items():
                 losses[f'{name}.{key}'] = _times(value, weight) if 'loss' in key else value
         absent = [parameter.sum() for name in self.datasets if name not in samples
                   for parameter in self.parameters_of(name) if parameter.requires_grad]
@@ -125,13 +125,13 @@ class MultiDatasetModel:
         return losses
 
     def _features(self, inputs: Tensor, route: Route) -> dict[str, list[Tensor]]:
-        """Feature maps of each data set, from one forward of the encoder."""
+        """Feature maps of each dataset, from one forward of the encoder."""
         maps = self.extract_feat(route.group(inputs), route.grouped)
         levels = [level.split(route.sizes) for level in maps]
         return dict(zip(route.names, map(list, zip(*levels, strict=True)), strict=True))
 
     def _loss_weight(self, dataset: str) -> float:
-        """Weight of a data set's losses now."""
+        """Weight of a dataset's losses now."""
         settings, hub = self.settings[dataset], MessageHub.get_current_instance()
         step, steps = hub.get_info('iter'), hub.get_info('max_iters')
         return 0.0 if steps and step < settings.start * steps else settings.loss_weight
@@ -142,12 +142,12 @@ class MultiDatasetModel:
         return self.neck(maps) if self.with_neck else maps
 
     def _route(self, data_samples: list[BaseDataElement] | None) -> Route:
-        """The route, of known data sets."""
+        """The route, of known datasets."""
         told = [sample.metainfo.get('dataset_name') for sample in data_samples or [BaseDataElement()]]
         unknown = [name for name in told if name not in self.datasets]
         if unknown:
             raise ValueError(f'{type(self).__name__}: a sample\'s dataset_name is {unknown[0]!r}, the model has '
-                             f'{list(self.datasets)}; s5_mm.MultiSourceDataset and the multi-data-set loops write it, '
+                             f'{list(self.datasets)}; s5_mm.MultiSourceDataset and the multi-dataset loops write it, '
                              'elsewhere set it in the metainfo.')
         return Route.from_samples(data_samples)
 
@@ -155,23 +155,23 @@ class MultiDatasetModel:
         """Check that a batch of this composition can be trained on.
 
         Args:
-            numbers: Images of each data set in a batch of one process.
-            complete: Whether every data set that is trained must be there.
+            numbers: Images of each dataset in a batch of one process.
+            complete: Whether every dataset that is trained must be there.
 
         Raises:
-            ValueError: A data set is unknown or absent where it must not be, or has too few images for its norms.
+            ValueError: A dataset is unknown or absent where it must not be, or has too few images for its norms.
         """
         absent = [name for name in self.datasets if name not in numbers and name not in self.frozen]
         unknown = [name for name in numbers if name not in self.datasets]
         if unknown or (absent and complete):
-            raise ValueError(f'Batches hold data sets {list(numbers)}, the model has {list(self.datasets)}; name the '
+            raise ValueError(f'Batches hold datasets {list(numbers)}, the model has {list(self.datasets)}; name the '
                              'same in MultiSourceSampler.per_batch and model.datasets (those that are not trained may '
                              'be left out, see frozen_except).')
-        check_images(numbers, absent, self.own_parts(), self.frozen, self.part)
+        check_images(numbers, absent, self.dataset_modules(), self.frozen, self.module_name)
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Depth of a parameter and number of depths, for layer-wise learning rates: experts are at the depth of their
-        block, the data sets' own parts at the last.
+        block, the datasets' own parts at the last.
         """
         return self.backbone.get_layer_depth(param_name, f'{prefix}{ENCODER}')
 

@@ -1,4 +1,4 @@
-"""What a model of several data sets is told about one of them."""
+"""What a model of several datasets is told about one of them."""
 import copy
 import dataclasses
 from typing import Self
@@ -8,7 +8,7 @@ from mmengine.config import Config, ConfigDict
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DatasetSettings:
-    """What every model of several data sets is told about one data set.
+    """What every model of several datasets is told about one dataset.
 
     Attributes:
         num_classes: Number of its classes.
@@ -44,7 +44,7 @@ class DatasetSettings:
 
 
 def merged(common: dict, own: dict) -> ConfigDict:
-    """A data set's config of a part, from the common one.
+    """A dataset's config of a part, from the common one.
 
     Args:
         common: Not changed.

@@ -1,3 +1,3 @@
-from .roi_extractor import RotatedSingleRoIExtractor
+from .roi_extractor import S5RotatedSingleRoIExtractor
 
-__all__ = ['RotatedSingleRoIExtractor']
+__all__ = ['S5RotatedSingleRoIExtractor']

@@ -9,7 +9,7 @@ from s5_mm.registry import MODELS
 
 
 @MODELS.register_module()
-class RotatedSingleRoIExtractor(MMRotateExtractor):
+class S5RotatedSingleRoIExtractor(MMRotateExtractor):
     """Features of rotated RoIs with a margin, from the level that the size with the margin asks for, as S5 takes them.
 
     mmrotate's class enlarges RoIs after their level is chosen, if at all, and rounds their coordinates to the type of
@@ -28,8 +28,8 @@ class RotatedSingleRoIExtractor(MMRotateExtractor):
     def __init__(self, *args: Any, extend_factor: Sequence[float] = (1.4, 1.2), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if len(extend_factor) != 2 or min(extend_factor) <= 0:
-            raise ValueError(f'RotatedSingleRoIExtractor: extend_factor is {extend_factor}; give factors of height and '
-                             'width, each above 0.')
+            raise ValueError(f'S5RotatedSingleRoIExtractor: extend_factor is {extend_factor}; give factors of height '
+                             'and width, each above 0.')
         self.extend_factor = tuple(extend_factor)
 
     def forward(self, feats: Sequence[Tensor], rois: Tensor, roi_scale_factor: float | None = None) -> Tensor:
@@ -37,7 +37,7 @@ class RotatedSingleRoIExtractor(MMRotateExtractor):
 
         Args:
             feats: A map (B, C, h, w) of each level.
-            rois: (K, 6): index of the image, centre x and y, width and height in pixels, angle in radians.
+            rois: (K, 6): index of the image, center x and y, width and height in pixels, angle in radians.
             roi_scale_factor: A further factor of the size, which does not count for the choice of the level.
 
         Returns:

@@ -1,4 +1,4 @@
-"""What a segmentor of several data sets is told about one of them."""
+"""What a segmentor of several datasets is told about one of them."""
 import dataclasses
 
 from s5_mm.models.multi_dataset import DatasetSettings, merged
@@ -6,7 +6,7 @@ from s5_mm.models.multi_dataset import DatasetSettings, merged
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SegmentationSettings(DatasetSettings):
-    """What a :class:`s5_mm.MultiDatasetSegmentor` is told about one data set, beside classes and losses.
+    """What a :class:`s5_mm.MultiDatasetSegmentor` is told about one dataset, beside classes and losses.
 
     Attributes:
         ignore_index: Label id of pixels that do not count; default the decode head's (255).
@@ -19,7 +19,7 @@ class SegmentationSettings(DatasetSettings):
     test_cfg: dict | None = None
 
     def head_cfg(self, common: dict) -> dict:
-        """Config of the data set's decode head, from the common one."""
+        """Config of the dataset's decode head, from the common one."""
         own = dict(self.decode_head, num_classes=self.num_classes)
         if self.ignore_index is not None:
             own['ignore_index'] = self.ignore_index

@@ -1,4 +1,4 @@
-"""mmseg's segmentor for one data set, with what its own lacks."""
+"""mmseg's segmentor for one dataset, with what its own lacks."""
 from typing import Any
 
 from mmseg.models import EncoderDecoder as MMSegEncoderDecoder
@@ -12,7 +12,7 @@ from .protocols import build_protocol
 
 
 @MODELS.register_module()
-class EncoderDecoder(MMSegEncoderDecoder):
+class S5EncoderDecoder(MMSegEncoderDecoder):
     """mmseg's ``EncoderDecoder`` with all test protocols, layer-wise learning rates, and files of other naming styles.
 
     ``test_cfg`` takes what :func:`s5_mm.models.segmentors.protocols.build_protocol` takes. Published S4P segmentors and

@@ -32,7 +32,7 @@ class FixMatchSegmentor(BaseSegmentor):
 
     Args:
         segmentor: The network; not a binary head with one output channel.
-        data_preprocessor: mmseg's; normalises to what the network expects.
+        data_preprocessor: mmseg's; normalizes to what the network expects.
         strong_view: Photometric distortion of images in [0, 1].
         cutmix: ``None`` switches it off.
         cutmix_partner: ``'batch'``: the image before in the batch. ``'loader'``: the sample at the same place of a
@@ -43,7 +43,7 @@ class FixMatchSegmentor(BaseSegmentor):
             published. ``dict()`` takes a momentum of ``min(1 - 1 / (t + 1), 0.996)`` over parameters and float buffers
             (UniMatch V2); keys are those of MMEngine's ``MomentumAnnealingEMA``. ``None``: no teacher.
         pseudo_label_autocast: Whether weak views are labeled in the precision of training; S5 labels in fp32.
-        init_cfg: MMEngine's initialisation.
+        init_cfg: MMEngine's initialization.
 
     Raises:
         ValueError: An option has no meaning or the network cannot be trained this way.
@@ -121,7 +121,7 @@ class FixMatchSegmentor(BaseSegmentor):
         """One FixMatch step.
 
         Args:
-            inputs: Normalised images of all sources, (B, 3, H, W).
+            inputs: Normalized images of all sources, (B, 3, H, W).
             data_samples: Theirs; ``gt_sem_seg`` of unlabeled ones marks padding with a non-zero id.
 
         Returns:
@@ -207,12 +207,12 @@ class FixMatchSegmentor(BaseSegmentor):
         return losses, head.predict_by_feat(logits[len(labeled):], image_metas(strong))
 
     def _distort(self, weak: Tensor) -> Tensor:
-        """The strong photometric view of normalised images, normalised again."""
+        """The strong photometric view of normalized images, normalized again."""
         with torch.autocast(weak.device.type, enabled=False):
             return self._normalize(self.strong_view(self._pixels(weak)))
 
     def _pixels(self, images: Tensor) -> Tensor:
-        """Normalised images as RGB in [0, 1]."""
+        """Normalized images as RGB in [0, 1]."""
         preprocessor = self.data_preprocessor
         if getattr(preprocessor, '_enable_normalize', False):
             images = images * preprocessor.std + preprocessor.mean

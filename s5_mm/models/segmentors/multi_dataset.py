@@ -1,4 +1,4 @@
-"""One segmentor for several data sets: MDF and MoE-MDF."""
+"""One segmentor for several datasets: MDF and MoE-MDF."""
 from collections.abc import Sequence
 from functools import partial
 from types import SimpleNamespace
@@ -22,29 +22,29 @@ from .protocols import build_protocol
 
 @MODELS.register_module()
 class MultiDatasetSegmentor(MultiDatasetModel, BaseSegmentor):
-    """A shared encoder with a decode head for each data set (MDF, and with :class:`s5_mm.ViTMoE` MoE-MDF of S5).
+    """A shared encoder with a decode head for each dataset (MDF, and with :class:`s5_mm.ViTMoE` MoE-MDF of S5).
 
     How batches are routed and losses weighted: :class:`s5_mm.models.multi_dataset.MultiDatasetModel`. Files of other
     segmentors load by themselves, see :func:`s5_mm.checkpoints.segmentor.translate_segmentor`.
 
     Args:
         backbone: The encoder; :class:`s5_mm.ViTMoE` gets its ``datasets`` from here. Any other is shared entirely.
-        decode_head: Config of every data set's decode head, any of mmseg's.
+        decode_head: Config of every dataset's decode head, any of mmseg's.
         datasets: Name -> the fields of :class:`SegmentationSettings`, e.g. ``dict(city=dict(num_classes=5), ...)``.
         neck: Between encoder and heads, shared.
         data_preprocessor: mmseg's.
-        frozen_except: Data sets whose experts and decode heads alone are trained; empty: everything is.
+        frozen_except: Datasets whose experts and decode heads alone are trained; empty: everything is.
         train_cfg: Handed to the heads.
-        test_cfg: Test protocol of data sets that have none of their own.
-        init_cfg: MMEngine's initialisation; ``dict(type='Pretrained', checkpoint=...)`` of any known segmentor.
+        test_cfg: Test protocol of datasets that have none of their own.
+        init_cfg: MMEngine's initialization; ``dict(type='Pretrained', checkpoint=...)`` of any known segmentor.
 
     Raises:
-        ValueError: A data set's settings are wrong.
+        ValueError: A dataset's settings are wrong.
     """
 
     registry = MMSEG_MODELS
     settings_type = SegmentationSettings
-    part = 'decode head'
+    module_name = 'decode head'
 
     def __init__(self,
                  backbone: dict,
@@ -67,12 +67,13 @@ class MultiDatasetSegmentor(MultiDatasetModel, BaseSegmentor):
         self.train_cfg, self.test_cfg = train_cfg, test_cfg
         self.finish_datasets(frozen_except)
 
-    def own_parts(self) -> nn.ModuleDict:
-        """Decode head of each data set."""
+    def dataset_modules(self) -> nn.ModuleDict:
+        """Decode head of each dataset."""
         return self.decode_heads
 
-    def own_losses(self, dataset: str, features: list[Tensor], data_samples: list[SegDataSample]) -> dict[str, Tensor]:
-        """What a data set's decode head loses and reports."""
+    def dataset_losses(self, dataset: str, features: list[Tensor],
+                       data_samples: list[SegDataSample]) -> dict[str, Tensor]:
+        """What a dataset's decode head loses and reports."""
         return self.decode_heads[dataset].loss(features, data_samples, self.train_cfg)
 
     def translate(self, weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], Format | None]:
@@ -80,15 +81,15 @@ class MultiDatasetSegmentor(MultiDatasetModel, BaseSegmentor):
         return translate_segmentor(weights, self.datasets)
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
-        """Logits (B, K, H, W) of images (B, 3, H, W) of one data set.
+        """Logits (B, K, H, W) of images (B, 3, H, W) of one dataset.
 
         Raises:
-            ValueError: The images are of several data sets, or of an unknown one.
+            ValueError: The images are of several datasets, or of an unknown one.
         """
         route = self._route([SegDataSample(metainfo=meta) for meta in batch_img_metas])
         if len(route.names) > 1:
             raise ValueError(f'MultiDatasetSegmentor: images of {list(route.names)} have no common classes; give those '
-                             'of one data set, or use predict().')
+                             'of one dataset, or use predict().')
         return self._logits(inputs, dataset=route.names[0])
 
     def _logits(self, images: Tensor, dataset: str) -> Tensor:
@@ -96,10 +97,10 @@ class MultiDatasetSegmentor(MultiDatasetModel, BaseSegmentor):
         return self.decode_heads[dataset].predict(features, image_metas(images), self.test_cfg)
 
     def predict(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> list[SegDataSample]:
-        """Predict each data set's images by its own protocol.
+        """Predict each dataset's images by its own protocol.
 
         Args:
-            inputs: Normalised and padded images, (B, 3, H, W).
+            inputs: Normalized and padded images, (B, 3, H, W).
             data_samples: Theirs, with ``dataset_name``.
 
         Returns:
@@ -117,6 +118,6 @@ class MultiDatasetSegmentor(MultiDatasetModel, BaseSegmentor):
         return data_samples
 
     def _forward(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> dict[str, Tensor]:
-        """What the heads give, by data set."""
+        """What the heads give, by dataset."""
         route = self._route(data_samples)
         return {name: self.decode_heads[name](features) for name, features in self._features(inputs, route).items()}

@@ -1,7 +1,7 @@
 """Test protocols: how the scores of an image come from a network that maps images to logits.
 
 Shapes: B images, K classes, H x W pixels. mmseg has the first two modes inside ``EncoderDecoder``; here they are
-functions of a forward, so that every data set of one model can have its own, and the published ones are options.
+functions of a forward, so that every dataset of one model can have its own, and the published ones are options.
 """
 import dataclasses
 from collections import Counter
@@ -33,8 +33,8 @@ class WholeImage:
         """Score images.
 
         Args:
-            logits_of: The network, with the decoder of the images' data set.
-            inputs: Normalised and padded images, (B, 3, H, W).
+            logits_of: The network, with the decoder of the images' dataset.
+            inputs: Normalized and padded images, (B, 3, H, W).
             img_metas: Their metainfo; ``img_padding_size`` (left, right, top, bottom) is used if it is there.
 
         Returns:

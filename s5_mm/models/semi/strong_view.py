@@ -8,13 +8,13 @@ from s5_mm.registry import MODELS
 
 @MODELS.register_module()
 class StrongView(nn.Module):
-    """Colour jitter, grayscale and blur, drawn for each image; defaults as in S5 (arXiv 2508.12409).
+    """Color jitter, grayscale and blur, drawn for each image; defaults as in S5 (arXiv 2508.12409).
 
     Factors come from torch's global CPU generator. Geometry stays, so that pseudo-labels of the weak view fit.
 
     Args:
         jitter: Brightness, contrast, saturation and hue; factors are drawn from 1 +- the first three, hue is turned by
-            up to +- the last, as a share of the colour circle.
+            up to +- the last, as a share of the color circle.
         jitter_prob: Share of the images that are jittered.
         gray_prob: Share made gray.
         blur_prob: Share blurred.
@@ -48,7 +48,7 @@ class StrongView(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
-        """Distort the colours of each image.
+        """Distort the colors of each image.
 
         Args:
             images: RGB, (N, 3, H, W), fp32, in [0, 1].

@@ -9,10 +9,10 @@ from s5_mm.registry import TASK_UTILS
 
 
 @TASK_UTILS.register_module()
-class DeltaXYWHTRBBoxCoder(MMRotateCoder):
-    """Deltas (dx, dy, dw, dh, dtheta) of rotated boxes, whose centres may lie outside of the image, as S5 decodes them.
+class S5DeltaXYWHTRBBoxCoder(MMRotateCoder):
+    """Deltas (dx, dy, dw, dh, dtheta) of rotated boxes, whose centers may lie outside of the image, as S5 decodes them.
 
-    mmdet's heads tell a coder the image's size, and mmrotate's moves centres inside: that shifts the boxes of objects
+    mmdet's heads tell a coder the image's size, and mmrotate's moves centers inside: that shifts the boxes of objects
     which the border of a patch cuts.
 
     Args:
@@ -24,7 +24,7 @@ class DeltaXYWHTRBBoxCoder(MMRotateCoder):
         """Move boxes by deltas, in float32.
 
         Args:
-            bboxes: (N, 5): centre x and y, width and height in pixels, angle in radians.
+            bboxes: (N, 5): center x and y, width and height in pixels, angle in radians.
             pred_bboxes: Deltas, (N, 5) or (N, 5 * classes).
             max_shape: Not used.
             wh_ratio_clip: Least factor of width and height, and the inverse of the largest.

@@ -12,7 +12,7 @@ from s5_mm.registry import TASK_UTILS
 
 
 @TASK_UTILS.register_module()
-class MidpointOffsetCoder(MMRotateCoder):
+class S5MidpointOffsetCoder(MMRotateCoder):
     """Deltas (dx, dy, dw, dh, da, db) of Oriented R-CNN (arXiv 2108.05699), decoded on the device of the deltas.
 
     mmrotate fits a rectangle to each box's corners by OpenCV, one after another on the CPU. The corners are a rectangle
@@ -35,14 +35,14 @@ class MidpointOffsetCoder(MMRotateCoder):
             wh_ratio_clip: Least factor of width and height, and the inverse of the largest.
 
         Returns:
-            Boxes (N, 5): centre x and y, width and height in pixels, angle in radians as ``angle_version`` says.
+            Boxes (N, 5): center x and y, width and height in pixels, angle in radians as ``angle_version`` says.
         """
         anchors, deltas = get_box_tensor(bboxes).float(), pred_bboxes.float()
         deltas = deltas * deltas.new_tensor(self.stds) + deltas.new_tensor(self.means)
-        centres, sizes = (anchors[:, :2] + anchors[:, 2:]) / 2, anchors[:, 2:] - anchors[:, :2]
+        centers, sizes = (anchors[:, :2] + anchors[:, 2:]) / 2, anchors[:, 2:] - anchors[:, :2]
         limit = abs(math.log(wh_ratio_clip))
-        centres, sizes = centres + sizes * deltas[:, :2], sizes * deltas[:, 2:4].clamp(-limit, limit).exp()
-        decoded = torch.cat([centres, _rectangle(sizes, deltas[:, 4:].clamp(-0.5, 0.5))], dim=1)
+        centers, sizes = centers + sizes * deltas[:, :2], sizes * deltas[:, 2:4].clamp(-limit, limit).exp()
+        decoded = torch.cat([centers, _rectangle(sizes, deltas[:, 4:].clamp(-0.5, 0.5))], dim=1)
         decoded = RotatedBoxes(decoded).regularize_boxes(self.angle_version)
         return RotatedBoxes(decoded) if self.use_box_type else decoded
 
@@ -61,7 +61,7 @@ def _rectangle(sizes: Tensor, offsets: Tensor) -> Tensor:
     shifts, halves = offsets * sizes, sizes / 2
     upper = torch.stack([shifts[:, 0], -halves[:, 1]], dim=1)
     right = torch.stack([halves[:, 0], shifts[:, 1]], dim=1)
-    # Corners of a parallelogram, seen from its centre; equally long diagonals make it a rectangle.
+    # Corners of a parallelogram, seen from its center; equally long diagonals make it a rectangle.
     to_upper, to_right = upper.norm(dim=1, keepdim=True), right.norm(dim=1, keepdim=True)
     longer = torch.maximum(to_upper, to_right)
     upper, right = upper * (longer / to_upper), right * (longer / to_right)
