@@ -23,13 +23,6 @@ def hooks(**options):
         type='s5_mm.DatasetFilterHook', **dict(budget=3, num_clusters=2, interval=2, scoring=SCORING) | options)]}
 
 
-def partner_from(folder):
-    """Options that paste images of a folder."""
-    pool = dict(Config.fromfile(ROOT / FIXMATCH).train_dataloader.dataset.sources.unlabeled, source=str(folder))
-    return {'train_dataloader.dataset.sources.partner': pool, 'train_dataloader.sampler.per_batch.partner': 2,
-            'train_dataloader.batch_size': 6, 'model.cutmix_partner': 'loader'}
-
-
 def selected(work_dir, step):
     return pq.read_table(work_dir / 'curation' / f'iter_{step}.parquet')['path'].to_pylist()
 
@@ -50,19 +43,6 @@ class TestTraining:
         for step, files in enumerate(what_was_drawn(work_dir)[0]):
             assert all(file.endswith(tuple(selections[step // 2])) for file in files)
         assert not list((work_dir / 'curation').glob('iter_6*'))
-
-    def test_partners_are_of_the_selection_too_or_of_another_pool(self, train, data, tmp_path):
-        same = {'train_dataloader.sampler.same_order': dict(partner='unlabeled')}
-        work_dir = train(FIXMATCH, iters=2, **hooks(), **partner_from(data / 'unlabeled'), **same)
-        for files in what_was_drawn(work_dir)[0]:
-            assert len(files) == 4
-            assert all(file.endswith(tuple(selected(work_dir, 0))) for file in files)
-        other = tmp_path / 'other'
-        other.mkdir()
-        image = sorted((data / 'unlabeled').rglob('*.jpg'))[1]
-        (other / 'a.jpg').write_bytes(image.read_bytes())
-        work_dir = train(FIXMATCH, work_dir='other', iters=1, **hooks(), **partner_from(other))
-        assert str(other / 'a.jpg') in what_was_drawn(work_dir)[0][0]
 
     def test_log_says_which_class_does_not_count(self, train):
         told = 'DatasetFilterHook: the entropy '
@@ -132,7 +112,7 @@ def test_the_documented_config(tmp_path):
     config.write_text(text.replace('./fixmatch', f'{ROOT}/configs/s4p/fixmatch'))
     hook = HOOKS.build(Config.fromfile(config).custom_hooks[-1])
     assert isinstance(hook, DatasetFilterHook)
-    assert (hook.budget, hook.interval, hook.scoring.background) == (500_000, 20_000, 0)
+    assert (hook.filter.budget, hook.interval, hook.filter.scoring.background) == (500_000, 20_000, 0)
 
 
 class TestRefused:
@@ -164,14 +144,9 @@ class TestRefused:
         with pytest.raises(ValueError, match="source 'labeled' is a RepeatDataset without a pipeline of its own"):
             train(FIXMATCH, iters=1, **hooks(), **{'train_dataloader.dataset.sources.labeled': twice})
 
-    def test_a_partner_with_an_order_of_its_own(self, train, data):
-        with pytest.raises(ValueError, match=r"'partner' draws from the same images as 'unlabeled' .*"
-                                             r"same_order=dict\(partner='unlabeled'\)"):
-            train(FIXMATCH, iters=1, **hooks(), **partner_from(data / 'unlabeled'))
-
     @pytest.mark.parametrize(('options', 'message'), [
         (dict(budget=0), r'budget is 0; it is a number of images \(an integer\) or a share above 0 and below 1'),
-        (dict(budget=1.0), r'budget is 1.0; .* below 1\. To keep all images, leave the hook out'),
+        (dict(budget=1.0), r'budget is 1.0; .* below 1\. To keep all images, leave the filter out'),
         (dict(budget=-2), 'budget is -2; it is a number of images'),
         (dict(budget=float('nan')), 'budget is nan; it is a number of images'),
         (dict(budget=1, interval=0), 'interval is 0; it must be at least 1, or None'),

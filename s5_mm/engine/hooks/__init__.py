@@ -1,14 +1,14 @@
-from .batch_composition_hook import BatchCompositionHook
 from .checkpoint_fit_hook import CheckpointFitHook
-from .class_count_hook import ClassCountHook
 from .dataset_filter_hook import DatasetFilterHook
 from .divergence_hook import DivergenceHook
 from .fixmatch_panel_hook import FixMatchPanelHook
 from .iteration_seed_hook import IterationSeedHook
 from .multi_dataset_visualization_hook import MultiDatasetVisualizationHook
+from .preflight_hook import PreflightHook
+from .sampler_seed_hook import SamplerSeedHook
 from .unreadable_images_hook import UnreadableImagesHook
 
 __all__ = [
-    'BatchCompositionHook', 'CheckpointFitHook', 'ClassCountHook', 'DatasetFilterHook', 'DivergenceHook',
-    'FixMatchPanelHook', 'IterationSeedHook', 'MultiDatasetVisualizationHook', 'UnreadableImagesHook'
+    'CheckpointFitHook', 'DatasetFilterHook', 'DivergenceHook', 'FixMatchPanelHook', 'IterationSeedHook',
+    'MultiDatasetVisualizationHook', 'PreflightHook', 'SamplerSeedHook', 'UnreadableImagesHook'
 ]

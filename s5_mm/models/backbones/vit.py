@@ -99,6 +99,11 @@ class ViT(VisionTransformer):
         TokenLinear.replace_in(self.layers)
         self.pyramid = Feature2Pyramid(self.embed_dims, norm_cfg=dict(type='mmpretrain.LN2d', eps=1e-6))
 
+    @property
+    def divisor(self) -> int:
+        """Number of pixels that the sides of images must be multiples of."""
+        return self.patch_size
+
     def init_weights(self) -> None:
         """Initialize, or load ``init_cfg``'s file."""
         if not (isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained'):
