@@ -10,6 +10,7 @@ from PIL import Image
 from s5_mm.curation import Prototypes, mean_entropy
 from s5_mm.curation.loading import build_loader, build_pool
 from s5_mm.curation.scoring import score, score_images
+from s5_mm.models.networks import image_divisor
 from s5_mm.registry import MODELS
 
 PREPROCESSOR = dict(type='SegDataPreProcessor', mean=[120.0, 110, 100], std=[60.0, 60, 60], bgr_to_rgb=True)
@@ -75,6 +76,37 @@ def test_padding_does_not_count(model):
     assert not seen[0][:, :, 20:].any()
     assert entropy.item() == pytest.approx(math.log(3), rel=1e-6)
     assert features.shape == (1, 16)
+
+
+@pytest.mark.parametrize(('divisor', 'padded'), [
+    (8, (32, 48)),
+    (14, (42, 56)),  # the shortest side is 32 px
+    (None, (32, 64)),  # an encoder that states none: 32
+])
+def test_padding_is_what_the_encoder_asks_for(model, divisor, padded):
+    class Encoder(torch.nn.Module):
+        """One channel, a cell for each pixel."""
+
+        def forward(self, x):
+            return (x[:, :1], )
+
+    model.backbone = Encoder()
+    if divisor is not None:
+        model.backbone.divisor = divisor
+    seen = []
+
+    def encode_decode(inputs, metas):
+        seen.append((tuple(inputs.shape[2:]), metas[0]['img_shape']))
+        model.backbone(inputs)
+        return torch.zeros(1, 3, *inputs.shape[2:])
+
+    model.encode_decode = encode_decode
+    score_images(model, model, torch.zeros(1, 3, 20, 45, dtype=torch.uint8))
+    assert seen == [(padded, padded)]
+
+
+def test_the_encoder_of_this_package_states_its_patch_size(model):
+    assert image_divisor(model) == 8
 
 
 def test_prototypes_are_those_of_the_feature(model, folder):
