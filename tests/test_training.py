@@ -64,14 +64,14 @@ def test_testing_with_weights_of_another_model_is_an_error(train, tmp_path):
     train(SUPERVISED, iters=1)
     torch.save({'state_dict': {'layer1.0.conv1.weight': torch.zeros(1)}}, tmp_path / 'resnet.pth')
     forget_instances()
-    with pytest.raises(ValueError, match=r"holds 0\.0% of the parameters of the config's EncoderDecoder"):
+    with pytest.raises(ValueError, match=r"holds 0\.0% of the parameters of the config's S5EncoderDecoder"):
         command('tools/test.py')([str(tmp_path / 'run.py'), str(tmp_path / 'resnet.pth'), '--work-dir',
                                   str(tmp_path / 'tested'), '--json', str(tmp_path / 'm')])
     assert not (tmp_path / 'm').exists()
 
 
 def test_fixmatch_logs_its_terms_counts_bad_images_and_draws_panels(train):
-    work_dir = train(FIXMATCH, iters=8, **{'custom_hooks.2.interval': 4})
+    work_dir = train(FIXMATCH, iters=8, **{'custom_hooks.3.interval': 4})
     log = scalars(work_dir)
     assert set(log) == set(range(1, 9))
     for line in log.values():

@@ -130,7 +130,7 @@ class TestSampler:
         assert [draw.index for draw in drawn] == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]
 
     @pytest.mark.parametrize(('options', 'message'), [
-        (dict(per_batch=dict(labeled=2)), r"\['labeled'\] named, the dataset has \['labeled', 'partner', 'un"),
+        (dict(per_batch=dict(marked=2)), r"\['marked'\] named, the dataset has \['labeled', 'partner', 'un"),
         (dict(per_batch={}), 'no source named'),
         (dict(per_batch=dict(labeled=0)), r"per_batch\['labeled'\] is 0, it must be an integer of at least 1"),
         (dict(per_batch=dict(labeled=1.5)), 'is 1.5, it must be an integer'),

@@ -152,7 +152,7 @@ def test_classes_are_those_of_mmrotate_in_its_order(dior, dota):
     assert dior_dataset(dior).metainfo['classes'] == DIORDataset.METAINFO['classes']
     for version, kind in {'v1.0': DOTADataset, 'v1.5': DOTAv15Dataset, 'v2.0': DOTAv2Dataset}.items():
         assert dota_dataset(dota, version=version).metainfo['classes'] == kind.METAINFO['classes']
-    with pytest.raises(ValueError, match="`version` of DOTADataset is 'v3'; there are v1.0, v1.5, v2.0"):
+    with pytest.raises(ValueError, match="`version` of S5DOTADataset is 'v3'; there are v1.0, v1.5, v2.0"):
         dota_dataset(dota, version='v3')
 
 
@@ -214,10 +214,10 @@ def test_what_is_missing_is_named(dior, dota):
         dota_dataset(dota, data_prefix=dict(img_path='pictures'))
     with pytest.raises(FileNotFoundError, match='directory .*annfiles does not exist'):
         dota_dataset(dota, ann_file='annfiles')
-    with pytest.raises(ValueError, match='`filter_cfg` of DOTADataset has min_size; it knows filter_empty_gt'):
+    with pytest.raises(ValueError, match='`filter_cfg` of S5DOTADataset has min_size; it knows filter_empty_gt'):
         dota_dataset(dota, filter_cfg=dict(min_size=2))
     (dota / 'empty').mkdir()
-    with pytest.raises(ValueError, match='DOTADataset found no image: .*empty names none'):
+    with pytest.raises(ValueError, match='S5DOTADataset found no image: .*empty names none'):
         dota_dataset(dota, ann_file='empty')
     write(dior / 'ImageSets/Main/trainval.txt', '00000\n00000\n')
     with pytest.raises(ValueError, match='has empty lines or 1 doubled names'):
