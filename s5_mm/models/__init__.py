@@ -1,4 +1,4 @@
-from .backbones import ViT, ViTMoE
+from .backbones import ENCODERS, Encoder, ViT
 from .decode_heads import S5UPerHead
 from .detectors import MultiDatasetDetector
 from .roi_heads import S5RotatedSingleRoIExtractor
@@ -7,7 +7,7 @@ from .semi import ConsistencyLoss, CutMix, PseudoLabel, StrongView
 from .task_modules import S5DeltaXYWHTRBBoxCoder, S5MidpointOffsetCoder
 
 __all__ = [
-    'ConsistencyLoss', 'CutMix', 'FixMatchSegmentor', 'MultiDatasetDetector', 'MultiDatasetSegmentor', 'PseudoLabel',
-    'S5DeltaXYWHTRBBoxCoder', 'S5EncoderDecoder', 'S5MidpointOffsetCoder', 'S5RotatedSingleRoIExtractor',
-    'S5UPerHead', 'StrongView', 'ViT', 'ViTMoE'
+    'ENCODERS', 'ConsistencyLoss', 'CutMix', 'Encoder', 'FixMatchSegmentor', 'MultiDatasetDetector',
+    'MultiDatasetSegmentor', 'PseudoLabel', 'S5DeltaXYWHTRBBoxCoder', 'S5EncoderDecoder', 'S5MidpointOffsetCoder',
+    'S5RotatedSingleRoIExtractor', 'S5UPerHead', 'StrongView', 'ViT'
 ]

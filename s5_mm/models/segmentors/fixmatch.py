@@ -1,7 +1,6 @@
 """FixMatch for semantic segmentation: the S4P stage."""
 import contextlib
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from mmseg.models import BaseSegmentor
@@ -10,7 +9,7 @@ from mmseg.registry import MODELS as MMSEG_MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
-from s5_mm.checkpoints.segmentor import adapt_encoder, adapt_loaded, part_of, translate_single
+from s5_mm.models.backbones.asking import complete_preprocessor
 from s5_mm.models.semi import PseudoLabel
 from s5_mm.registry import MODELS
 from s5_mm.routing import Route
@@ -60,12 +59,14 @@ class FixMatchSegmentor(BaseSegmentor):
                  teacher: dict | None = None,
                  pseudo_label_autocast: bool = False,
                  init_cfg: dict | None = None) -> None:
-        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        network = MMSEG_MODELS.build(segmentor)
+        super().__init__(data_preprocessor=complete_preprocessor(data_preprocessor, network.backbone),
+                         init_cfg=init_cfg)
         if cutmix_partner not in ('batch', 'loader'):
             raise ValueError(f"FixMatchSegmentor: cutmix_partner is {cutmix_partner!r}; choose 'batch' or 'loader'.")
         if unlabeled_weight < 0:
             raise ValueError(f'FixMatchSegmentor: unlabeled_weight is {unlabeled_weight}, it must be at least 0.')
-        self.segmentor = MMSEG_MODELS.build(segmentor)
+        self.segmentor = network
         if self.segmentor.out_channels < 2:
             raise ValueError('FixMatchSegmentor: the decode head has one output channel; give it two (background and '
                              'object), since confidence is taken from a softmax.')
@@ -82,26 +83,6 @@ class FixMatchSegmentor(BaseSegmentor):
         self.pseudo_label_autocast = pseudo_label_autocast
         self.keep_views = False
         self.views: dict[str, Tensor] = {}
-        self._register_load_state_dict_pre_hook(self._adapt_loaded)
-
-    def adapt_weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Weights of a known segmentor or encoder as those of the network; others as they are."""
-        if any(name.startswith(NETWORK) for name in weights):
-            return weights
-        weights, style = translate_single(weights)
-        if style is None:
-            return weights
-        return {NETWORK + name: value for name, value in adapt_encoder(weights, self.segmentor.backbone).items()}
-
-    def _adapt_loaded(self, state_dict: dict, prefix: str, *args: Any) -> None:
-        """Load hook: files of a single network."""
-        given = part_of(state_dict, prefix)
-        if any(name.startswith(NETWORK) for name in given):
-            return
-        adapt_loaded(self.segmentor, translate_single, state_dict, prefix)
-        for name, value in part_of(state_dict, prefix).items():
-            del state_dict[prefix + name]
-            state_dict[prefix + NETWORK + name] = value
 
     def _build_teacher(self, cfg: dict) -> nn.Module:
         defaults = dict(type='mmengine.MomentumAnnealingEMA', momentum=0.004, gamma=1, update_buffers=True)
