@@ -55,7 +55,7 @@ def mdf_step(settings: Settings, case: str = 'mdf_step', datasets: int = 4) -> C
     ours = MODELS.build(cfg).to(settings.device).train()
     classes = {name: told.num_classes for name, told in cfg.datasets.items()}
     baseline = published_style.MultiDatasetNetwork(
-        classes, cfg.backbone.part_features, **published_arch(settings.arch, side)).to(settings.device).train()
+        classes, cfg.experts.part_features, **published_arch(settings.arch, side)).to(settings.device).train()
 
     batches = {name: (torch.randn(batch, 3, side, side, device=settings.device),
                       torch.randint(number, (batch, side, side), device=settings.device))
@@ -106,17 +106,14 @@ def fill_state(optimizer: torch.optim.Optimizer) -> None:
 def prepare(network: dict, settings: Settings, side: int) -> None:
     """Set a network's config for one process without checkpoint files."""
     network.init_cfg = None
-    network.backbone.update(arch=settings.arch, img_size=side, init_cfg=None)
-    width = ARCHS[settings.arch]['embed_dims']
-    network.backbone.patch_size = 16
+    network.backbone.update(arch=settings.arch, patch_size=16, img_size=side, init_cfg=None)
     if settings.device == 'cpu':
         # A CPU has the memory for what a step keeps; on a GPU the config decides.
         network.backbone.with_cp = False
-    if 'part_features' in network.backbone:
-        network.backbone.part_features = min(256, width // 3)
-    for part in ('decode_head', 'neck'):
-        if part in network:
-            network[part].in_channels = [width] * 4
+    if 'experts' in network:
+        network.experts.part_features = min(256, ARCHS[settings.arch]['embed_dims'] // 3)
+    if 'neck' in network:
+        network.neck.in_channels = [ARCHS[settings.arch]['embed_dims']] * 4
     if 'decode_head' in network:
         network.decode_head.norm_cfg = dict(type='BN')
 

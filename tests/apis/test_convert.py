@@ -153,7 +153,7 @@ class TestGrow:
         for name, value in old.state_dict().items():
             assert torch.equal(model.state_dict()[name], value)
         for layer in model.backbone.layers:
-            assert torch.equal(layer.ffn.experts['blue'].weight, layer.ffn.experts['green'].weight)
+            assert torch.equal(layer.ffn.layers[1].experts['blue'].weight, layer.ffn.layers[1].experts['green'].weight)
         heads = model.decode_heads
         assert torch.equal(heads['blue'].bottleneck.conv.weight, heads['green'].bottleneck.conv.weight)
         assert heads['blue'].num_classes == 6

@@ -119,7 +119,7 @@ class TestDetector:
         encoder = MODELS.build(dict(type='s5_mm.ViT', arch=cfg.backbone.arch, img_size=64, patch_size=8))
         maps = encoder(torch.randn(2, 3, 64, 64))
         assert all(level.is_contiguous() for level in maps)
-        neck = MMROTATE_MODELS.build(dict(cfg.neck, in_channels=encoder.out_channels))
+        neck = MMROTATE_MODELS.build(dict(cfg.neck, in_channels=list(encoder.out_channels)))
         assert all(level.is_contiguous() for level in neck(maps))
 
 
