@@ -271,8 +271,8 @@ class TestErrors:
 
     def test_batch_of_one(self, make_model, make_batch):
         batch = make_batch(('labeled', 'labeled', 'unlabeled'))
-        with pytest.raises(ValueError, match='the batch, which has 1 unlabeled image; draw at least 2, or switch it off '
-                           'with cutmix=None'):
+        with pytest.raises(ValueError, match='the batch, which has 1 unlabeled image; draw at least 2, or switch it '
+                           'off with cutmix=None'):
             make_model().loss(*batch)
         assert make_model(cutmix=None).loss(*batch)['loss_u'] > 0
 
