@@ -71,7 +71,7 @@ def test_testing_with_weights_of_another_model_is_an_error(train, tmp_path):
 
 
 def test_fixmatch_logs_its_terms_counts_bad_images_and_draws_panels(train):
-    work_dir = train(FIXMATCH, iters=8, **{'custom_hooks.3.interval': 4})
+    work_dir = train(FIXMATCH, iters=8, **{'custom_hooks.4.interval': 4})
     log = scalars(work_dir)
     assert set(log) == set(range(1, 9))
     for line in log.values():
@@ -79,13 +79,12 @@ def test_fixmatch_logs_its_terms_counts_bad_images_and_draws_panels(train):
         assert 0 <= line['mask_ratio'] <= 1
         assert {'time', 'data_time', 'lr'} <= set(line)
     assert log[8]['unreadable'] == 1
-    assert len(list(work_dir.glob('*/vis_data/vis_image/fixmatch_*.png'))) == 2
+    assert len(list(work_dir.glob('*/vis_data/vis_image/views_*.png'))) == 2
 
 
 @pytest.mark.parametrize('config', [SUPERVISED, FIXMATCH])
 def test_resume_continues_as_if_never_stopped(train, config):
-    teacher = {'model.teacher': {}} if config == FIXMATCH else {}
-    options = dict(workers=2, **teacher)
+    options = dict(workers=2)
     straight = losses(train(config, work_dir='straight', iters=6, **options))
     # Validation in between uses random numbers of its own; it must not matter.
     half = {'train_cfg.val_interval': 3, 'default_hooks.checkpoint.interval': 3}
@@ -94,6 +93,20 @@ def test_resume_continues_as_if_never_stopped(train, config):
     assert set(resumed) == {1, 2, 3, 4, 5, 6}
     assert resumed == straight
     assert len(set(straight.values())) == 6
+
+
+def test_a_teacher_without_its_hook_is_an_error_before_the_first_step(train):
+    with pytest.raises(RuntimeError, match=r"model.teacher is set, but no hook updates it; add dict\(type="
+                                           r"'s5_mm.MeanTeacherHook'\) to custom_hooks, or set model.teacher=None"):
+        train(FIXMATCH, iters=1, custom_hooks=[dict(type='s5_mm.IterationSeedHook')])
+
+
+@pytest.mark.parametrize('accumulated', [1, 3])
+def test_teacher_is_updated_once_a_step_of_the_optimizer(train, accumulated):
+    """The last iteration makes a step whatever has been accumulated: of 4, after 3 and 4."""
+    work_dir = train(FIXMATCH, iters=4, **{'optim_wrapper.accumulative_counts': accumulated})
+    weights = torch.load(work_dir / 'iter_4.pth', weights_only=False)['state_dict']
+    assert weights['teacher.steps'] == (4 if accumulated == 1 else 2)
 
 
 def test_resume_takes_over_the_seed_of_a_run_without_a_fixed_one(train):

@@ -4,9 +4,10 @@ from .hooks import (
     ClassCountHook,
     DatasetFilterHook,
     DivergenceHook,
-    FixMatchPanelHook,
     IterationSeedHook,
+    MeanTeacherHook,
     MultiDatasetVisualizationHook,
+    SemiPanelHook,
     UnreadableImagesHook,
 )
 from .loops import LongestEpochTrainLoop, MultiDatasetTestLoop, MultiDatasetValLoop
@@ -14,6 +15,6 @@ from .optim_wrapper import Bf16OptimWrapper
 
 __all__ = [
     'BatchCompositionHook', 'Bf16OptimWrapper', 'CheckpointFitHook', 'ClassCountHook', 'DatasetFilterHook',
-    'DivergenceHook', 'FixMatchPanelHook', 'IterationSeedHook', 'LongestEpochTrainLoop', 'MultiDatasetTestLoop',
-    'MultiDatasetValLoop', 'MultiDatasetVisualizationHook', 'UnreadableImagesHook'
+    'DivergenceHook', 'IterationSeedHook', 'LongestEpochTrainLoop', 'MeanTeacherHook', 'MultiDatasetTestLoop',
+    'MultiDatasetValLoop', 'MultiDatasetVisualizationHook', 'SemiPanelHook', 'UnreadableImagesHook'
 ]

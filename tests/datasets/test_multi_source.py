@@ -37,7 +37,7 @@ class CountingSource(Dataset):
 
 @pytest.fixture
 def dataset():
-    return MultiSourceDataset(dict(labeled=CountingSource(5), unlabeled=CountingSource(11), partner=CountingSource(11)))
+    return MultiSourceDataset(dict(labeled=CountingSource(5), unlabeled=CountingSource(11), other=CountingSource(11)))
 
 
 PER_BATCH = dict(labeled=2, unlabeled=3)
@@ -63,8 +63,8 @@ class TestSampler:
 
     def test_a_number_stands_for_every_source(self, dataset):
         equal = sampler(dataset, per_batch=2)
-        assert (equal.per_batch, equal.batch_size) == (dict(labeled=2, unlabeled=2, partner=2), 6)
-        assert [draw.source for draw in take(equal, 6)] == ['labeled'] * 2 + ['unlabeled'] * 2 + ['partner'] * 2
+        assert (equal.per_batch, equal.batch_size) == (dict(labeled=2, unlabeled=2, other=2), 6)
+        assert [draw.source for draw in take(equal, 6)] == ['labeled'] * 2 + ['unlabeled'] * 2 + ['other'] * 2
         with pytest.raises(ValueError, match=r"per_batch\['labeled'\] is 0, it must be an integer of at least 1"):
             sampler(dataset, per_batch=0)
 
@@ -118,25 +118,15 @@ class TestSampler:
         drawn = take(sampler(twins, per_batch=dict(a=1, b=1)), 100)
         assert [draw.index for draw in drawn[::2]] != [draw.index for draw in drawn[1::2]]
 
-    def test_same_order(self, dataset):
-        drawn = take(sampler(dataset, per_batch=dict(unlabeled=2, partner=2), same_order=dict(partner='unlabeled')), 80)
-        own = [draw for draw in drawn if draw.source == 'unlabeled']
-        partners = [draw for draw in drawn if draw.source == 'partner']
-        assert [draw.index for draw in own] == [draw.index for draw in partners]
-        assert not {draw.seed for draw in own} & {draw.seed for draw in partners}
-
     def test_without_shuffling(self, dataset):
         drawn = take(sampler(dataset, per_batch=dict(labeled=2), shuffle=False), 12)
         assert [draw.index for draw in drawn] == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]
 
     @pytest.mark.parametrize(('options', 'message'), [
-        (dict(per_batch=dict(marked=2)), r"\['marked'\] named, the dataset has \['labeled', 'partner', 'un"),
+        (dict(per_batch=dict(lable=2)), r"\['lable'\] named, the dataset has \['labeled', 'other', 'un"),
         (dict(per_batch={}), 'no source named'),
         (dict(per_batch=dict(labeled=0)), r"per_batch\['labeled'\] is 0, it must be an integer of at least 1"),
         (dict(per_batch=dict(labeled=1.5)), 'is 1.5, it must be an integer'),
-        (dict(same_order=dict(partner='pool')), r"\['pool'\] named"),
-        (dict(same_order=dict(unlabeled='labeled')),
-         r"'unlabeled' \(11 samples\) cannot take the order of 'labeled' \(5 samples\)"),
     ])
     def test_options(self, dataset, options, message):
         with pytest.raises(ValueError, match=message):
@@ -175,7 +165,7 @@ class TestDataset:
 
     def test_samples_name_their_source(self, dataset):
         assert dataset[Draw('labeled', 0, 1)]['data_samples'].dataset_name == 'labeled'
-        assert dataset[Draw('partner', 0, 1)]['data_samples'].metainfo['dataset_name'] == 'partner'
+        assert dataset[Draw('other', 0, 1)]['data_samples'].metainfo['dataset_name'] == 'other'
 
     def test_length_and_initialization(self, dataset):
         dataset.full_init()
@@ -255,22 +245,10 @@ class TestRestrictedSource:
             return take(drawing, number)
         assert draws(2, 30)[15:] == draws(5, 15)
 
-    def test_a_source_in_the_same_order_is_restricted_too(self, dataset):
-        drawing = sampler(dataset, per_batch=dict(unlabeled=2, partner=2), same_order=dict(partner='unlabeled'))
-        drawing.restrict('unlabeled', Selection(np.array([2, 3, 6]), first_step=0))
-        draws = take(drawing, 24)
-        assert ([draw.index for draw in draws if draw.source == 'unlabeled'] ==
-                [draw.index for draw in draws if draw.source == 'partner'])
-
     @pytest.mark.parametrize('indices', [[], [0, 0], [-1], [11]])
     def test_impossible_selections(self, dataset, indices):
         with pytest.raises(ValueError, match="a selection from 'unlabeled' .* each once and from 0 to 10; it has"):
             sampler(dataset).restrict('unlabeled', Selection(np.array(indices, dtype=int), 0))
-
-    def test_a_source_that_follows_another(self, dataset):
-        drawing = sampler(dataset, per_batch=dict(unlabeled=2, partner=2), same_order=dict(partner='unlabeled'))
-        with pytest.raises(ValueError, match="'partner' takes over the order of 'unlabeled' .* restrict 'unlabeled'"):
-            drawing.restrict('partner', Selection(np.arange(1), 0))
 
     def test_unknown_source(self, dataset):
         with pytest.raises(ValueError, match=r"cannot restrict 'pool', the dataset has \['labeled'"):

@@ -18,16 +18,10 @@ SCORING = dict(background=0, batch_size=4, workers=0)
 SEEDS = dict(type='s5_mm.IterationSeedHook')
 
 
-def hooks(**options):
-    return {'custom_hooks': [SEEDS, dict(type='s5_mm.DrawnImagesHook'), dict(
+def hooks(teacher=True, **options):
+    return {'custom_hooks': [SEEDS, *[dict(type='s5_mm.MeanTeacherHook')] * teacher, dict(
+        type='s5_mm.DrawnImagesHook'), dict(
         type='s5_mm.DatasetFilterHook', **dict(budget=3, num_clusters=2, interval=2, scoring=SCORING) | options)]}
-
-
-def partner_from(folder):
-    """Options that paste images of a folder."""
-    pool = dict(Config.fromfile(ROOT / FIXMATCH).train_dataloader.dataset.sources.unlabeled, source=str(folder))
-    return {'train_dataloader.dataset.sources.partner': pool, 'train_dataloader.sampler.per_batch.partner': 2,
-            'train_dataloader.batch_size': 6, 'model.cutmix_partner': 'loader'}
 
 
 def selected(work_dir, step):
@@ -51,19 +45,6 @@ class TestTraining:
             assert all(file.endswith(tuple(selections[step // 2])) for file in files)
         assert not list((work_dir / 'curation').glob('iter_6*'))
 
-    def test_partners_are_of_the_selection_too_or_of_another_pool(self, train, data, tmp_path):
-        same = {'train_dataloader.sampler.same_order': dict(partner='unlabeled')}
-        work_dir = train(FIXMATCH, iters=2, **hooks(), **partner_from(data / 'unlabeled'), **same)
-        for files in what_was_drawn(work_dir)[0]:
-            assert len(files) == 4
-            assert all(file.endswith(tuple(selected(work_dir, 0))) for file in files)
-        other = tmp_path / 'other'
-        other.mkdir()
-        image = sorted((data / 'unlabeled').rglob('*.jpg'))[1]
-        (other / 'a.jpg').write_bytes(image.read_bytes())
-        work_dir = train(FIXMATCH, work_dir='other', iters=1, **hooks(), **partner_from(other))
-        assert str(other / 'a.jpg') in what_was_drawn(work_dir)[0][0]
-
     def test_log_says_which_class_does_not_count(self, train):
         told = 'DatasetFilterHook: the entropy '
         text = log_of(train(FIXMATCH, iters=3, **hooks()))
@@ -83,7 +64,7 @@ class TestTraining:
         assert float(told[1]) < float(told[2])
 
     def test_resume_goes_on_with_the_selection(self, train):
-        options = hooks(interval=4) | {'default_hooks.checkpoint.interval': 2, 'model.teacher': {}}
+        options = hooks(interval=4) | {'default_hooks.checkpoint.interval': 2}
         straight = train(FIXMATCH, work_dir='straight', iters=6, workers=2, **options)
         train(FIXMATCH, work_dir='stopped', iters=6, workers=2, **options, **{'train_cfg.max_iters': 2})
         stopped = train(FIXMATCH, '--resume', work_dir='stopped', iters=6, workers=2, **options)
@@ -139,11 +120,11 @@ class TestRefused:
 
     def test_no_unlabeled_source(self, train):
         with pytest.raises(ValueError, match=r"there is no source 'unlabeled', training has \['labeled'\]"):
-            train(SUPERVISED, iters=1, **hooks())
+            train(SUPERVISED, iters=1, **hooks(teacher=False))
 
     def test_a_labeled_source_as_the_pool(self, train):
         with pytest.raises(ValueError, match="source 'labeled' is a ISAIDDataset, only an UnlabeledDataset"):
-            train(SUPERVISED, iters=1, **hooks(source='labeled'))
+            train(SUPERVISED, iters=1, **hooks(teacher=False, source='labeled'))
 
     def test_budget_above_the_pool(self, train):
         with pytest.raises(ValueError, match='budget is 9, 8 of the 8 images .* are scored .* keep 1 to 8'):
@@ -163,11 +144,6 @@ class TestRefused:
         twice = dict(_delete_=True, type='RepeatDataset', times=2, dataset=labeled)
         with pytest.raises(ValueError, match="source 'labeled' is a RepeatDataset without a pipeline of its own"):
             train(FIXMATCH, iters=1, **hooks(), **{'train_dataloader.dataset.sources.labeled': twice})
-
-    def test_a_partner_with_an_order_of_its_own(self, train, data):
-        with pytest.raises(ValueError, match=r"'partner' draws from the same images as 'unlabeled' .*"
-                                             r"same_order=dict\(partner='unlabeled'\)"):
-            train(FIXMATCH, iters=1, **hooks(), **partner_from(data / 'unlabeled'))
 
     @pytest.mark.parametrize(('options', 'message'), [
         (dict(budget=0), r'budget is 0; it is a number of images \(an integer\) or a share above 0 and below 1'),

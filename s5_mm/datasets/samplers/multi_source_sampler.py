@@ -36,8 +36,6 @@ class MultiSourceSampler(Sampler):
         dataset: The dataset.
         per_batch: Samples of each source in a batch of one process, in this order, e.g. ``dict(labeled=12,
             unlabeled=12)``; a number stands for as many of every source. The loader's ``batch_size`` is their sum.
-        same_order: Source -> source whose order it takes over; both then draw the same index at the same time, with
-            different augmentations.
         shuffle: Whether to shuffle each epoch.
         seed: Seed, at least 0, equal on all ranks. ``None``: drawn and shared.
 
@@ -48,33 +46,26 @@ class MultiSourceSampler(Sampler):
     def __init__(self,
                  dataset: MultiSourceDataset,
                  per_batch: dict[str, int] | int,
-                 same_order: dict[str, str] | None = None,
                  shuffle: bool = True,
                  seed: int | None = None) -> None:
         self.rank, self.world_size = get_dist_info()
         self.seed = sync_random_seed() if seed is None else seed
         self.sizes = {name: len(source) for name, source in dataset.sources.items()}
         self.per_batch = dict.fromkeys(self.sizes, per_batch) if isinstance(per_batch, int) else dict(per_batch)
-        self.same_order = dict(same_order or {})
         self.shuffle = shuffle
         self._selections: dict[str, Selection] = {}
         self._first_step = 0
         self._check()
 
     def _check(self) -> None:
-        named = {*self.per_batch, *self.same_order, *self.same_order.values()}
-        unknown = sorted(named - set(self.sizes))
+        unknown = sorted(set(self.per_batch) - set(self.sizes))
         if unknown or not self.per_batch:
             raise ValueError(f'MultiSourceSampler: {unknown or "no source"} named, the dataset has '
-                             f'{sorted(self.sizes)}; name those in per_batch and same_order.')
+                             f'{sorted(self.sizes)}; name those in per_batch.')
         for name, number in self.per_batch.items():
             if not (isinstance(number, int) and number >= 1):
                 raise ValueError(f'MultiSourceSampler: per_batch[{name!r}] is {number!r}, it must be an integer of at '
                                  'least 1; leave a source out to draw nothing from it.')
-        for name, other in self.same_order.items():
-            if self.sizes[name] != self.sizes[other]:
-                raise ValueError(f'MultiSourceSampler: {name!r} ({self.sizes[name]} samples) cannot take the order of '
-                                 f'{other!r} ({self.sizes[other]} samples); both must be the same dataset.')
 
     @property
     def batch_size(self) -> int:
@@ -100,23 +91,17 @@ class MultiSourceSampler(Sampler):
     def restrict(self, source: str, selection: Selection) -> None:
         """Draw from a part of a source; holds for iterators made from now on.
 
-        The part is gone through in epochs of its own, the first of which begins at ``selection.first_step``. A source
-        that shares this one's order (``same_order``) is restricted with it.
+        The part is gone through in epochs of its own, the first of which begins at ``selection.first_step``.
 
         Args:
             source: Name of the source.
             selection: The part.
 
         Raises:
-            ValueError: The source is unknown or takes over another one's order, or the indices are none, doubled or
-                outside of it.
+            ValueError: The source is unknown, or the indices are none, doubled or outside of it.
         """
         if source not in self.sizes:
             raise ValueError(f'MultiSourceSampler: cannot restrict {source!r}, the dataset has {sorted(self.sizes)}.')
-        leader = self.same_order.get(source, source)
-        if leader != source:
-            raise ValueError(f'MultiSourceSampler: {source!r} takes over the order of {leader!r} (same_order); '
-                             f'restrict {leader!r}, which restricts both.')
         indices, size = np.asarray(selection.indices, dtype=np.int64), self.sizes[source]
         if not len(indices) or indices.min() < 0 or indices.max() >= size or len(np.unique(indices)) < len(indices):
             raise ValueError(f'MultiSourceSampler: a selection from {source!r} needs at least one index, each once and '
@@ -135,11 +120,10 @@ class MultiSourceSampler(Sampler):
                     yield Draw(name, orders[name].index(draw), derive_seed(self.seed, 'augmentation', name, draw))
 
     def _order(self, name: str) -> '_Order':
-        leader = self.same_order.get(name, name)
-        keys = (self.seed, 'order', leader)
-        if leader not in self._selections:
+        keys = (self.seed, 'order', name)
+        if name not in self._selections:
             return _Order(np.arange(self.sizes[name]), 0, self.shuffle, keys)
-        indices, first_step = self._selections[leader]
+        indices, first_step = self._selections[name]
         return _Order(indices, first_step * self.world_size * self.per_batch[name], self.shuffle, (*keys, first_step))
 
 

@@ -134,7 +134,6 @@ class DatasetFilterHook(Hook):
             raise ValueError(f'DatasetFilterHook: source {self.source!r} is a {type(pool).__name__}, only an '
                              'UnlabeledDataset can be filtered.')
         self._check_labeled(sources)
-        self._check_twins(pool, sources, loader.sampler)
         scored = self._num_scored(len(pool))
         if self._num_kept(scored) > scored or self._num_kept(scored) < 1:
             raise ValueError(f'DatasetFilterHook: budget is {self.budget}, {scored} of the {len(pool)} images of '
@@ -153,17 +152,6 @@ class DatasetFilterHook(Hook):
         if not 1 <= self.num_clusters <= len(labeled):
             raise ValueError(f'DatasetFilterHook: num_clusters is {self.num_clusters}, there are {len(labeled)} '
                              f'labeled images; make it 1 to {len(labeled)}.')
-
-    def _check_twins(self, pool: UnlabeledDataset, sources: dict, sampler: MultiSourceSampler) -> None:
-        """Whether the pool is drawn from under another name too, past the selection."""
-        for name in sampler.per_batch:
-            other = sources[name]
-            if name == self.source or not isinstance(other, UnlabeledDataset) or not _same_images(pool, other):
-                continue
-            if sampler.same_order.get(name) != self.source:
-                raise ValueError(f'DatasetFilterHook: source {name!r} draws from the same images as {self.source!r} '
-                                 'and would not be filtered; let it take over the order, '
-                                 f'sampler.same_order=dict({name}={self.source!r}).')
 
     def _log_scoring(self, runner: Runner) -> None:
         background = self.scoring.background
@@ -242,7 +230,3 @@ class DatasetFilterHook(Hook):
         buffer = pa.BufferOutputStream()
         pq.write_table(manifest, buffer, compression='zstd')
         write_bytes(Path(runner.work_dir) / 'curation' / f'iter_{step}.parquet', buffer.getvalue().to_pybytes())
-
-
-def _same_images(one: UnlabeledDataset, other: UnlabeledDataset) -> bool:
-    return Path(one.root).resolve() == Path(other.root).resolve() and one.paths.equals(other.paths)
