@@ -149,7 +149,8 @@ def _load(args: argparse.Namespace, **changes: object) -> tuple:
 
 def prototypes(args: argparse.Namespace) -> str:
     """Cluster the labeled images."""
-    from s5_mm.curation.run import join_processes, make_prototypes
+    from s5_mm.curation.run import make_prototypes
+    from s5_mm.launching import join_processes
 
     cfg, settings = _load(args, num_clusters=args.num_clusters, seed=args.seed)
     join_processes(cfg)
@@ -164,7 +165,8 @@ def score(args: argparse.Namespace) -> str:
     """Score the pool."""
     from mmengine.dist import is_main_process
 
-    from s5_mm.curation.run import join_processes, score_pool
+    from s5_mm.curation.run import score_pool
+    from s5_mm.launching import join_processes
 
     cfg, settings = _load(args, max_errors=args.max_errors)
     settings = settings.with_pool(args.source, args.data_root)

@@ -136,7 +136,7 @@ def test_auto_scale_lr(train):
 
 
 def test_another_number_of_classes_is_an_error_before_training(train):
-    with pytest.raises(ValueError, match=r'sources.labeled has 16 classes .*, decode_head has 20; .*model.segmentor'):
+    with pytest.raises(ValueError, match=r"'labeled' has 16 classes .*, its head in the model has 20; .*segmentor"):
         train(FIXMATCH, iters=1, **{'model.segmentor.decode_head.num_classes': 20,
                                     'model.consistency.class_weight': None})
 

@@ -1,8 +1,10 @@
+from s5_mm.launching import prepare_for_cpu
+
 from .commands import run_command
 from .comparison import draw_comparison
 from .detection import Detections, TilingConfig, dataset_meta, detect, load_detector
 from .detection_drawing import draw_boxes, draw_classes, overview, with_legend
-from .launch import enable_amp, load_config, prepare_for_cpu, set_resume
+from .launch import enable_amp, load_config, set_resume
 from .testing import enable_visualization, select_datasets, write_json, write_predictions
 
 __all__ = [

@@ -1,7 +1,6 @@
 """What the command-line tools do to a config before a runner takes it."""
 import atexit
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -79,34 +78,3 @@ def enable_amp(cfg: Config) -> None:
     if kind != 'OptimWrapper':
         raise ValueError(f'--amp cannot replace optim_wrapper.type={kind!r}; it takes OptimWrapper.')
     cfg.optim_wrapper.type = amp
-
-
-def prepare_for_cpu(cfg: Config) -> None:
-    """Let a config made for GPUs run on several CPU processes; does nothing where a GPU is found or for one process.
-
-    The processes talk through gloo, and SyncBN, which refuses CPU tensors, becomes BN.
-
-    Args:
-        cfg: Changed in place.
-    """
-    if torch.cuda.is_available() or cfg.launcher == 'none':
-        return
-    if cfg.launcher != 'pytorch':
-        raise ValueError(f'--launcher {cfg.launcher} needs GPUs and none is found; on CPUs use --launcher pytorch.')
-    print_log('No GPU is found: gloo instead of NCCL, BN instead of SyncBN.', 'current')
-    _replace_sync_bn(cfg.model)
-    # MMEngine would put each process's model and tensors on a GPU of its own.
-    cfg.model_wrapper_cfg = dict(
-        type='MMDistributedDataParallel',
-        device_ids=None,
-        broadcast_buffers=False,
-        find_unused_parameters=cfg.get('find_unused_parameters', False))
-    torch.distributed.init_process_group('gloo')
-
-
-def _replace_sync_bn(node: Any) -> None:
-    children = list(node.values()) if isinstance(node, dict) else node if isinstance(node, list | tuple) else []
-    if isinstance(node, dict) and node.get('type') == 'SyncBN':
-        node['type'] = 'BN'
-    for child in children:
-        _replace_sync_bn(child)

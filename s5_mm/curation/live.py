@@ -29,7 +29,7 @@ class ScoringOptions(NamedTuple):
 
 def labeled_prototypes(model: nn.Module, labeled: BaseDataset, options: ScoringOptions, num_clusters: int,
                        seed: int) -> Prototypes | None:
-    """Prototypes of the labeled images' features of this moment.
+    """Prototypes of the labeled images, from the model's current features.
 
     Args:
         model: See :func:`s5_mm.curation.scoring.score`.
@@ -69,7 +69,7 @@ def score_dataset(model: nn.Module,
         indices: (n, ), which images; equal on all processes.
         options: How.
         prototypes: To assign images to.
-        keep_features: Whether features are given too.
+        keep_features: Whether to return features.
 
     Returns:
         Scores of all of them in ascending order of index, the same on all processes.
@@ -81,8 +81,8 @@ def score_dataset(model: nn.Module,
     loader = build_loader(_whole_images(dataset, options.size), batches, options.workers, options.max_side,
                           pin_memory=device.type == 'cuda')
     parts = list(score(model, loader, prototypes, options.background, options.renormalize, options.amp, keep_features))
-    everyones = [part for parts_of_one in all_gather_object(parts) for part in parts_of_one]
-    return _in_order(everyones)
+    gathered = [part for parts_of_one in all_gather_object(parts) for part in parts_of_one]
+    return _in_order(gathered)
 
 
 def _whole_images(dataset: BaseDataset, size: int | None) -> BaseDataset:

@@ -14,7 +14,7 @@ class Image(NamedTuple):
     """One decoded image.
 
     Attributes:
-        index: Its place in the pool.
+        index: Its index into the pool.
         pixels: (3, H, W), uint8, blue, green, red, at the size that the model sees.
         size: (height, width) in pixels, as in the file.
     """
@@ -28,7 +28,7 @@ class Failure(NamedTuple):
     """An image that could not be scored.
 
     Attributes:
-        index: Its place in the pool.
+        index: Its index into the pool.
         reason: Why.
     """
 
@@ -42,7 +42,7 @@ class Group(NamedTuple):
     Only the pixels are a tensor: each tensor that a worker sends costs a connection of its own.
 
     Attributes:
-        indices: (B,), int64, places in the pool.
+        indices: (B,), int64, indices into the pool.
         pixels: (B, 3, H, W), uint8.
         sizes: (B, 2), int64, (height, width) of the files.
     """
@@ -118,9 +118,9 @@ def build_loader(pool: UnlabeledDataset, batches: Sequence[Sequence[int]], worke
 
     Args:
         pool: See :func:`build_pool`.
-        batches: Places in the pool, a list for each batch.
+        batches: Indices into the pool, a list for each batch.
         workers: Processes that decode; 0: this one.
-        max_side: Larger images, in pixels after a resize, become failures instead of filling the memory.
+        max_side: Larger images, in pixels after the resize, become failures, so that they cannot fill the memory.
         pin_memory: Whether batches are copied to page-locked memory, for a GPU.
     """
     return DataLoader(_Images(pool, max_side), batch_sampler=batches, num_workers=workers, collate_fn=_collate,

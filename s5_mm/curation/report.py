@@ -1,4 +1,4 @@
-"""A page by which a person can scorer a selection: figures and contact sheets in one HTML file."""
+"""A page by which a person can judge a selection: figures and contact sheets in one HTML file."""
 import base64
 import html
 import io
@@ -100,11 +100,11 @@ def _quota_section(card: dict) -> str:
     names = ['pool' if group['cluster'] is None else str(group['cluster']) for group in groups]
     figure = Figure(figsize=(9, 3.6), layout='constrained')
     axes = figure.subplots()
-    places = np.arange(len(groups))
+    positions = np.arange(len(groups))
     for shift, key, color in ((-0.27, 'available', BEFORE), (0, 'quota', OTHER), (0.27, 'taken', AFTER)):
-        axes.bar(places + shift, [group[key] for group in groups], 0.27, color=color, label=key)
+        axes.bar(positions + shift, [group[key] for group in groups], 0.27, color=color, label=key)
     axes.set(xlabel='cluster', ylabel='images')
-    axes.set_xticks(places, names)
+    axes.set_xticks(positions, names)
     axes.legend()
     columns = ('labeled', 'quota', 'available', 'taken', 'unfilled', 'highest_entropy')
     rows = ''.join(f'<tr><td>{name}</td>' + ''.join(f'<td>{_number(group[key])}</td>' for key in columns) + '</tr>'
@@ -134,11 +134,11 @@ def _source_section(connection: duckdb.DuckDBPyConnection) -> str:
     largest = sorted(shares['scores'], key=lambda source: (-shares['scores'][source], source))[:SOURCES_SHOWN]
     figure = Figure(figsize=(9, 1 + 0.35 * len(largest)), layout='constrained')
     axes = figure.subplots()
-    places = np.arange(len(largest))
+    positions = np.arange(len(largest))
     for shift, relation, label, color in ((-0.2, 'scores', 'pool', BEFORE), (0.2, 'selected', 'selection', AFTER)):
-        axes.barh(places + shift, [100 * shares[relation].get(source, 0) for source in largest], 0.4, color=color,
+        axes.barh(positions + shift, [100 * shares[relation].get(source, 0) for source in largest], 0.4, color=color,
                   label=label)
-    axes.set_yticks(places, [source[:40].replace('$', r'\$') for source in largest])
+    axes.set_yticks(positions, [source[:40].replace('$', r'\$') for source in largest])
     axes.invert_yaxis()
     axes.set(xlabel='share in %')
     axes.legend()

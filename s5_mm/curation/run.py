@@ -7,11 +7,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 from mmengine.config import Config
-from mmengine.dist import get_dist_info, init_dist, is_distributed
+from mmengine.dist import get_dist_info
 from mmengine.logging import print_log
 from tqdm import tqdm
-
-from s5_mm.apis import prepare_for_cpu
 
 from .files import sha256_of
 from .loading import build_loader, build_pool
@@ -22,17 +20,6 @@ from .scoring import score
 from .settings import CurationSettings
 
 POLL_SECONDS = 2.0
-
-
-def join_processes(cfg: Config) -> None:
-    """Join the processes of a launcher; gloo where there is no GPU.
-
-    Args:
-        cfg: Its ``launcher`` says which one; ``'none'``: a process alone.
-    """
-    prepare_for_cpu(cfg)
-    if cfg.launcher != 'none' and not is_distributed():
-        init_dist(cfg.launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {}))
 
 
 def make_prototypes(cfg: Config, checkpoint: str, settings: CurationSettings) -> Prototypes | None:
@@ -113,11 +100,11 @@ def _score_all(folder: Path, source: dict, settings: CurationSettings, scorer: S
     rank, world_size = get_dist_info()
     pool = build_pool(source, settings.size)
     root = str(Path(pool.root).resolve())
-    decisive = dict(
+    fingerprint = dict(
         root=root, model=scorer.name, background=settings.background, renormalize=settings.renormalize,
         size=settings.size, max_side=settings.max_side, amp=settings.amp, keep_features=keep_features,
         prototypes=None if prototypes is None else sha256_of(settings.prototypes_file))
-    table = ScoreTable(folder, pool.paths, decisive, scorer.largest, settings.chunk_size)
+    table = ScoreTable(folder, pool.paths, fingerprint, scorer.largest, settings.chunk_size)
     chunks = table.todo(rank, world_size)
     device = next(scorer.model.parameters()).device
     batches = build_loader(pool, batches_of(table, chunks, settings.batch_size), settings.workers, settings.max_side,
@@ -131,7 +118,7 @@ def _score_all(folder: Path, source: dict, settings: CurationSettings, scorer: S
 
 
 def _follow(table: ScoreTable, steps: Iterator[int], chunks: list[int], title: str) -> None:
-    """Work the steps off under a progress bar of this process's share; the first process waits for the others."""
+    """Drain ``steps`` behind a progress bar; rank 0 then waits for the other processes."""
     rank, world_size = get_dist_info()
     share, left = (sum(len(table.indices(chunk)) for chunk in part)
                    for part in (range(rank, table.num_chunks, world_size), chunks))

@@ -1,10 +1,10 @@
-"""Scores of a pool as Parquet shards, one a chunk, so that scoring stops and goes on at any moment.
+"""Scores of a pool as Parquet shards, one a chunk, so that scoring can stop and resume at any moment.
 
     FOLDER/settings.json             what the scores depend on; a run with others is refused
     FOLDER/scores/00000012.parquet   the images of chunk 12
     FOLDER/errors/00000012.parquet   those that could not be scored, with the reason; only if there are any
 
-A chunk is a range of places in the pool, and belongs to one process at a time. Its scores are written last, under a
+A chunk is a range of indices into the pool, and belongs to one process at a time. Its scores are written last, under a
 temporary name that is then changed: where they are, the chunk is complete.
 """
 import hashlib
@@ -87,7 +87,7 @@ class ScoreTable:
         return {int(path.stem) for path in (self.folder / 'scores').glob('*.parquet')}
 
     def indices(self, chunk: int) -> range:
-        """Places in the pool of a chunk's images."""
+        """Indices into the pool of a chunk's images."""
         return range(chunk * self.chunk_size, min((chunk + 1) * self.chunk_size, len(self.paths)))
 
     def todo(self, rank: int = 0, world_size: int = 1) -> list[int]:
@@ -112,9 +112,9 @@ class ScoreTable:
         """
         failures = sorted(failure for part in scores for failure in part.failures)
         if failures:
-            places, reasons = zip(*failures, strict=True)
-            _write(self._file('errors', chunk), pa.table([self._paths_at(places), reasons], schema=ERROR_SCHEMA))
-        _write(self._file('scores', chunk), self._rows([part for part in scores if len(part.index)]))
+            indices, reasons = zip(*failures, strict=True)
+            write_table(self._file('errors', chunk), pa.table([self._paths_at(indices), reasons], schema=ERROR_SCHEMA))
+        write_table(self._file('scores', chunk), self._rows([part for part in scores if len(part.index)]))
 
     def _rows(self, scores: Sequence[Scores]) -> pa.Table:
         if not scores:
@@ -204,7 +204,7 @@ def check_errors(table: ScoreTable, max_errors: float) -> None:
 
 
 def batches_of(table: ScoreTable, chunks: Sequence[int], batch_size: int) -> list[range]:
-    """Places in the pool for a loader: no batch crosses the border of a chunk.
+    """Indices into the pool for a loader: no batch crosses the border of a chunk.
 
     So a batch holds the same images whatever was done before and by how many processes.
 
@@ -229,7 +229,13 @@ def checksum_of_paths(paths: pa.Array) -> str:
     return digest.hexdigest()
 
 
-def _write(path: Path, table: pa.Table) -> None:
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a table as Parquet, completely or not at all.
+
+    Args:
+        path: File to write; its folder is made.
+        table: Its content.
+    """
     buffer = pa.BufferOutputStream()
     pq.write_table(table, buffer, compression='zstd')
     write_bytes(path, buffer.getvalue().to_pybytes())

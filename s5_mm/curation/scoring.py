@@ -1,4 +1,4 @@
-"""Score images with a segmentor: entropy, and the prototype that an image is nearest to."""
+"""Score images with a segmentor: entropy, and the nearest prototype."""
 import contextlib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -9,11 +9,13 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from s5_mm.models.networks import evaluated_network, evaluating, image_divisor
+from s5_mm.models.segmentors.image_metas import image_metas
+
 from .entropy import mean_entropy
 from .loading import Batch, Failure, Group
 from .prototypes import Prototypes, assign, image_features
 
-DIVISOR = 16
 SHORTEST_SIDE = 32
 
 
@@ -21,7 +23,7 @@ class Scores(NamedTuple):
     """Scores of the images of one batch, N that could be read.
 
     Attributes:
-        index: (N,), int64, places in the pool.
+        index: (N,), int64, indices into the pool.
         entropy: (N,), fp32, see :func:`s5_mm.curation.mean_entropy`.
         cluster: (N,), int64; -1 without prototypes.
         similarity: (N,), fp32, cosine; NaN without prototypes.
@@ -49,21 +51,21 @@ def score(model: nn.Module,
     """Score what a loader gives.
 
     Args:
-        model: An mmseg ``EncoderDecoder`` or a :class:`s5_mm.FixMatchSegmentor`, whose evaluated network (the teacher,
-            if there is one) is asked. In eval mode meanwhile.
-        batches: Of :func:`s5_mm.curation.loading.build_loader`.
-        prototypes: To assign images to; ``None``: not.
-        background: As :func:`s5_mm.curation.mean_entropy` has it.
-        renormalize: As above.
+        model: An mmseg ``EncoderDecoder`` or a semi-supervised model such as :class:`s5_mm.FixMatchSegmentor`, of which
+            the evaluated network (the teacher, if there is one) scores. It runs in eval mode; its mode is restored.
+        batches: From :func:`s5_mm.curation.loading.build_loader`.
+        prototypes: To assign images to; ``None``: images are not assigned.
+        background: See :func:`s5_mm.curation.mean_entropy`.
+        renormalize: See :func:`s5_mm.curation.mean_entropy`.
         amp: Whether the model runs in bfloat16. The entropy is computed in fp32 in any case.
-        keep_features: Whether features are given too.
+        keep_features: Whether to return features.
 
     Yields:
         One for each batch, in order.
     """
-    network = getattr(model, 'evaluated', model)
+    network = evaluated_network(model)
     for batch in batches:
-        with _evaluating(network):
+        with evaluating(network):
             found = [_score_group(model, network, group, prototypes, background, renormalize, amp, keep_features)
                      for group in batch.groups]
         yield _joined(found, batch.failures)
@@ -86,7 +88,8 @@ def score_images(model: nn.Module, network: nn.Module, pixels: Tensor, backgroun
                  renormalize: bool = False, amp: bool = False) -> tuple[Tensor, Tensor]:
     """Entropy and feature of images of one size.
 
-    They are padded, after normalization, to multiples of 16 px and at least 32; padding counts in neither number.
+    They are padded, after normalization, to multiples of the encoder's divisor and at least 32 px; padding counts in
+    neither number.
 
     Args:
         model: Has the data preprocessor.
@@ -100,17 +103,15 @@ def score_images(model: nn.Module, network: nn.Module, pixels: Tensor, backgroun
         Entropy (B,) and features (B, C), fp32.
     """
     data = dict(inputs=list(pixels), data_samples=[SegDataSample() for _ in pixels])
-    inputs, valid = _padded(model.data_preprocessor(data)['inputs'], *pixels.shape[2:])
-    shape = tuple(inputs.shape[2:])
-    metas = [dict(img_shape=shape, pad_shape=shape, ori_shape=shape)] * len(inputs)
+    inputs, valid = _padded(model.data_preprocessor(data)['inputs'], *pixels.shape[2:], image_divisor(network))
     with _outputs_of(network.backbone) as outputs, torch.autocast(inputs.device.type, torch.bfloat16, enabled=amp):
-        logits = network.encode_decode(inputs, metas)
+        logits = network.encode_decode(inputs, image_metas(inputs))
     return mean_entropy(logits, background, renormalize, valid), image_features(outputs[-1], valid)
 
 
-def _padded(inputs: Tensor, height: int, width: int) -> tuple[Tensor, Tensor | None]:
+def _padded(inputs: Tensor, height: int, width: int, divisor: int) -> tuple[Tensor, Tensor | None]:
     """Inputs, which hold the image at the upper left, of a size that fits, and (B, H, W) where the image is."""
-    missing = [max(SHORTEST_SIDE, -(-side // DIVISOR) * DIVISOR) - side for side in inputs.shape[2:]]
+    missing = [-(-max(side, SHORTEST_SIDE) // divisor) * divisor - side for side in inputs.shape[2:]]
     inputs = F.pad(inputs, (0, missing[1], 0, missing[0]))
     if inputs.shape[2:] == (height, width):
         return inputs, None
@@ -130,21 +131,8 @@ def _outputs_of(module: nn.Module) -> Iterator[list]:
         handle.remove()
 
 
-@contextlib.contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
-    if not network.training:
-        # Nothing to switch, which takes a visit to every layer each way.
-        yield
-        return
-    network.eval()
-    try:
-        yield
-    finally:
-        network.train()
-
-
 def _joined(found: list[tuple[np.ndarray, ...]], failures: list[Failure]) -> Scores:
-    """The groups of a batch together; entropies that are no number become failures."""
+    """Join the groups of a batch; images whose entropy is not finite become failures."""
     if not found:
         empty = np.zeros(0, dtype=np.int64)
         return Scores(empty, empty.astype(np.float32), empty, empty.astype(np.float32), np.zeros((0, 2), np.int64),

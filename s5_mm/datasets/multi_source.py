@@ -25,8 +25,12 @@ class Draw(NamedTuple):
 class MultiSourceDataset(Dataset):
     """Named datasets, drawn from by :class:`s5_mm.datasets.MultiSourceSampler`.
 
-    Every sample gets its source's name as ``dataset_name`` in its metainfo, which is what the route
-    (:mod:`s5_mm.routing`) is made from.
+    ``dataset[index]`` takes a :class:`Draw` of the sampler, or an integer, -len ... len-1, into the concatenation of
+    the sources in their order. A draw brings the seed of its augmentation; with an integer the augmentation uses the
+    global random generators, as in any other dataset.
+
+    Every sample gets its source's name as ``dataset_name`` in its metainfo, from which the route
+    (:mod:`s5_mm.routing`) is made.
 
     Args:
         sources: Name -> dataset or its config, e.g. ``dict(labeled=dict(...), unlabeled=dict(...))``.
@@ -65,8 +69,22 @@ class MultiSourceDataset(Dataset):
     def __len__(self) -> int:
         return sum(len(source) for source in self.sources.values())
 
-    def __getitem__(self, draw: Draw) -> dict[str, Any]:
-        with seeded(draw.seed):
-            sample = self.sources[draw.source][draw.index]
-        sample['data_samples'].set_metainfo(dict(dataset_name=draw.source))
+    def __getitem__(self, index: Draw | int) -> dict[str, Any]:
+        if isinstance(index, Draw):
+            name = index.source
+            with seeded(index.seed):
+                sample = self.sources[name][index.index]
+        else:
+            name, position = self._locate(index)
+            sample = self.sources[name][position]
+        sample['data_samples'].set_metainfo(dict(dataset_name=name))
         return sample
+
+    def _locate(self, index: int) -> tuple[str, int]:
+        """Source and index into it, of an index into the concatenation."""
+        position = index + len(self) if index < 0 else index
+        for name, source in self.sources.items():
+            if 0 <= position < len(source):
+                return name, position
+            position -= len(source)
+        raise IndexError(f'MultiSourceDataset: index {index} is out of range; the sources hold {len(self)} samples.')

@@ -1,12 +1,12 @@
 from .hooks import (
-    BatchCompositionHook,
     CheckpointFitHook,
-    ClassCountHook,
     DatasetFilterHook,
     DivergenceHook,
     IterationSeedHook,
     MeanTeacherHook,
     MultiDatasetVisualizationHook,
+    PreflightHook,
+    SamplerSeedHook,
     SemiPanelHook,
     UnreadableImagesHook,
 )
@@ -14,7 +14,7 @@ from .loops import LongestEpochTrainLoop, MultiDatasetTestLoop, MultiDatasetValL
 from .optim_wrapper import Bf16OptimWrapper
 
 __all__ = [
-    'BatchCompositionHook', 'Bf16OptimWrapper', 'CheckpointFitHook', 'ClassCountHook', 'DatasetFilterHook',
-    'DivergenceHook', 'IterationSeedHook', 'LongestEpochTrainLoop', 'MeanTeacherHook', 'MultiDatasetTestLoop',
-    'MultiDatasetValLoop', 'MultiDatasetVisualizationHook', 'SemiPanelHook', 'UnreadableImagesHook'
+    'Bf16OptimWrapper', 'CheckpointFitHook', 'DatasetFilterHook', 'DivergenceHook', 'IterationSeedHook',
+    'LongestEpochTrainLoop', 'MeanTeacherHook', 'MultiDatasetTestLoop', 'MultiDatasetValLoop',
+    'MultiDatasetVisualizationHook', 'PreflightHook', 'SamplerSeedHook', 'SemiPanelHook', 'UnreadableImagesHook'
 ]

@@ -16,7 +16,7 @@ default_scope = 'mmseg'
 custom_imports = dict(imports=['s5_mm'], allow_failed_imports=False)
 default_hooks = dict(checkpoint=dict(type='CheckpointHook', save_best='mean/mIoU'),
                      visualization=dict(type='s5_mm.MultiDatasetVisualizationHook'))
-custom_hooks = [dict(type='s5_mm.BatchCompositionHook')]
+custom_hooks = [dict(type='s5_mm.PreflightHook')]
 visualizer = dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer')
 train_cfg = optim_wrapper = train_dataloader = None
 val_cfg = dict(type='s5_mm.MultiDatasetValLoop')

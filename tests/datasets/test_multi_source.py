@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from s5_mm.datasets import MultiSourceDataset, MultiSourceSampler
 from s5_mm.datasets.multi_source import Draw
-from s5_mm.datasets.samplers import Selection, multi_source_sampler
+from s5_mm.datasets.samplers import SourceSubset, multi_source_sampler
 from s5_mm.registry import DATASETS
 
 
@@ -37,7 +37,7 @@ class CountingSource(Dataset):
 
 @pytest.fixture
 def dataset():
-    return MultiSourceDataset(dict(labeled=CountingSource(5), unlabeled=CountingSource(11), other=CountingSource(11)))
+    return MultiSourceDataset(dict(labeled=CountingSource(5), unlabeled=CountingSource(11), partner=CountingSource(11)))
 
 
 PER_BATCH = dict(labeled=2, unlabeled=3)
@@ -63,8 +63,8 @@ class TestSampler:
 
     def test_a_number_stands_for_every_source(self, dataset):
         equal = sampler(dataset, per_batch=2)
-        assert (equal.per_batch, equal.batch_size) == (dict(labeled=2, unlabeled=2, other=2), 6)
-        assert [draw.source for draw in take(equal, 6)] == ['labeled'] * 2 + ['unlabeled'] * 2 + ['other'] * 2
+        assert (equal.per_batch, equal.batch_size) == (dict(labeled=2, unlabeled=2, partner=2), 6)
+        assert [draw.source for draw in take(equal, 6)] == ['labeled'] * 2 + ['unlabeled'] * 2 + ['partner'] * 2
         with pytest.raises(ValueError, match=r"per_batch\['labeled'\] is 0, it must be an integer of at least 1"):
             sampler(dataset, per_batch=0)
 
@@ -123,7 +123,7 @@ class TestSampler:
         assert [draw.index for draw in drawn] == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]
 
     @pytest.mark.parametrize(('options', 'message'), [
-        (dict(per_batch=dict(lable=2)), r"\['lable'\] named, the dataset has \['labeled', 'other', 'un"),
+        (dict(per_batch=dict(pool=2)), r"\['pool'\] named, the dataset has \['labeled', .* name those in per_batch"),
         (dict(per_batch={}), 'no source named'),
         (dict(per_batch=dict(labeled=0)), r"per_batch\['labeled'\] is 0, it must be an integer of at least 1"),
         (dict(per_batch=dict(labeled=1.5)), 'is 1.5, it must be an integer'),
@@ -165,7 +165,23 @@ class TestDataset:
 
     def test_samples_name_their_source(self, dataset):
         assert dataset[Draw('labeled', 0, 1)]['data_samples'].dataset_name == 'labeled'
-        assert dataset[Draw('other', 0, 1)]['data_samples'].metainfo['dataset_name'] == 'other'
+        assert dataset[Draw('partner', 0, 1)]['data_samples'].metainfo['dataset_name'] == 'partner'
+
+    def test_an_integer_counts_through_the_sources(self, dataset):
+        """5 labeled, 11 unlabeled, 11 partner."""
+        found = [(dataset[i]['data_samples'].dataset_name, dataset[i]['inputs'][0].item())
+                 for i in (0, 4, 5, 15, 16, 26, -1, -27)]
+        assert found == [('labeled', 0), ('labeled', 4), ('unlabeled', 0), ('unlabeled', 10), ('partner', 0),
+                         ('partner', 10), ('partner', 10), ('labeled', 0)]
+        assert len(list(dataset)) == 27
+
+    def test_an_integer_leaves_augmentation_to_the_global_generators(self, dataset):
+        assert not (dataset[3]['inputs'][1:] == dataset[3]['inputs'][1:]).any()
+
+    @pytest.mark.parametrize('index', [27, -28])
+    def test_an_integer_out_of_range(self, dataset, index):
+        with pytest.raises(IndexError, match=f'index {index} is out of range; the sources hold 27 samples'):
+            dataset[index]
 
     def test_length_and_initialization(self, dataset):
         dataset.full_init()
@@ -216,7 +232,7 @@ class TestRestrictedSource:
 
     def test_draws_come_from_the_selection_alone_once_an_epoch(self, dataset):
         drawing = sampler(dataset)
-        drawing.restrict('unlabeled', Selection(np.array([1, 4, 7, 8]), first_step=0))
+        drawing.restrict('unlabeled', SourceSubset(np.array([1, 4, 7, 8]), first_step=0))
         draws = take(drawing, 5 * 4)
         indices = [draw.index for draw in draws if draw.source == 'unlabeled']
         number = drawing.per_batch['unlabeled']
@@ -225,14 +241,14 @@ class TestRestrictedSource:
 
     def test_other_sources_and_seeds_stay_the_same(self, dataset):
         free, restricted = sampler(dataset), sampler(dataset)
-        restricted.restrict('unlabeled', Selection(np.arange(4), first_step=0))
+        restricted.restrict('unlabeled', SourceSubset(np.arange(4), first_step=0))
         pairs = list(zip(take(free, 30), take(restricted, 30), strict=True))
         assert all(a == b for a, b in pairs if a.source == 'labeled')
         assert all(a.seed == b.seed for a, b in pairs)
 
     def test_first_epoch_begins_where_the_selection_does(self, dataset):
         drawing = sampler(dataset)
-        drawing.restrict('unlabeled', Selection(np.array([0, 2, 3, 5, 6]), first_step=7))
+        drawing.restrict('unlabeled', SourceSubset(np.array([0, 2, 3, 5, 6]), first_step=7))
         drawing.skip(7 * 5)
         indices = [draw.index for draw in take(drawing, 25) if draw.source == 'unlabeled'][:5]
         assert sorted(indices) == [0, 2, 3, 5, 6]
@@ -240,7 +256,7 @@ class TestRestrictedSource:
     def test_position_can_be_set(self, dataset):
         def draws(step, number):
             drawing = sampler(dataset)
-            drawing.restrict('unlabeled', Selection(np.array([9, 1, 5]), first_step=2))
+            drawing.restrict('unlabeled', SourceSubset(np.array([9, 1, 5]), first_step=2))
             drawing.skip(step * 5)
             return take(drawing, number)
         assert draws(2, 30)[15:] == draws(5, 15)
@@ -248,8 +264,8 @@ class TestRestrictedSource:
     @pytest.mark.parametrize('indices', [[], [0, 0], [-1], [11]])
     def test_impossible_selections(self, dataset, indices):
         with pytest.raises(ValueError, match="a selection from 'unlabeled' .* each once and from 0 to 10; it has"):
-            sampler(dataset).restrict('unlabeled', Selection(np.array(indices, dtype=int), 0))
+            sampler(dataset).restrict('unlabeled', SourceSubset(np.array(indices, dtype=int), 0))
 
     def test_unknown_source(self, dataset):
         with pytest.raises(ValueError, match=r"cannot restrict 'pool', the dataset has \['labeled'"):
-            sampler(dataset).restrict('pool', Selection(np.arange(1), 0))
+            sampler(dataset).restrict('pool', SourceSubset(np.arange(1), 0))

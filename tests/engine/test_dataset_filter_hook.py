@@ -113,7 +113,7 @@ def test_the_documented_config(tmp_path):
     config.write_text(text.replace('./fixmatch', f'{ROOT}/configs/s4p/fixmatch'))
     hook = HOOKS.build(Config.fromfile(config).custom_hooks[-1])
     assert isinstance(hook, DatasetFilterHook)
-    assert (hook.budget, hook.interval, hook.scoring.background) == (500_000, 20_000, 0)
+    assert (hook.filter.budget, hook.interval, hook.filter.scoring.background) == (500_000, 20_000, 0)
 
 
 class TestRefused:
@@ -147,7 +147,7 @@ class TestRefused:
 
     @pytest.mark.parametrize(('options', 'message'), [
         (dict(budget=0), r'budget is 0; it is a number of images \(an integer\) or a share above 0 and below 1'),
-        (dict(budget=1.0), r'budget is 1.0; .* below 1\. To keep all images, leave the hook out'),
+        (dict(budget=1.0), r'budget is 1.0; .* below 1\. To keep all images, leave the filter out'),
         (dict(budget=-2), 'budget is -2; it is a number of images'),
         (dict(budget=float('nan')), 'budget is nan; it is a number of images'),
         (dict(budget=1, interval=0), 'interval is 0; it must be at least 1, or None'),

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
-from torch.utils.data import DataLoader, Dataset
 
-from s5_mm.datasets import MultiSourceDataset, MultiSourceSampler
 from s5_mm.engine import IterationSeedHook, MeanTeacherHook, SemiPanelHook
 from s5_mm.engine.hooks import iteration_seed_hook
 from s5_mm.engine.hooks.semi_panel_hook import draw_panel
@@ -16,61 +14,24 @@ from s5_mm.models import PseudoLabel, SemiBatch, SemiStep, View
 from s5_mm.registry import MODELS
 
 
-class Source(Dataset):
-
-    def __len__(self):
-        return 4
-
-    def __getitem__(self, index):
-        raise AssertionError('no sample is needed here')
-
-
-def runner_with(batch_size=3, seed=11, randomness=(), **attributes):
-    sampler = MultiSourceSampler(MultiSourceDataset(dict(a=Source(), b=Source())), dict(a=2, b=1), seed=5)
-    loader = DataLoader(list(range(8)), batch_size=batch_size, sampler=sampler)
-    return SimpleNamespace(train_dataloader=loader, seed=seed, iter=0, _randomness_cfg=dict(randomness), **attributes)
-
-
 class TestIterationSeedHook:
 
-    def numbers(self, runner, iteration):
-        runner.iter = iteration
-        IterationSeedHook().before_train_iter(runner, 0)
+    def numbers(self, iteration, seed=11):
+        IterationSeedHook().before_train_iter(SimpleNamespace(seed=seed, iter=iteration), 0)
         return random.random(), np.random.rand(), torch.rand(()).item()
 
     def test_numbers_of_an_iteration(self):
-        runner = runner_with()
-        first = self.numbers(runner, 3)
-        assert not set(first) & set(self.numbers(runner, 4))
-        assert self.numbers(runner, 3) == first
-        assert self.numbers(runner_with(seed=12), 3) != first
+        first = self.numbers(3)
+        assert not set(first) & set(self.numbers(4))
+        assert self.numbers(3) == first
+        assert self.numbers(3, seed=12) != first
 
     def test_ranks_differ(self, monkeypatch):
         drawn = []
         for rank in range(2):
             monkeypatch.setattr(iteration_seed_hook, 'get_rank', lambda rank=rank: rank)
-            drawn.append(self.numbers(runner_with(), 3))
+            drawn.append(self.numbers(3))
         assert drawn[0] != drawn[1]
-
-    def test_sampler_takes_the_seed_of_the_run(self):
-        runner = runner_with()
-        IterationSeedHook().before_train(runner)
-        assert runner.train_dataloader.sampler.seed == 11
-
-    def test_wrong_batch_size(self):
-        with pytest.raises(ValueError, match=r"batch_size is 4, but its sampler puts 3 samples into a batch, "
-                           r"\{'a': 2, 'b': 1\}; set batch_size to their sum"):
-            IterationSeedHook().before_train(runner_with(batch_size=4))
-
-    def test_another_seed_on_each_process(self):
-        with pytest.raises(ValueError, match='diff_rank_seed is True, but the processes divide one order'):
-            IterationSeedHook().before_train(runner_with(randomness=dict(seed=11, diff_rank_seed=True)))
-
-    def test_other_samplers_are_left_alone(self):
-        loader = DataLoader(list(range(8)), batch_size=4)
-        before = dict(vars(loader.sampler))
-        IterationSeedHook().before_train(SimpleNamespace(train_dataloader=loader, seed=1))
-        assert vars(loader.sampler) == before
 
     def test_runs_before_hooks_that_draw(self):
         assert IterationSeedHook.priority == 'VERY_HIGH'

@@ -224,7 +224,7 @@ def test_another_sampler_is_an_error(config):
     (lambda c: c.update(val_dataloader=c.val_dataloader.fields), 'val_dataloader must be a dict of one for each data'),
     (lambda c: c.update(val_evaluator=c.val_evaluator.fields), 'val_evaluator must be a dict of one for each dataset'),
     (lambda c: (c.val_dataloader.update(mean=c.val_dataloader.towns),
-                c.val_evaluator.update(mean=c.val_evaluator.towns)), "a dataset 'mean', which is where the means"),
+                c.val_evaluator.update(mean=c.val_evaluator.towns)), "a dataset 'mean', the name under which the mean"),
 ])
 def test_names_that_disagree_are_an_error_before_training(config, change, message):
     config.custom_hooks = [dict(type='s5_mm.CallCounter')]

@@ -18,9 +18,9 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=5000, max_keep_ckpts=3, save_best='mIoU', rule='greater'),
-    sampler_seed=dict(type='DistSamplerSeedHook'),
+    sampler_seed=dict(type='s5_mm.SamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
-    class_count=dict(type='s5_mm.ClassCountHook'),
+    preflight=dict(type='s5_mm.PreflightHook'),
     # What load_from names must bring the encoder; heads may be new.
     checkpoint_fit=dict(type='s5_mm.CheckpointFitHook', encoder_only=True))
 custom_hooks = [

@@ -3,4 +3,3 @@ _base_ = ['./iter_based.py']
 default_hooks = dict(
     checkpoint=dict(save_best='mean/mIoU'),
     visualization=dict(type='s5_mm.MultiDatasetVisualizationHook'))
-custom_hooks = [*_base_.custom_hooks, dict(type='s5_mm.BatchCompositionHook')]

@@ -1,3 +1,3 @@
-from .multi_source_sampler import MultiSourceSampler, Selection
+from .multi_source_sampler import MultiSourceSampler, SourceSubset
 
-__all__ = ['MultiSourceSampler', 'Selection']
+__all__ = ['MultiSourceSampler', 'SourceSubset']

@@ -1,4 +1,4 @@
-"""A fixed number of samples from each source in every batch, with a position that can be set."""
+"""A fixed number of samples from each source in every batch, from any position on."""
 import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -12,12 +12,12 @@ from s5_mm.randomness import derive_seed
 from s5_mm.registry import DATA_SAMPLERS
 
 
-class Selection(NamedTuple):
+class SourceSubset(NamedTuple):
     """The part of a source that is drawn from.
 
     Attributes:
-        indices: Positions in the source, (n, ), int64, without doubles.
-        first_step: Batches that were drawn before it held, counted from the start of training.
+        indices: Indices into the source, (n, ), int64, each once.
+        first_step: Number of batches drawn before the subset became valid, counted from the start of training.
     """
 
     indices: np.ndarray
@@ -26,18 +26,19 @@ class Selection(NamedTuple):
 
 @DATA_SAMPLERS.register_module()
 class MultiSourceSampler(Sampler):
-    """Endless draws from the sources of a :class:`MultiSourceDataset`, balanced by number.
+    """Endless draws from the sources of a :class:`MultiSourceDataset`, a fixed number of each in every batch.
 
-    Batches are ordered by source. Each source is gone through in epochs of its own, reshuffled each time, divided among
-    the ranks. Draw number, index and augmentation seed are functions of (seed, source, draw number): after a restart
-    the stream continues at any position at once, nothing is replayed.
+    Batches are ordered by source. Each source has epochs of its own, is reshuffled in each, and is divided among the
+    ranks. Index and augmentation seed of a draw are functions of (seed, source, number of the draw), so a resumed run
+    continues at any position at once, without replay.
 
     Args:
         dataset: The dataset.
         per_batch: Samples of each source in a batch of one process, in this order, e.g. ``dict(labeled=12,
             unlabeled=12)``; a number stands for as many of every source. The loader's ``batch_size`` is their sum.
         shuffle: Whether to shuffle each epoch.
-        seed: Seed, at least 0, equal on all ranks. ``None``: drawn and shared.
+        seed: Seed, at least 0, equal on all ranks; MMEngine's runner passes its own. ``None``: drawn and shared. A
+            resumed run gets the checkpoint's seed from :class:`s5_mm.SamplerSeedHook`.
 
     Raises:
         ValueError: A source is unknown or a number is below 1.
@@ -53,7 +54,7 @@ class MultiSourceSampler(Sampler):
         self.sizes = {name: len(source) for name, source in dataset.sources.items()}
         self.per_batch = dict.fromkeys(self.sizes, per_batch) if isinstance(per_batch, int) else dict(per_batch)
         self.shuffle = shuffle
-        self._selections: dict[str, Selection] = {}
+        self._subsets: dict[str, SourceSubset] = {}
         self._first_step = 0
         self._check()
 
@@ -88,25 +89,25 @@ class MultiSourceSampler(Sampler):
                              "the loader's batch_size must be the sum of per_batch.")
         self._first_step = step
 
-    def restrict(self, source: str, selection: Selection) -> None:
-        """Draw from a part of a source; holds for iterators made from now on.
+    def restrict(self, source: str, subset: SourceSubset) -> None:
+        """Draw from a part of a source; affects iterators that are made from now on.
 
-        The part is gone through in epochs of its own, the first of which begins at ``selection.first_step``.
+        The subset has epochs of its own, the first of which begins at ``subset.first_step``.
 
         Args:
             source: Name of the source.
-            selection: The part.
+            subset: The part.
 
         Raises:
-            ValueError: The source is unknown, or the indices are none, doubled or outside of it.
+            ValueError: The source is unknown, or there is no index, or one is doubled or out of range.
         """
         if source not in self.sizes:
             raise ValueError(f'MultiSourceSampler: cannot restrict {source!r}, the dataset has {sorted(self.sizes)}.')
-        indices, size = np.asarray(selection.indices, dtype=np.int64), self.sizes[source]
+        indices, size = np.asarray(subset.indices, dtype=np.int64), self.sizes[source]
         if not len(indices) or indices.min() < 0 or indices.max() >= size or len(np.unique(indices)) < len(indices):
             raise ValueError(f'MultiSourceSampler: a selection from {source!r} needs at least one index, each once and '
                              f'from 0 to {size - 1}; it has {len(indices)}.')
-        self._selections[source] = selection._replace(indices=indices)
+        self._subsets[source] = subset._replace(indices=indices)
 
     def __len__(self) -> int:
         return sum(self.sizes.values())
@@ -121,14 +122,14 @@ class MultiSourceSampler(Sampler):
 
     def _order(self, name: str) -> '_Order':
         keys = (self.seed, 'order', name)
-        if name not in self._selections:
+        if name not in self._subsets:
             return _Order(np.arange(self.sizes[name]), 0, self.shuffle, keys)
-        indices, first_step = self._selections[name]
+        indices, first_step = self._subsets[name]
         return _Order(indices, first_step * self.world_size * self.per_batch[name], self.shuffle, (*keys, first_step))
 
 
 class _Order:
-    """The order in which the members of a source are gone through; keeps the current epoch's permutation."""
+    """The order in which the members of a source are drawn; keeps the current epoch's permutation."""
 
     def __init__(self, members: np.ndarray, first_draw: int, shuffle: bool, seed_keys: tuple[int | str, ...]) -> None:
         self.members = members

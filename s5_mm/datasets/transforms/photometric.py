@@ -3,6 +3,7 @@ import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 
+from s5_mm.models.semi import StrongView
 from s5_mm.registry import TRANSFORMS
 
 
@@ -24,8 +25,6 @@ class RandomPhotometric(BaseTransform):
     """
 
     def __init__(self, **kwargs) -> None:
-        # The models import much that a dataset has no use for, so they come when the transform is built.
-        from s5_mm.models.semi import StrongView
         self.options = kwargs
         self.view = StrongView(**kwargs)
 

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import mmcv
 import numpy as np
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmseg.engine.hooks import SegVisualizationHook
 from mmseg.structures import SegDataSample
 from mmseg.visualization import SegLocalVisualizer
 from torch import Tensor
 
+from s5_mm.hosts import swaps_channels
+from s5_mm.models.networks import unwrapped
 from s5_mm.registry import HOOKS
 
 
@@ -19,9 +20,8 @@ class MultiDatasetVisualizationHook(SegVisualizationHook):
     """mmseg's hook for loops over several datasets; works for one dataset, too.
 
     Pictures are named after the dataset and the image. The image drawn on is the one that the dataset's own pipeline
-    loaded, so that GeoTIFF and other files that OpenCV cannot read are no exception. What is drawn is up to the
-    visualizer: label maps or boxes. Class names are not written into label maps: finding a place for them takes mmseg
-    seconds for each image.
+    loaded, so that GeoTIFF and other files that OpenCV cannot read are drawn, too. The visualizer draws label maps or
+    boxes. Class names are not written into label maps: mmseg takes seconds for each image to find space for them.
 
     Args:
         kwargs: As mmseg's hook takes them: ``draw``, ``interval``, ``show``, ``wait_time``.
@@ -64,17 +64,14 @@ def picture(runner: Runner, image: Tensor, size: tuple[int, int]) -> np.ndarray:
     """A loaded image as a picture.
 
     Args:
-        runner: Its model's data preprocessor tells the order of the channels.
+        runner: Its model's data preprocessor states the order of the channels.
         image: (3, h, w), values 0-255, not yet normalized.
         size: Height and width of the picture.
 
     Returns:
         RGB, (height, width, 3), uint8.
     """
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    preprocessor = model.data_preprocessor
-    # mmseg's and MMEngine's name for the same.
-    if getattr(preprocessor, 'channel_conversion', getattr(preprocessor, '_channel_conversion', False)):
+    if swaps_channels(unwrapped(runner.model).data_preprocessor):
         image = image.flip(0)
     pixels = image.float().round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
     return mmcv.imresize(np.ascontiguousarray(pixels), (size[1], size[0]))

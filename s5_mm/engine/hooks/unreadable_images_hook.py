@@ -1,4 +1,4 @@
-"""Tell about images of the unlabeled pool that could not be read."""
+"""Report images of the unlabeled pool that could not be read."""
 from collections.abc import Iterator
 
 from mmengine.dist import all_gather_object
@@ -38,7 +38,7 @@ class UnreadableImagesHook(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                          outputs: dict | None = None) -> None:
-        """Collect the batch's unreadable paths; tell about them at every ``interval``-th and the last iteration."""
+        """Collect the batch's unreadable paths; report them at every ``interval``-th and the last iteration."""
         for sample in _samples((data_batch or {}).get('data_samples')):
             self._new.update(sample.get('unreadable', ()))
         if self.every_n_train_iters(runner, self.interval) or runner.iter + 1 == runner.max_iters:

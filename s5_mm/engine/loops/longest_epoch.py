@@ -6,20 +6,19 @@ from mmengine.runner.base_loop import BaseLoop
 from torch.utils.data import DataLoader
 
 from s5_mm.datasets import MultiSourceSampler
+from s5_mm.engine.hooks.preflight_hook import check_known
 from s5_mm.registry import LOOPS
-
-from .naming import check_known
 
 
 @LOOPS.register_module()
 class LongestEpochTrainLoop(IterBasedTrainLoop):
     """An iteration-based loop of ``max_epochs`` epochs, where an epoch is one of the dataset that takes longest.
 
-    The loader draws a fixed number of each dataset with :class:`s5_mm.MultiSourceSampler`; an epoch is the largest
-    ``ceil(samples / (samples of it a batch * processes))``, and shorter datasets repeat, as S5 trains MoE-MDF. Resume
-    is exact. Everything else counts in iterations: write ``by_epoch=False`` in ``param_scheduler``, whose ``end``
-    becomes the last iteration if it is not given, or MMEngine's ``convert_to_iter_based=True`` to give it in these
-    epochs, whose ``end`` becomes the last of them.
+    The loader draws a fixed number of images of each dataset with :class:`s5_mm.MultiSourceSampler`; an epoch is the
+    largest ``ceil(samples / (samples of it a batch * processes))``, and shorter datasets repeat, as S5 trains MoE-MDF.
+    Resume is exact. Everything else counts in iterations: write ``by_epoch=False`` in ``param_scheduler``, whose
+    ``end`` becomes the last iteration if it is not given, or MMEngine's ``convert_to_iter_based=True`` to give it in
+    these epochs, whose ``end`` becomes the last of them.
 
     Args:
         runner: The runner.
@@ -63,7 +62,7 @@ class LongestEpochTrainLoop(IterBasedTrainLoop):
             dynamic_intervals=dynamic_intervals and [tuple(n * self.epoch_length for n in pair)
                                                      for pair in dynamic_intervals],
             fast_forward_on_resume=fast_forward_on_resume)
-        _tell_epochs(runner, max_epochs, self.epoch_length)
+        _set_epoch_length(runner, max_epochs, self.epoch_length)
         runner.logger.info(f'{max_epochs} epochs of {self.epoch_length} iterations: {self.max_iters} iterations')
 
     def run(self) -> None:
@@ -79,17 +78,17 @@ class LongestEpochTrainLoop(IterBasedTrainLoop):
 
 
 def epoch_length(sampler: MultiSourceSampler) -> int:
-    """Iterations in which the dataset that takes longest is gone through once.
+    """Number of iterations in which each dataset is drawn completely at least once.
 
     Args:
-        sampler: Tells the size of each dataset and what is drawn of it.
+        sampler: States the size of each dataset and how many images of it are in a batch.
     """
     return max(math.ceil(sampler.sizes[name] / (number * sampler.world_size))
                for name, number in sampler.per_batch.items())
 
 
-def _tell_epochs(runner: Runner, max_epochs: int, length: int) -> None:
-    """Let MMEngine convert schedulers with epochs of ``length`` iterations; it would take the length of the loader."""
+def _set_epoch_length(runner: Runner, max_epochs: int, length: int) -> None:
+    """Let MMEngine convert schedulers with epochs of ``length`` iterations, instead of the length of the loader."""
     schedulers = runner.param_schedulers or []
     groups = schedulers.values() if isinstance(schedulers, dict) and 'type' not in schedulers else [schedulers]
     for group in groups:

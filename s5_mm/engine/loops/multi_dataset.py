@@ -1,6 +1,6 @@
 """Validation and test of several datasets in one run, each with its own loader, classes and metrics."""
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from mmengine.evaluator import Evaluator
 from mmengine.logging import print_log
@@ -10,9 +10,8 @@ from prettytable import PrettyTable
 from torch.utils.data import DataLoader
 
 from s5_mm.datasets import MultiSourceDataset
+from s5_mm.engine.hooks.preflight_hook import check_classes, check_known
 from s5_mm.registry import LOOPS
-
-from .naming import check_classes, check_known, check_same
 
 
 class LoaderChain:
@@ -42,15 +41,13 @@ class MultiDatasetEvaluator(Evaluator):
 
     Args:
         evaluators: Name of the dataset -> its evaluator.
-        chain: The loaders, which know classes and numbers of samples.
+        chain: The loaders, whose datasets state classes and numbers of samples.
     """
 
     def __init__(self, evaluators: dict[str, Evaluator], chain: LoaderChain) -> None:
         super().__init__([])
         self.evaluators = evaluators
         self.sizes = {name: len(source) for name, source in chain.dataset.sources.items()}
-        for name, source in chain.dataset.sources.items():
-            evaluators[name].dataset_meta = source.metainfo
 
     def process(self, data_samples: Sequence[BaseDataElement], data_batch: dict | None = None) -> None:
         """Hand a batch of one dataset to its evaluator.
@@ -99,10 +96,37 @@ def _table(metrics: dict[str, dict[str, float]]) -> PrettyTable:
     return table
 
 
+def _check_names(loader: str, loader_names: Iterable[str], evaluator: str, evaluator_names: Iterable[str]) -> None:
+    """Check that every dataset has a loader and an evaluator.
+
+    Args:
+        loader: Setting of the loaders, for the message.
+        loader_names: Their datasets.
+        evaluator: Setting of the evaluators.
+        evaluator_names: Their datasets.
+
+    Raises:
+        ValueError: They differ, there is none, or one has the name ``mean``.
+    """
+    loaders, evaluators = sorted(loader_names), sorted(evaluator_names)
+    if loaders != evaluators or not loaders:
+        raise ValueError(f'{loader} has the datasets {loaders}, {evaluator} has {evaluators}; both need the same '
+                         'names, at least one.')
+    if 'mean' in loaders:
+        raise ValueError(f"{loader} has a dataset 'mean', the name under which the means of all datasets are reported; "
+                         'choose another name.')
+
+
 class _MultiDataset:
-    """What the two loops have in common."""
+    """The common part of the two loops.
+
+    Attributes:
+        setting: Prefix of the settings of loaders and evaluators.
+        single: MMEngine's loop for one dataset.
+    """
 
     setting: str
+    single: type[ValLoop] | type[TestLoop]
 
     def __init__(self, runner: Runner, dataloader: dict, evaluator: dict, fp16: bool = False) -> None:
         loaders, evaluators = f'{self.setting}_dataloader', f'{self.setting}_evaluator'
@@ -110,13 +134,13 @@ class _MultiDataset:
             if not isinstance(value, dict) or key in value:
                 raise ValueError(f'{type(self).__name__}: {setting} must be a dict of one for each dataset, '
                                  f'{setting}=dict(NAME=..., ...).')
-        check_same(loaders, dataloader, evaluators, evaluator)
+        _check_names(loaders, dataloader, evaluators, evaluator)
         check_known(loaders, dataloader, runner.model)
-        diff_rank_seed = runner._randomness_cfg.get('diff_rank_seed', False)
-        chain = LoaderChain({name: runner.build_dataloader(loader, runner.seed, diff_rank_seed)
-                             for name, loader in dataloader.items()})
+        # Each builds the loader and the evaluator of one dataset.
+        singles = {name: self.single(runner, loader, evaluator[name]) for name, loader in dataloader.items()}
+        chain = LoaderChain({name: single.dataloader for name, single in singles.items()})
         check_classes(loaders, chain.dataset.sources, runner.model)
-        built = {name: runner.build_evaluator(evaluator[name]) for name in dataloader}
+        built = {name: single.evaluator for name, single in singles.items()}
         super().__init__(runner, chain, MultiDatasetEvaluator(built, chain), fp16)
 
     @property
@@ -145,6 +169,7 @@ class MultiDatasetValLoop(_MultiDataset, ValLoop):
     """
 
     setting = 'val'
+    single = ValLoop
 
 
 @LOOPS.register_module()
@@ -163,3 +188,4 @@ class MultiDatasetTestLoop(_MultiDataset, TestLoop):
     """
 
     setting = 'test'
+    single = TestLoop

@@ -9,8 +9,8 @@ from mmdet.structures import DetDataSample
 from mmengine.model import ModuleDict
 from mmrotate.registry import MODELS as MMROTATE_MODELS
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map_only
 
+from s5_mm.hosts import map_tensors
 from s5_mm.models.backbones.asking import complete_preprocessor
 from s5_mm.models.multi_dataset import MultiDatasetModel
 from s5_mm.models.multi_dataset.model import Losses
@@ -121,9 +121,9 @@ class MultiDatasetDetector(MultiDatasetModel, BaseDetector):
 
 def _contiguous(_: nn.Module, __: tuple, maps: Any) -> Any:
     """Forward hook."""
-    return tree_map_only(Tensor, Tensor.contiguous, maps)
+    return map_tensors(Tensor.contiguous, maps)
 
 
 def _as_float32(_: nn.Module, __: tuple, outputs: Any) -> Any:
     """Forward hook."""
-    return tree_map_only(Tensor, Tensor.float, outputs)
+    return map_tensors(Tensor.float, outputs)

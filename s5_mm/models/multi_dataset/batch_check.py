@@ -1,11 +1,11 @@
 """How many images of a dataset the norms of its part of a model need."""
 from mmcv.ops import SyncBatchNorm
 from mmengine.dist import get_world_size
-from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import nn
 
 SYNC_BN = (nn.SyncBatchNorm, SyncBatchNorm)
-BATCH_NORMS = (_BatchNorm, *SYNC_BN)
+TORCH_BN = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+BATCH_NORMS = (*TORCH_BN, *SYNC_BN)
 
 
 def check_images(numbers: dict[str, int], absent: list[str], parts: dict[str, nn.Module], frozen: tuple[str, ...],
@@ -43,4 +43,4 @@ def _least_images(part: nn.Module, processes: int) -> int:
     """Images of a batch that a part needs in training: two where batch norm meets a map of one pixel."""
     pooled = any(isinstance(one, nn.AdaptiveAvgPool2d) and one.output_size in (1, (1, 1)) for one in part.modules())
     shared = _has(part, SYNC_BN) and processes > 1
-    return 2 if pooled and not shared and _has(part, _BatchNorm) else 1
+    return 2 if pooled and not shared and _has(part, TORCH_BN) else 1

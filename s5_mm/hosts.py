@@ -1,0 +1,41 @@
+"""Everything that this package uses of its hosts beyond their public interfaces.
+
+Each function names the host, the member, and the version that it was checked with.
+"""
+from collections.abc import Callable
+from typing import Any
+
+from mmengine.model import BaseDataPreprocessor
+from mmengine.runner import Runner
+from torch import Tensor
+from torch.utils._pytree import tree_map_only
+
+
+def swaps_channels(preprocessor: BaseDataPreprocessor) -> bool:
+    """Whether a data preprocessor exchanges red and blue.
+
+    MMEngine 0.10.12 (and so mmdet and mmrotate) keeps this in ``_channel_conversion``, mmseg 1.4.2 in
+    ``channel_conversion``; neither has a method that tells.
+    """
+    return getattr(preprocessor, 'channel_conversion', getattr(preprocessor, '_channel_conversion', False))
+
+
+def restart_loader(runner: Runner, step: int) -> None:
+    """Let the loader of an ``IterBasedTrainLoop`` draw anew from a step on; what its workers have ready is dropped.
+
+    onedl-mmengine 0.10.12: ``dataloader_iterator`` is an instance of the private ``_InfiniteDataloaderIterator``, and
+    its ``skip_iter``, which sets the sampler's position by ``Sampler.skip``, is missing in other MMEngines.
+
+    Args:
+        runner: The runner.
+        step: Number of batches drawn since the start of training, at least 1.
+    """
+    runner.train_loop.dataloader_iterator.skip_iter(step)
+
+
+def map_tensors(function: Callable[[Tensor], Tensor], nested: Any) -> Any:
+    """Apply a function to every tensor in nested lists, tuples and dicts.
+
+    torch 2.12: ``torch.utils._pytree.tree_map_only``. torch has no public function for this.
+    """
+    return tree_map_only(Tensor, function, nested)
