@@ -21,6 +21,7 @@ from s5_mm.engine.hooks.checkpoint_fit_hook import check_fit
 from s5_mm.evaluation import as_polygons, merge
 from s5_mm.rasters import Stretch, open_raster
 from s5_mm.registry import DATASETS, MODELS
+from s5_mm.tiling import Window, windows
 
 
 @dataclass(frozen=True)
@@ -74,22 +75,16 @@ class Detections(NamedTuple):
     labels: np.ndarray
 
 
-class Window(NamedTuple):
-    """A part of an image, and how it becomes a patch.
+class Patch(NamedTuple):
+    """What the model sees of an image at a time.
 
     Attributes:
-        top: First row, in px of the image.
-        left: First column.
-        height: Rows.
-        width: Columns.
-        rate: Pixels of the patch to a pixel of the image.
+        window: The part of the image.
+        scale: Pixels of the patch to a pixel of the image.
     """
 
-    top: int
-    left: int
-    height: int
-    width: int
-    rate: float
+    window: Window
+    scale: float
 
 
 class Readable(Protocol):
@@ -200,36 +195,29 @@ def detect(model: nn.Module,
     dataset = _known_dataset(model, dataset)
     parts = []
     with _opened(image, bands, stretch, settings) as source:
-        windows = list(split(source.size, settings))
-        bar = tqdm(total=len(windows), unit='patch', disable=not progress)
-        for chosen in _batches(windows, settings.batch_size):
-            patches = [_read(source, window, settings) for window in chosen]
-            parts += zip(chosen, _predict(model, patches, dataset), strict=True)
+        patches = list(split(source.size, settings))
+        bar = tqdm(total=len(patches), unit='patch', disable=not progress)
+        for chosen in _batches(patches, settings.batch_size):
+            images = [_read(source, patch, settings) for patch in chosen]
+            parts += zip(chosen, _predict(model, images, dataset), strict=True)
             bar.update(len(chosen))
         bar.close()
     return Detections(*merge([_in_image(*part, settings) for part in parts], settings.merge_iou_thr))
 
 
-def split(size: tuple[int, int], settings: TilingConfig) -> Iterator[Window]:
-    """Windows of an image, the last of each line and column moved inside.
+def split(size: tuple[int, int], settings: TilingConfig) -> Iterator[Patch]:
+    """Patches of an image, the last of each line and column moved inside.
 
     Args:
         size: Height and width of the image.
         settings: Size, overlap and scales.
 
     Yields:
-        The windows, rate by rate, line by line.
+        The patches, scale by scale, line by line.
     """
-    for rate in settings.scales:
-        side, stride = round(settings.size / rate), max(1, round((settings.size - settings.overlap) / rate))
-        for top in _starts(size[0], side, stride):
-            for left in _starts(size[1], side, stride):
-                yield Window(top, left, min(side, size[0]), min(side, size[1]), rate)
-
-
-def _starts(length: int, side: int, stride: int) -> list[int]:
-    last = max(length - side, 0)
-    return [*range(0, last, stride), last]
+    for scale in settings.scales:
+        side, stride = round(settings.size / scale), max(1, round((settings.size - settings.overlap) / scale))
+        yield from (Patch(window, scale) for window in windows(size, side, stride))
 
 
 def _known_dataset(model: nn.Module, dataset: str | None) -> str | None:
@@ -248,51 +236,53 @@ def _opened(image: str | Path | np.ndarray, bands: Sequence[int] | None, stretch
     return open_raster(Path(image), bands, stretch, window=round(settings.size / min(settings.scales)))
 
 
-def _batches(windows: list[Window], size: int) -> Iterator[list[Window]]:
-    rest = iter(windows)
+def _batches(patches: list[Patch], size: int) -> Iterator[list[Patch]]:
+    rest = iter(patches)
     while chosen := list(islice(rest, size)):
         yield chosen
 
 
-def _read(source: Readable, window: Window, settings: TilingConfig) -> np.ndarray:
-    """A patch, (size, size, 3), blue, green, red as the models' pipelines load images."""
-    pixels, _ = source.read(window.top, window.left, window.height, window.width)
-    if window.rate != 1:
+def _read(source: Readable, patch: Patch, settings: TilingConfig) -> np.ndarray:
+    """Pixels of a patch, (size, size, 3), blue, green, red as the models' pipelines load images."""
+    pixels, _ = source.read(*patch.window)
+    if patch.scale != 1:
         whole = Image.fromarray(np.ascontiguousarray(pixels))
-        pixels = np.asarray(whole.resize(_resized(window, settings), Image.Resampling.BILINEAR))
-    patch = np.empty((settings.size, settings.size, 3), np.uint8)
-    patch[:] = settings.pad
-    patch[:pixels.shape[0], :pixels.shape[1]] = pixels
-    return patch[..., ::-1]
+        pixels = np.asarray(whole.resize(_resized(patch, settings), Image.Resampling.BILINEAR))
+    image = np.empty((settings.size, settings.size, 3), np.uint8)
+    image[:] = settings.pad
+    image[:pixels.shape[0], :pixels.shape[1]] = pixels
+    return image[..., ::-1]
 
 
-def _resized(window: Window, settings: TilingConfig) -> tuple[int, int]:
+def _resized(patch: Patch, settings: TilingConfig) -> tuple[int, int]:
     """Width and height of a window in the patch."""
-    width, height = (min(settings.size, max(1, round(side * window.rate))) for side in (window.width, window.height))
+    sides = patch.window.width, patch.window.height
+    width, height = (min(settings.size, max(1, round(side * patch.scale))) for side in sides)
     return width, height
 
 
 @torch.no_grad()
-def _predict(model: nn.Module, patches: Sequence[np.ndarray],
+def _predict(model: nn.Module, images: Sequence[np.ndarray],
              dataset: str | None) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Corners in px of the patch, scores and labels of each patch."""
     samples = []
-    for patch in patches:
-        shape = patch.shape[:2]
+    for image in images:
+        shape = image.shape[:2]
         sample = DetDataSample(metainfo=dict(img_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0)))
         if dataset is not None:
             sample.set_metainfo(dict(dataset_name=dataset))
         samples.append(sample)
-    inputs = [torch.from_numpy(np.ascontiguousarray(patch.transpose(2, 0, 1))) for patch in patches]
+    inputs = [torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))) for image in images]
     found = [sample.pred_instances.cpu() for sample in model.test_step(dict(inputs=inputs, data_samples=samples))]
     return [(as_polygons(one.bboxes), one.scores.double().numpy(), one.labels.numpy()) for one in found]
 
 
-def _in_image(window: Window, found: tuple[np.ndarray, np.ndarray, np.ndarray],
+def _in_image(patch: Patch, found: tuple[np.ndarray, np.ndarray, np.ndarray],
               settings: TilingConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Corners in px of the image, scores and labels of what counts."""
     polygons, scores, labels = found
     kept = scores >= settings.score_thr
-    width, height = _resized(window, settings)
+    width, height = _resized(patch, settings)
+    window = patch.window
     factors, corner = [window.width / width, window.height / height], [window.left, window.top]
     return polygons[kept] * np.tile(factors, 4) + np.tile(corner, 4), scores[kept], labels[kept]

@@ -12,8 +12,8 @@ from mmengine.logging import print_log
 from tqdm import tqdm
 
 from s5_mm.apis import prepare_for_cpu
+from s5_mm.files import sha256_of
 
-from .files import sha256_of
 from .loading import build_loader, build_pool
 from .model import ScoringModel, load_scoring_model
 from .prototypes import Prototypes, fit_prototypes, load_prototypes, propose_num_clusters, save_prototypes

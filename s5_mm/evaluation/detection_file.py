@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from s5_mm.files import replacing
+
 from .average_precision import DetectedImage
 
 FIELDS = dict(polygons=(np.float64, 8), scores=(np.float64, None), labels=(np.int64, None),
@@ -43,11 +45,8 @@ def save_detections(path: Path, images: Sequence[DetectedImage], classes: Sequen
         arrays[name] = np.concatenate([empty, *(getattr(image, name) for image in images)])
     for name in ('scores', 'difficult'):
         arrays[f'{name}_per_image'] = np.array([len(getattr(image, name)) for image in images], np.int64)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'{path.name}.part')
-    with part.open('wb') as file:
+    with replacing(path) as temporary, temporary.open('wb') as file:
         np.savez_compressed(file, **arrays)
-    part.replace(path)
 
 
 def load_detections(path: str | Path) -> tuple[list[DetectedImage], list[str]]:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from mmengine.dist import get_rank
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from PIL import Image
 
+from s5_mm.files import replacing
 from s5_mm.registry import METRICS
 
 
@@ -83,15 +83,12 @@ class LabelMapWriter(BaseMetric):
         return ids.astype(np.uint8)
 
     def _write(self, name: str, ids: np.ndarray) -> None:
-        part = self.folder / f'.{name}.{get_rank()}.part'
-        Image.fromarray(ids).save(part, format='PNG')
-        part.replace(self.folder / name)
+        with replacing(self.folder / name) as temporary:
+            Image.fromarray(ids).save(temporary, format='PNG')
 
     def _zip(self, names: list[str]) -> None:
         """Put the PNGs into the zip; PNG is compressed already."""
-        part = self.zip_file.with_name(f'{self.zip_file.name}.part')
-        with zipfile.ZipFile(part, 'w', zipfile.ZIP_STORED) as archive:
+        with replacing(self.zip_file) as temporary, zipfile.ZipFile(temporary, 'w', zipfile.ZIP_STORED) as archive:
             for name in names:
                 archive.write(self.folder / name, name)
-        part.replace(self.zip_file)
         shutil.rmtree(self.folder)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from s5_mm.files import replacing
+
 from .average_precision import DetectedImage
 
 
@@ -20,12 +22,9 @@ def write_task1(path: Path, images: Sequence[DetectedImage], classes: Sequence[s
         images: Whole images, each once.
         classes: Names of the classes, by label.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'{path.name}.part')
-    with zipfile.ZipFile(part, 'w', zipfile.ZIP_DEFLATED) as archive:
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, 'w', zipfile.ZIP_DEFLATED) as archive:
         for label, name in enumerate(classes):
             archive.writestr(f'Task1_{name}.txt', ''.join(_lines(image, label) for image in images))
-    part.replace(path)
 
 
 def _lines(image: DetectedImage, label: int) -> str:

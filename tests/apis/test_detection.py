@@ -140,13 +140,14 @@ def test_the_model_is_told_the_data_set(scene):
 
 def test_windows_cover_an_image_and_lie_inside():
     covered = np.zeros((300, 500), int)
-    for window in split((300, 500), SETTINGS):
+    for window, scale in split((300, 500), SETTINGS):
+        assert scale == 1
         covered[window.top:window.top + window.height, window.left:window.left + window.width] += 1
         assert (window.height, window.width) == (128, 128)
         assert window.top + 128 <= 300
         assert window.left + 128 <= 500
     assert covered.min() == 1
-    assert [window[:4] for window in split((100, 60), SETTINGS)] == [(0, 0, 100, 60)]
+    assert list(split((100, 60), SETTINGS)) == [((0, 0, 100, 60), 1.0)]
 
 
 @pytest.mark.parametrize(('options', 'message'), [

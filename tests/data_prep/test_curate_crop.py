@@ -11,7 +11,7 @@ from rasterio.enums import ColorInterp
 
 from data_prep import curate
 from data_prep.curation import crop as module
-from data_prep.curation.crop import CropSettings, crop, starts
+from data_prep.curation.crop import CropSettings, crop
 from s5_mm.rasters import RasterError, Stretch, open_raster
 
 SMALL = CropSettings(size=32, stride=32, min_side=16)
@@ -47,14 +47,6 @@ def write_image(path, values, **options):
 def patches(out):
     return {str(path.relative_to(out / 'images')): np.asarray(Image.open(path))
             for path in sorted((out / 'images').rglob('*.*'))}
-
-
-@pytest.mark.parametrize(('length', 'size', 'stride', 'shift', 'drop'), [
-    (20, 32, 32, [0], [0]), (32, 32, 32, [0], [0]), (64, 32, 32, [0, 32], [0, 32]), (70, 32, 32, [0, 32, 38], [0, 32]),
-    (70, 32, 20, [0, 20, 38], [0, 20])])
-def test_starts(length, size, stride, shift, drop):
-    assert starts(length, size, stride, 'shift') == shift
-    assert starts(length, size, stride, 'drop') == drop
 
 
 @pytest.mark.parametrize('suffix', ['png', 'tif', 'bmp'])

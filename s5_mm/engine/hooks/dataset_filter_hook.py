@@ -12,13 +12,13 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 
 from s5_mm import curation
 from s5_mm.curation import Prototypes
-from s5_mm.curation.files import write_bytes
 from s5_mm.curation.live import ScoringOptions, labeled_prototypes, score_dataset
 from s5_mm.curation.quota import ON_SHORTFALL
 from s5_mm.curation.score_table import checksum_of_paths
 from s5_mm.curation.scoring import Scores
 from s5_mm.datasets import MultiSourceDataset, MultiSourceSampler, UnlabeledDataset
 from s5_mm.datasets.samplers import Selection
+from s5_mm.files import write_bytes
 from s5_mm.randomness import derive_seed
 from s5_mm.registry import HOOKS
 
