@@ -19,7 +19,8 @@ from s5_mm.apis import (
     overview,
 )
 from s5_mm.files import write_text
-from s5_mm.rasters import RasterError, Stretch, open_raster
+from s5_mm.radiometry import Stretch
+from s5_mm.rasters import RasterError, open_raster
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from s5_mm.datasets.unlabeled import image_names
 from s5_mm.files import keep_settings, write_bytes, write_json
-from s5_mm.rasters import SUFFIXES, RasterError, Stretch, open_raster
+from s5_mm.radiometry import Stretch
+from s5_mm.rasters import SUFFIXES, RasterError, open_raster
 from s5_mm.tiling import windows
 
 RECORDS = 'records'

@@ -12,7 +12,8 @@ from data_prep.downloads import PreparationError
 from data_prep.preparing import Source
 from s5_mm.datasets.rotated import short_sides
 from s5_mm.datasets.rotated_files import LabelError, parse_dota_text
-from s5_mm.rasters import Raster, RasterError, Stretch, open_raster
+from s5_mm.radiometry import Stretch
+from s5_mm.rasters import Raster, RasterError, open_raster
 
 from .windows import ObjectShares, Patch, Settings, find_patches, patch_lines
 

@@ -53,6 +53,8 @@ class Settings:
             raise PreparationError(f'--rates are {self.rates}; they must differ and be from 0.01 to below 32')
         if not all(0 <= value <= 255 for value in self.pad):
             raise PreparationError(f'--pad is {self.pad}; values are 0..255')
+        if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
+            raise PreparationError(f'--value-range is {self.value_range}; its first value must be below its second')
 
 
 class Patch(NamedTuple):

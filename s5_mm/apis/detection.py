@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from s5_mm.engine.hooks.checkpoint_fit_hook import check_fit
 from s5_mm.evaluation import as_polygons, merge
-from s5_mm.rasters import Stretch, open_raster
+from s5_mm.radiometry import Stretch
+from s5_mm.rasters import open_raster
 from s5_mm.registry import DATASETS, MODELS
 from s5_mm.tiling import Window, windows
 

@@ -283,7 +283,8 @@ def test_patches_are_no_whole_images(tmp_path):
 @pytest.mark.parametrize(('options', 'message'), [
     (dict(size=16), '--size is 16; it must be at least 32'), (dict(gap=1024), '--gap is 1024; it must be 0..1023'),
     (dict(keep=0.0), '--keep is 0; it is a share'), (dict(rates=(1.0, 1.0)), '--rates are'),
-    (dict(rates=(64.0, )), 'be from 0.01 to below 32'), (dict(pad=(0, 0, 256)), '--pad is')])
+    (dict(rates=(64.0, )), 'be from 0.01 to below 32'), (dict(pad=(0, 0, 256)), '--pad is'),
+    (dict(value_range=(5.0, 5.0)), r'--value-range is \(5.0, 5.0\)')])
 def test_impossible_settings(options, message):
     with pytest.raises(PreparationError, match=message):
         Settings(**options)
