@@ -243,7 +243,7 @@ class TestLoveDA:
         run('loveda', raw / 'loveda', tmp_path, '--link')
         assert (tmp_path / 'img_dir/train/0.png').is_symlink()
         assert read(tmp_path / 'img_dir/train/0.png').shape == (64, 64, 3)
-        assert 'link True there, False now' in fails('loveda', raw / 'loveda', tmp_path)
+        assert 'link: True there, False now' in fails('loveda', raw / 'loveda', tmp_path)
 
     @pytest.fixture
     def root(self, tmp_path):
