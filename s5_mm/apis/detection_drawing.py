@@ -6,27 +6,31 @@ import numpy as np
 
 from .detection import Readable
 
+LONGEST = 4096
+"""The longer side of an overview is at most this, in px."""
+
+STRIP = 1024
+"""Rows of an image that are read at a time."""
+
 LINE = 26
 """Height of a line of the legend, in px."""
 
 
-def overview(source: Readable, longest: int = 4096, strip: int = 1024, least: int = 1) -> tuple[np.ndarray, float]:
+def overview(source: Readable, least: int = 1) -> tuple[np.ndarray, float]:
     """A picture of a big image, read strip by strip.
 
     Args:
         source: The image.
-        longest: The longer side of the picture is at most this.
-        strip: Rows that are read at a time.
         least: The longer side of the picture is at least this: small images are enlarged.
 
     Returns:
         Picture, (h, w, 3), uint8, red, green, blue; and its pixels to one of the image.
     """
     height, width = source.size
-    scale = min(max(1.0, least / max(height, width)), longest / max(height, width))
+    scale = min(max(1.0, least / max(height, width)), LONGEST / max(height, width))
     shape = max(1, round(height * scale)), max(1, round(width * scale))
     picture = np.zeros((*shape, 3), np.uint8)
-    tops = np.linspace(0, shape[0], -(-height // strip) + 1).round().astype(int)
+    tops = np.linspace(0, shape[0], -(-height // STRIP) + 1).round().astype(int)
     for first, last in zip(tops[:-1], tops[1:], strict=True):
         if first == last:
             continue

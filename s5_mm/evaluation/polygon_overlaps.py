@@ -83,22 +83,6 @@ def overlapping_pairs(first: np.ndarray, second: np.ndarray | None = None, above
     return Pairs(i[kept], j[kept], iou[kept])
 
 
-def polygon_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """IoU of each quadrilateral with each of a second list, see :func:`overlapping_pairs`.
-
-    Args:
-        first: (N, 8), float64 corners.
-        second: (M, 8), float64 corners.
-
-    Returns:
-        (N, M), in [0, 1].
-    """
-    pairs = overlapping_pairs(first, second)
-    iou = np.zeros((len(first), len(second)))
-    iou[pairs.first, pairs.second] = pairs.iou
-    return iou
-
-
 def _candidates(bounds: np.ndarray, others: np.ndarray, alone: bool) -> tuple[np.ndarray, np.ndarray]:
     """Indices of the pairs whose upright bounds meet, in rising order; within one list each of them once."""
     i, j = shapely.STRtree(shapely.box(*others.T)).query(shapely.box(*bounds.T))

@@ -9,8 +9,9 @@ from mmdet.structures import DetDataSample
 from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
 from mmrotate.structures.bbox import QuadriBoxes
+from overlaps import polygon_iou
 
-from s5_mm.evaluation import RotatedMAP, load_detections, polygon_iou
+from s5_mm.evaluation import RotatedMAP, load_detections
 from s5_mm.evaluation.average_precision import Curve, average_precision
 from s5_mm.registry import METRICS
 
