@@ -15,7 +15,7 @@ from s5_mm.datasets.rotated_files import LabelError, parse_dota_text
 from s5_mm.radiometry import Stretch
 from s5_mm.rasters import Raster, RasterError, open_raster
 
-from .windows import ObjectShares, Patch, Settings, find_patches, patch_lines
+from .windows import ObjectShares, PatchWindow, Settings, find_patches, patch_lines
 
 FLAT = 1e-3  # pixels
 
@@ -77,7 +77,7 @@ def _read_label(source: Source, classes: Sequence[str]) -> tuple[np.ndarray, lis
     return polygons, [found.name for found in objects], [found.difficulty for found in objects]
 
 
-def read_patch(raster: Raster, patch: Patch) -> np.ndarray:
+def read_patch(raster: Raster, patch: PatchWindow) -> np.ndarray:
     """(height, width, 3) uint8 of a patch without padding, resampled where it has another scale."""
     if patch.rate == 1:
         return raster.read(patch.top, patch.left, patch.height, patch.width)[0]

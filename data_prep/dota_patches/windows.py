@@ -57,7 +57,7 @@ class Settings:
             raise PreparationError(f'--value-range is {self.value_range}; its first value must be below its second')
 
 
-class Patch(NamedTuple):
+class PatchWindow(NamedTuple):
     """A patch's place: left, top, width and height in the image scaled by ``rate``, without padding."""
 
     rate: float
@@ -81,14 +81,14 @@ class Patch(NamedTuple):
         return left / self.rate, top / self.rate, right / self.rate, bottom / self.rate
 
 
-def find_patches(image_size: tuple[int, int], settings: Settings) -> Iterator[Patch]:
+def find_patches(image_size: tuple[int, int], settings: Settings) -> Iterator[PatchWindow]:
     """All patches of an image of (height, width) pixels."""
     from s5_mm.tiling import windows  # takes seconds to import, which --help should not
 
     for rate in settings.rates:
         height, width = (max(1, int(side * rate + 1e-6)) for side in image_size)
         for window in windows((height, width), settings.size, settings.size - settings.gap):
-            yield Patch(rate, window.left, window.top, window.width, window.height)
+            yield PatchWindow(rate, window.left, window.top, window.width, window.height)
 
 
 class ObjectShares:
@@ -107,7 +107,7 @@ class ObjectShares:
         self._centers = polygons.reshape(-1, 4, 2).mean(1)
         self._visible = shapely.area(shapely.intersection(self._hulls, shapely.box(0, 0, *image_size[::-1])))
 
-    def of(self, patch: Patch) -> np.ndarray:
+    def of(self, patch: PatchWindow) -> np.ndarray:
         """(N, ), 0 ... 1: share of what the image shows that the patch shows; of lines and points 1 where their
         center is inside.
         """
@@ -121,7 +121,7 @@ class ObjectShares:
 
 
 def patch_lines(polygons: np.ndarray, names: Sequence[str], difficulties: Sequence[int], shares: np.ndarray,
-                patch: Patch, settings: Settings) -> tuple[list[str], int]:
+                patch: PatchWindow, settings: Settings) -> tuple[list[str], int]:
     """Label lines of a patch, and how many of them are of objects that belong to it.
 
     Args:

@@ -1,4 +1,4 @@
-"""Rotated detection in images of any size: split, predict, merge."""
+"""Rotated detection in images of any size: split the image, predict each patch, merge the detections."""
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -27,17 +27,16 @@ from s5_mm.tiling import Window, windows
 
 @dataclass(frozen=True)
 class TilingConfig:
-    """How a big image is split and what was found in its patches is merged.
+    """How a large image is split into patches and how their detections are merged.
 
     Attributes:
         size: Side of a patch as the model sees it, in px.
         overlap: Overlap of neighboring patches, in px of the patch. Objects should not be longer.
-        scales: Sizes at which the image is seen: 0.5 is half its width and height. What is found at all of them is
-            merged.
-        merge_iou_thr: A detection with an IoU above this with a better one of its class is dropped.
-        score_thr: Detections with a lower score are left out.
-        batch_size: Patches that are predicted at a time.
-        pad: Red, green and blue of what a patch lacks where the image is smaller, as ``data_prep/dota.py`` pads.
+        scales: Factors on the image's width and height. The detections of all scales are merged.
+        merge_iou_thr: A detection is dropped if its IoU with one of its class and a higher score is above this.
+        score_thr: Detections with a lower score are dropped.
+        batch_size: Number of patches in a forward pass.
+        pad: Red, green and blue of the padding of patches at the edge of a small image, as in ``data_prep/dota.py``.
     """
 
     size: int = 1024
@@ -52,7 +51,7 @@ class TilingConfig:
         """Check the numbers.
 
         Raises:
-            ValueError: One is out of range.
+            ValueError: A number is out of range.
         """
         if not 0 <= self.overlap < self.size:
             raise ValueError(f'overlap is {self.overlap} and size is {self.size}; 0 <= overlap < size is needed.')
@@ -63,12 +62,12 @@ class TilingConfig:
 
 
 class Detections(NamedTuple):
-    """What was found in an image, by class, then by falling score.
+    """Detections in an image, sorted by class, then by descending score.
 
     Attributes:
         polygons: (N, 8), float64, corners x1 y1 ... x4 y4 in px of the image.
         scores: (N, ), in [0, 1].
-        labels: (N, ), classes.
+        labels: (N, ), indices of classes.
     """
 
     polygons: np.ndarray
@@ -76,12 +75,12 @@ class Detections(NamedTuple):
     labels: np.ndarray
 
 
-class Patch(NamedTuple):
-    """What the model sees of an image at a time.
+class ScaledWindow(NamedTuple):
+    """A part of an image, and the scale at which the model sees it.
 
     Attributes:
-        window: The part of the image.
-        scale: Pixels of the patch to a pixel of the image.
+        window: The part, in px of the image.
+        scale: Pixels of the patch for each pixel of the image, along a side.
     """
 
     window: Window
@@ -94,7 +93,7 @@ class Readable(Protocol):
     size: tuple[int, int]
 
     def read(self, top: int, left: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-        """(height, width, 3) red, green, blue, uint8; and (height, width), bool, where there is data."""
+        """Pixels (height, width, 3), uint8, red, green, blue; and (height, width), bool, which pixels have data."""
 
 
 class ArrayImage:
@@ -104,7 +103,7 @@ class ArrayImage:
         array: (H, W, 3), uint8, blue, green, red, as OpenCV reads it.
 
     Raises:
-        ValueError: Another form or type.
+        ValueError: The array has another shape or type.
     """
 
     def __init__(self, array: np.ndarray) -> None:
@@ -115,7 +114,7 @@ class ArrayImage:
         self.size = array.shape[:2]
 
     def read(self, top: int, left: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-        """A window, see :class:`Readable`."""
+        """Read a window, see :class:`Readable`."""
         part = self._array[top:top + height, left:left + width, ::-1]
         return part, np.ones(part.shape[:2], bool)
 
@@ -145,14 +144,14 @@ def dataset_meta(cfg: Config, dataset: str | None = None) -> dict:
     """Classes and palette of a dataset that a config tests.
 
     Args:
-        cfg: With ``test_dataloader``.
-        dataset: Name, if the config has several.
+        cfg: Config with ``test_dataloader``.
+        dataset: Name of the dataset; needed if the config has several.
 
     Returns:
-        With ``classes``; nothing is read from the disk.
+        The metainfo of the dataset, with ``classes``. No file of the dataset is read.
 
     Raises:
-        ValueError: There is no such dataset, or a choice is needed.
+        ValueError: The config has no such dataset, or has several and none is named.
     """
     loaders = cfg.test_dataloader
     if 'dataset' not in loaders:
@@ -173,24 +172,25 @@ def detect(model: nn.Module,
            progress: bool = False) -> Detections:
     """Find objects in an image of any size.
 
-    The image is split into overlapping patches as ``data_prep/dota.py`` splits, they are predicted, and the detections
-    are merged as :class:`s5_mm.DOTAMetric` merges. A file is read window by window and never held as a whole.
+    The image is split into overlapping patches like those of ``data_prep/dota.py``, the model predicts each patch, and
+    the detections are merged like those of :class:`s5_mm.DOTAMetric`. A file is read window by window, so it may be
+    larger than memory.
 
     Args:
         model: A detector in eval mode, see :func:`load_detector`.
         image: JPEG, PNG, (Geo)TIFF or BMP of any number of bands and bits; or (H, W, 3), uint8, blue, green, red.
-        dataset: Dataset whose classes are looked for, for a model of several.
+        dataset: Dataset whose classes are detected; needed for a model of several datasets.
         settings: How to split and merge.
-        bands: Numbers of a file's bands of red, green and blue, from 1; default what the file says.
+        bands: Numbers of a file's bands of red, green and blue, from 1; default: as named in the file.
         stretch: How a file's values of more than 8 bits become 0 ... 255.
-        progress: Whether to show a bar.
+        progress: Whether to show a progress bar.
 
     Returns:
         The detections in px of the image.
 
     Raises:
         RasterError: The file cannot be read.
-        ValueError: The model does not know the dataset, or an array has another form.
+        ValueError: The model does not know the dataset, or an array has another shape.
     """
     settings = settings or TilingConfig()
     dataset = _known_dataset(model, dataset)
@@ -206,7 +206,7 @@ def detect(model: nn.Module,
     return Detections(*merge([_in_image(*part, settings) for part in parts], settings.merge_iou_thr))
 
 
-def split(size: tuple[int, int], settings: TilingConfig) -> Iterator[Patch]:
+def split(size: tuple[int, int], settings: TilingConfig) -> Iterator[ScaledWindow]:
     """Patches of an image, the last of each line and column moved inside.
 
     Args:
@@ -218,7 +218,7 @@ def split(size: tuple[int, int], settings: TilingConfig) -> Iterator[Patch]:
     """
     for scale in settings.scales:
         side, stride = round(settings.size / scale), max(1, round((settings.size - settings.overlap) / scale))
-        yield from (Patch(window, scale) for window in windows(size, side, stride))
+        yield from (ScaledWindow(window, scale) for window in windows(size, side, stride))
 
 
 def _known_dataset(model: nn.Module, dataset: str | None) -> str | None:
@@ -237,13 +237,13 @@ def _opened(image: str | Path | np.ndarray, bands: Sequence[int] | None, stretch
     return open_raster(Path(image), bands, stretch, window=round(settings.size / min(settings.scales)))
 
 
-def _batches(patches: list[Patch], size: int) -> Iterator[list[Patch]]:
+def _batches(patches: list[ScaledWindow], size: int) -> Iterator[list[ScaledWindow]]:
     rest = iter(patches)
     while chosen := list(islice(rest, size)):
         yield chosen
 
 
-def _read(source: Readable, patch: Patch, settings: TilingConfig) -> np.ndarray:
+def _read(source: Readable, patch: ScaledWindow, settings: TilingConfig) -> np.ndarray:
     """Pixels of a patch, (size, size, 3), blue, green, red as the models' pipelines load images."""
     pixels, _ = source.read(*patch.window)
     if patch.scale != 1:
@@ -255,8 +255,8 @@ def _read(source: Readable, patch: Patch, settings: TilingConfig) -> np.ndarray:
     return image[..., ::-1]
 
 
-def _resized(patch: Patch, settings: TilingConfig) -> tuple[int, int]:
-    """Width and height of a window in the patch."""
+def _resized(patch: ScaledWindow, settings: TilingConfig) -> tuple[int, int]:
+    """Width and height of a window, in px of the patch."""
     sides = patch.window.width, patch.window.height
     width, height = (min(settings.size, max(1, round(side * patch.scale))) for side in sides)
     return width, height
@@ -278,9 +278,9 @@ def _predict(model: nn.Module, images: Sequence[np.ndarray],
     return [(as_polygons(one.bboxes), one.scores.double().numpy(), one.labels.numpy()) for one in found]
 
 
-def _in_image(patch: Patch, found: tuple[np.ndarray, np.ndarray, np.ndarray],
+def _in_image(patch: ScaledWindow, found: tuple[np.ndarray, np.ndarray, np.ndarray],
               settings: TilingConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Corners in px of the image, scores and labels of what counts."""
+    """Corners in px of the image, scores and labels of the detections above the threshold."""
     polygons, scores, labels = found
     kept = scores >= settings.score_thr
     width, height = _resized(patch, settings)

@@ -1,4 +1,4 @@
-"""Detections as the DOTA server takes them for Task 1 (oriented boxes)."""
+"""Export of detections for Task 1 (oriented boxes) of the DOTA server."""
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +11,11 @@ from .average_precision import DetectedImage
 
 
 def write_task1(path: Path, images: Sequence[DetectedImage], classes: Sequence[str]) -> None:
-    """Write a zip with a file ``Task1_<class>.txt`` for every class, under a temporary name first.
+    """Write a zip with a file ``Task1_<class>.txt`` for every class.
 
     A line is ``image score x1 y1 x2 y2 x3 y3 x4 y4``. Numbers have the shortest form that is read back as the same
-    float64: with two decimals, as often written, many scores would be equal and their order chance. A class without
-    detections has an empty file.
+    float64: with two decimals, many scores would be equal and their order undefined. A class without detections has an
+    empty file.
 
     Args:
         path: The zip; its folder is made.

@@ -11,7 +11,7 @@ from PIL import Image
 
 from data_prep import dota, synthetic
 from data_prep.dota_patches.sources import find_sources
-from data_prep.dota_patches.windows import ObjectShares, Patch, Settings, find_patches
+from data_prep.dota_patches.windows import ObjectShares, PatchWindow, Settings, find_patches
 from data_prep.downloads import File, PreparationError
 from s5_mm.datasets.rotated_files import read_dota_text
 from s5_mm.evaluation.patches import parse_patch, to_image
@@ -153,9 +153,9 @@ def test_shares_by_hand():
                          [-10, 30, 10, 30, 10, 40, -10, 40], [5, 5, 9, 9, 9, 9, 5, 5],
                          [40, 50, 60, 60, 60, 50, 40, 60], [200, 0, 210, 0, 210, 9, 200, 9]], float)
     shares = ObjectShares(polygons, (100, 100))
-    assert shares.of(Patch(1, 0, 0, 50, 100)) == pytest.approx([1, 0.5, 1, 1, 0.5, 0])
-    assert shares.of(Patch(2, 100, 0, 100, 200)) == pytest.approx([0, 0.5, 0, 0, 0.5, 0])
-    assert ObjectShares(np.zeros((0, 8)), (10, 10)).of(Patch(1, 0, 0, 5, 5)).shape == (0, )
+    assert shares.of(PatchWindow(1, 0, 0, 50, 100)) == pytest.approx([1, 0.5, 1, 1, 0.5, 0])
+    assert shares.of(PatchWindow(2, 100, 0, 100, 200)) == pytest.approx([0, 0.5, 0, 0, 0.5, 0])
+    assert ObjectShares(np.zeros((0, 8)), (10, 10)).of(PatchWindow(1, 0, 0, 5, 5)).shape == (0, )
 
 
 @pytest.mark.parametrize(('option', 'lines'), [
@@ -296,4 +296,4 @@ def test_windows_of_the_published_setting():
     assert [(patch.left, patch.top, patch.width, patch.height) for patch in patches] == [
         (0, 0, 1024, 1000), (824, 0, 1024, 1000), (1648, 0, 1024, 1000), (1848, 0, 1024, 1000)]
     assert patches[1].name('P1', 1024) == 'P1__1024__824___0'
-    assert Patch(2.0, 3, 4, 5, 6).name('P1', 1024) == 'P1__2.0__3___4'
+    assert PatchWindow(2.0, 3, 4, 5, 6).name('P1', 1024) == 'P1__2.0__3___4'
