@@ -124,8 +124,9 @@ def _add_report(steps: argparse._SubParsersAction) -> None:
 
 def crop(args: argparse.Namespace) -> str:
     """Cut big images."""
-    from data_prep.curation.crop import CropSettings, Stretch
+    from data_prep.curation.crop import CropSettings
     from data_prep.curation.crop import crop as run
+    from s5_mm.radiometry import Stretch
 
     stretch = Stretch(tuple(args.percentiles), args.value_range and tuple(args.value_range))
     settings = CropSettings(args.size, args.size if args.stride is None else args.stride, args.edge, args.min_side,

@@ -100,7 +100,7 @@ def prepare(root: Path, out: Path, settings: Settings, workers: int = 1) -> list
     classes = settings.classes or S5DOTADataset.VERSIONS[settings.version]['classes']
     files = list_files(root)
     sources = find_sources(files, settings.version)
-    preparing.store_settings(out / 'dota_settings.json', json.loads(json.dumps(asdict(settings))))
+    preparing.store_settings(out / 'dota_settings.json', asdict(settings))
     work = partial(prepare_image, out=out, settings=settings, classes=classes)
     preparing.prepare_all(sources, out, work, workers)
     records = preparing.stored_records(out)

@@ -33,10 +33,9 @@ if not __package__:
 
 from data_prep import preparing
 from data_prep.downloads import File, PreparationError, decode_color
-from data_prep.preparing import STRIP_ROWS, Source, window_starts
+from data_prep.preparing import STRIP_ROWS, Source
 
-__all__ = ['STRIP_ROWS', 'PreparationError', 'Settings', 'colors_to_ids', 'compare_with_published', 'cut', 'prepare',
-           'window_starts']
+__all__ = ['STRIP_ROWS', 'PreparationError', 'Settings', 'colors_to_ids', 'compare_with_published', 'cut', 'prepare']
 
 SPLITS = ('train', 'val', 'test')
 LABELED = ('train', 'val')
@@ -83,18 +82,17 @@ def cut(image: np.ndarray, ids: np.ndarray | None, settings: Settings,
         (patch top, patch left, crop top, crop left) in pixels, the latter two within the patch; the crop's image, black
         where padded; its ids, 255 where padded.
     """
+    from s5_mm.tiling import windows  # takes seconds to import, which --help should not
+
     side, crop = settings.patch, settings.crop
-    inner = window_starts(side, crop, crop)
-    for top in window_starts(image.shape[0], side, side - settings.gap):
-        for left in window_starts(image.shape[1], side, side - settings.gap):
-            patch_ids = None if ids is None else _padded(ids[top:top + side, left:left + side], side, PADDING)
-            if drop_empty and patch_ids is not None and not ((patch_ids > 0) & (patch_ids != PADDING)).any():
-                continue
-            patch = _padded(image[top:top + side, left:left + side], side, 0)
-            for y in inner:
-                for x in inner:
-                    yield ((top, left, y, x), patch[y:y + crop, x:x + crop],
-                           None if patch_ids is None else patch_ids[y:y + crop, x:x + crop])
+    for top, left, *_ in windows(image.shape[:2], side, side - settings.gap):
+        patch_ids = None if ids is None else _padded(ids[top:top + side, left:left + side], side, PADDING)
+        if drop_empty and patch_ids is not None and not ((patch_ids > 0) & (patch_ids != PADDING)).any():
+            continue
+        patch = _padded(image[top:top + side, left:left + side], side, 0)
+        for y, x, *_ in windows((side, side), crop, crop):
+            yield ((top, left, y, x), patch[y:y + crop, x:x + crop],
+                   None if patch_ids is None else patch_ids[y:y + crop, x:x + crop])
 
 
 def _padded(array: np.ndarray, side: int, value: int) -> np.ndarray:

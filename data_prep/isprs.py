@@ -121,18 +121,18 @@ def label_ids(rgb: np.ndarray, name: str, nearest: bool) -> tuple[np.ndarray, in
 
 def prepare_tile(source: Source, out: Path, settings: Settings, city: City) -> dict:
     """Write the crops of one tile; returns the record with ``off_palette``, the share of such pixels in its label."""
+    from s5_mm.tiling import windows  # takes seconds to import, which --help should not
+
     image, label = decode_color(source.image), decode_color(source.mask)
     preparing.require_equal_sizes(source.image, image.shape[:2], source.mask, label.shape[:2])
     nearest = settings.nearest_color or source.name in city.off_palette
     ids, others = label_ids(label, str(source.mask), nearest)
     stride = settings.train_stride if source.split == 'train' else settings.val_stride
     files = []
-    for top in preparing.window_starts(ids.shape[0], settings.crop, stride):
-        for left in preparing.window_starts(ids.shape[1], settings.crop, stride):
-            window = (slice(top, top + settings.crop), slice(left, left + settings.crop))
-            height, width = ids[window].shape
-            name = '_'.join(map(str, (city.sample.format(source.name), left, top, left + width, top + height)))
-            files += preparing.save_pair(out, source.split, name, image[window], ids[window])
+    for top, left, height, width in windows(ids.shape, settings.crop, stride):
+        crop = (slice(top, top + height), slice(left, left + width))
+        name = '_'.join(map(str, (city.sample.format(source.name), left, top, left + width, top + height)))
+        files += preparing.save_pair(out, source.split, name, image[crop], ids[crop])
     return {'files': files, 'off_palette': others / ids.size}
 
 

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,20 +29,6 @@ class Source:
     name: str
     image: File
     mask: File | None = None
-
-
-def window_starts(length: int, size: int, stride: int) -> list[int]:
-    """Where windows start along one side; the last is moved inside the image.
-
-    Args:
-        length: Pixels of the image.
-        size: Pixels of a window.
-        stride: Pixels from one window to the next, at least 1.
-
-    Returns:
-        Rising starts; ``[0]`` where the image is not larger than a window.
-    """
-    return [0] if length <= size else [*range(0, length - size, stride), length - size]
 
 
 @functools.cache
@@ -114,28 +101,24 @@ def save_pair(out: Path, split: str, name: str, image: np.ndarray, ids: np.ndarr
 
 def save_png(array: np.ndarray, path: Path) -> None:
     """Write (H, W, 3) or (H, W) uint8 under a temporary name and rename."""
-    partial_path = _partial(path)
-    # Pillow's default level takes three times as long for files that are 3 % smaller.
-    Image.fromarray(array).save(partial_path, format='PNG', compress_level=3)
-    os.replace(partial_path, path)
+    with replacing(path) as temporary:
+        # Pillow's default level takes three times as long for files that are 3 % smaller.
+        Image.fromarray(array).save(temporary, format='PNG', compress_level=3)
 
 
 def write_text(text: str, path: Path) -> None:
     """Write a text file under a temporary name and rename."""
-    partial_path = _partial(path)
-    partial_path.write_text(text)
-    os.replace(partial_path, path)
+    with replacing(path) as temporary:
+        temporary.write_text(text)
 
 
 def place(file: File, path: Path, link: bool) -> None:
     """Put an unchanged file into the output, or a symbolic link to it where it lies on disk."""
-    partial_path = _partial(path)
-    partial_path.unlink(missing_ok=True)
-    if link and not file.member:
-        partial_path.symlink_to(file.path.resolve())
-    else:
-        file.copy(partial_path)
-    os.replace(partial_path, path)
+    with replacing(path) as temporary:
+        if link and not file.member:
+            temporary.symlink_to(file.path.resolve())
+        else:
+            file.copy(temporary)
 
 
 def place_pair(source: Source, out: Path, suffix: str, link: bool) -> list[str]:
@@ -148,14 +131,17 @@ def place_pair(source: Source, out: Path, suffix: str, link: bool) -> list[str]:
     return placed
 
 
-def _partial(path: Path) -> Path:
-    """The temporary name of a file, in a folder that exists."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.with_suffix('.part')
+def replacing(path: Path) -> AbstractContextManager[Path]:
+    """See :func:`s5_mm.files.replacing`."""
+    from s5_mm.files import replacing  # takes seconds to import, which --help should not
+
+    return replacing(path)
 
 
 def store_settings(path: Path, settings: Mapping) -> None:
     """Write the settings into a new output folder, or compare them with those of an earlier run.
+
+    Commands call this before they start processes, which thereby share the modules of :mod:`s5_mm`.
 
     Args:
         path: The settings file in the output folder.
@@ -164,14 +150,12 @@ def store_settings(path: Path, settings: Mapping) -> None:
     Raises:
         PreparationError: The folder was made with other settings.
     """
-    if path.is_file():
-        stored = json.loads(path.read_text())
-        changed = [f'{key} {stored.get(key)} there, {value} now' for key, value in settings.items()
-                   if stored.get(key) != value]
-        if changed:
-            raise PreparationError(f'{path.parent} was made with other settings ({"; ".join(changed)}); choose another '
-                                   'output folder, repeat the old settings, or delete it')
-    write_text(json.dumps(settings), path)
+    from s5_mm.files import keep_settings  # takes seconds to import, which --help should not
+
+    try:
+        keep_settings(path, settings)
+    except ValueError as error:
+        raise PreparationError(str(error)) from error
 
 
 def prepare_all(sources: Sequence[Source], out: Path, work: Callable[[Source], dict], workers: int,

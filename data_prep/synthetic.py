@@ -8,12 +8,12 @@ from pathlib import Path
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data_prep.scenes.classes import OBJECTS, check_names
-from data_prep.scenes.files import keep_settings
-from data_prep.scenes.jobs import make_labeled, make_pool, plan_pool
-from data_prep.scenes.sampling import Source
-from data_prep.scenes.styles import STYLES, pick_styles
-from data_prep.scenes.writers import FORMATS, Format
+from data_prep.example_scenes.classes import OBJECTS, check_names
+from data_prep.example_scenes.files import keep_settings
+from data_prep.example_scenes.jobs import make_labeled, make_pool, plan_pool
+from data_prep.example_scenes.sampling import Source
+from data_prep.example_scenes.styles import STYLES, pick_styles
+from data_prep.example_scenes.writers import FORMATS, Format
 
 GENERATOR = 1  # raise when the same settings no longer give the same pictures
 

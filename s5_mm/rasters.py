@@ -2,7 +2,6 @@
 import contextlib
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,8 @@ from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
+
+from s5_mm.radiometry import Stretch, has_data, to_eight_bits
 
 # What files begin with. GDAL has some 200 drivers, of which some follow links to other files or to the network.
 SIGNATURES = {b'\xff\xd8\xff': 'JPEG', b'\x89PNG': 'PNG', b'II*\0': 'GTiff', b'MM\0*': 'GTiff', b'II+\0': 'GTiff',
@@ -22,31 +23,6 @@ COLORS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 class RasterError(ValueError):
     """A raster that cannot be cut; the text says why."""
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """How values of more than 8 bits become 0 ... 255; 8-bit ones stay as they are.
-
-    Attributes:
-        percentiles: Of each band of each image, on pixels with data: the first becomes 0, the second 255.
-        value_range: Fixed values in their place, the same for all bands and images; overrides ``percentiles``.
-    """
-
-    percentiles: tuple[float, float] = (2.0, 98.0)
-    value_range: tuple[float, float] | None = None
-
-    def __post_init__(self) -> None:
-        """Check the numbers.
-
-        Raises:
-            RasterError: They are not rising, or no percentiles.
-        """
-        low, high = self.percentiles
-        if not 0 <= low < high <= 100:
-            raise RasterError(f'percentiles are {low} and {high}; they must rise and lie within 0..100')
-        if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
-            raise RasterError(f'the value range is {self.value_range[0]} to {self.value_range[1]}; it must rise')
 
 
 class Raster:
@@ -61,7 +37,8 @@ class Raster:
         self.size = source.height, source.width
         self._palette = _palette(source) if bands is None else None
         self._bands = _choose_bands(source, bands)
-        self._ranges = self._find_ranges(stretch)
+        eight_bits = all(source.dtypes[band - 1] == 'uint8' for band in self._bands)
+        self._ranges = None if eight_bits else find_ranges(source, self._bands, stretch)
 
     def read(self, top: int, left: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Read a window.
@@ -73,8 +50,8 @@ class Raster:
             width: Columns.
 
         Returns:
-            (height, width, 3), uint8, red, green, blue; and (height, width), bool, which pixels have data: not marked
-            as no-data or transparent in the file, not 0 in all bands (black collars), and finite.
+            (height, width, 3), uint8, red, green, blue; and (height, width), bool, which pixels have data, see
+            :func:`s5_mm.radiometry.has_data`.
 
         Raises:
             RasterError: The file is damaged there.
@@ -82,37 +59,40 @@ class Raster:
         window = Window(left, top, width, height)
         try:
             values = self._source.read(self._bands, window=window)
-            data = self._source.dataset_mask(window=window) > 0
+            marked = self._source.dataset_mask(window=window) > 0
         except RasterioError as error:
             raise RasterError(f'it is damaged at row {top}, column {left}: {error}') from error
         if self._palette is not None:
-            return self._palette[values[0]], data
-        data &= (values != 0).any(axis=0) & np.isfinite(values).all(axis=0)
-        image = _to_eight_bits(values, self._ranges) if self._ranges is not None else values
+            return self._palette[values[0]], marked
+        data = has_data(values, marked)
+        image = values if self._ranges is None else to_eight_bits(values, self._ranges, marked)
         return np.moveaxis(np.broadcast_to(image, (3, height, width)), 0, -1), data
 
-    def _find_ranges(self, stretch: Stretch) -> np.ndarray | None:
-        """(bands, 2) values that become 0 and 255; ``None`` for 8-bit images."""
-        types = {self._source.dtypes[band - 1] for band in self._bands}
-        if types == {'uint8'}:
-            return None
-        if any(name.startswith('complex') for name in types):
-            raise RasterError(f'its values are complex numbers ({", ".join(sorted(types))}); convert them first')
-        if stretch.value_range is not None:
-            return np.array([stretch.value_range] * len(self._bands), dtype=np.float64)
-        shape = tuple(min(side, OVERVIEW) for side in self.size)
-        values = self._source.read(self._bands, out_shape=(len(self._bands), *shape)).astype(np.float64)
-        data = self._source.dataset_mask(out_shape=shape) > 0
-        data &= (values != 0).any(axis=0) & np.isfinite(values).all(axis=0)
-        if not data.any():
-            return np.array([(0, 1)] * len(self._bands), dtype=np.float64)
-        return np.percentile(values[:, data], stretch.percentiles, axis=1).T
 
+def find_ranges(source: DatasetReader, bands: Sequence[int], stretch: Stretch) -> np.ndarray:
+    """Values of an image that become 0 and 255.
 
-def _to_eight_bits(values: np.ndarray, ranges: np.ndarray) -> np.ndarray:
-    low, high = ranges[:, :1, None], ranges[:, 1:, None]
-    scaled = (values - low) / np.maximum(high - low, np.finfo(np.float64).tiny) * 255
-    return np.nan_to_num(scaled, nan=0.0).clip(0, 255).round().astype(np.uint8)
+    Percentiles are those of at most 1024 pixels a side, which GDAL chooses by the nearest neighbor.
+
+    Args:
+        source: The open file.
+        bands: Numbers of the bands, from 1.
+        stretch: How they are chosen.
+
+    Returns:
+        (bands, 2), float64.
+
+    Raises:
+        RasterError: The values are complex numbers.
+    """
+    types = {source.dtypes[band - 1] for band in bands}
+    if any(name.startswith('complex') for name in types):
+        raise RasterError(f'its values are complex numbers ({", ".join(sorted(types))}); convert them first')
+    if stretch.value_range is not None:
+        return stretch.fixed_ranges(len(bands))
+    shape = tuple(min(side, OVERVIEW) for side in source.shape)
+    values = source.read(bands, out_shape=(len(bands), *shape))
+    return stretch.percentile_ranges(values, source.dataset_mask(out_shape=shape) > 0)
 
 
 def _palette(source: DatasetReader) -> np.ndarray | None:
@@ -154,7 +134,7 @@ def open_raster(path: Path, bands: Sequence[int] | None = None, stretch: Stretch
     Args:
         path: A local file.
         bands: Numbers of the bands of red, green and blue (or of one for gray), from 1; ``None``: as the file says.
-        stretch: For values of more than 8 bits.
+        stretch: For values of more than 8 bits; those of 8 bits stay as they are.
         window: Height of the windows that will be read, in pixels.
 
     Raises:

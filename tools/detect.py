@@ -18,7 +18,9 @@ from s5_mm.apis import (
     load_detector,
     overview,
 )
-from s5_mm.rasters import RasterError, Stretch, open_raster
+from s5_mm.files import write_text
+from s5_mm.radiometry import Stretch
+from s5_mm.rasters import RasterError, open_raster
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -52,9 +54,7 @@ def write_found(path: Path, found: Detections, classes: tuple[str, ...]) -> None
     """Write detections as text, under a temporary name first."""
     lines = [' '.join([*map(str, polygon.tolist()), classes[label], str(score)])
              for polygon, score, label in zip(found.polygons, found.scores.tolist(), found.labels, strict=True)]
-    part = path.with_name(f'{path.name}.part')
-    part.write_text(''.join(f'{line}\n' for line in lines))
-    part.replace(path)
+    write_text(path, ''.join(f'{line}\n' for line in lines))
 
 
 def check_images(images: Sequence[Path], bands: Sequence[int] | None, stretch: Stretch) -> None:

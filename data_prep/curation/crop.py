@@ -11,9 +11,11 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from s5_mm.curation.files import keep_settings, write_bytes, write_json
 from s5_mm.datasets.unlabeled import image_names
-from s5_mm.rasters import SUFFIXES, RasterError, Stretch, open_raster
+from s5_mm.files import keep_settings, write_bytes, write_json
+from s5_mm.radiometry import Stretch
+from s5_mm.rasters import SUFFIXES, RasterError, open_raster
+from s5_mm.tiling import windows
 
 RECORDS = 'records'
 IMAGES = 'images'
@@ -76,24 +78,6 @@ class Totals(NamedTuple):
     patches: int
     empty: int
     errors: list[tuple[str, str]]
-
-
-def starts(length: int, size: int, stride: int, edge: str) -> list[int]:
-    """Where patches begin along one side.
-
-    Args:
-        length: Pixels of the image.
-        size: Pixels of a patch.
-        stride: Pixels from one patch to the next.
-        edge: See :class:`CropSettings`.
-
-    Returns:
-        Rising; ``[0]`` where the image is not larger than a patch.
-    """
-    if length <= size:
-        return [0]
-    whole = list(range(0, length - size + 1, stride))
-    return whole if edge == 'drop' or whole[-1] == length - size else [*whole, length - size]
 
 
 def crop(source: Path, out: Path, settings: CropSettings, workers: int = 1, max_errors: float = 0.01) -> Totals:
@@ -172,14 +156,14 @@ def crop_image(image: str, source: Path, out: Path, settings: CropSettings) -> d
             height, width = (min(side, settings.size) for side in raster.size)
             if min(height, width) < settings.min_side:
                 raise RasterError(f'it is {width} x {height} pixels, smaller than --min-side {settings.min_side}')
-            for top in starts(raster.size[0], settings.size, settings.stride, settings.edge):
-                for left in starts(raster.size[1], settings.size, settings.stride, settings.edge):
-                    pixels, data = raster.read(top, left, height, width)
-                    if is_empty(pixels, data, settings.min_valid):
-                        record['empty'] += 1
-                        continue
-                    _write_patch(pixels, _patch_path(out, image, top, left, settings.format), settings.quality)
-                    record['patches'] += 1
+            for window in windows(raster.size, settings.size, settings.stride, settings.edge):
+                pixels, data = raster.read(*window)
+                if is_empty(pixels, data, settings.min_valid):
+                    record['empty'] += 1
+                    continue
+                path = _patch_path(out, image, window.top, window.left, settings.format)
+                _write_patch(pixels, path, settings.quality)
+                record['patches'] += 1
     except RasterError as error:
         record = dict(error=str(error))
     write_json(_record_path(out, image), record)

@@ -7,7 +7,6 @@ import numpy as np
 import shapely
 
 from data_prep.downloads import PreparationError
-from data_prep.preparing import window_starts
 
 TRUNCATED_DIFFICULTY = 2
 
@@ -54,9 +53,11 @@ class Settings:
             raise PreparationError(f'--rates are {self.rates}; they must differ and be from 0.01 to below 32')
         if not all(0 <= value <= 255 for value in self.pad):
             raise PreparationError(f'--pad is {self.pad}; values are 0..255')
+        if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
+            raise PreparationError(f'--value-range is {self.value_range}; its first value must be below its second')
 
 
-class Window(NamedTuple):
+class PatchWindow(NamedTuple):
     """A patch's place: left, top, width and height in the image scaled by ``rate``, without padding."""
 
     rate: float
@@ -80,17 +81,18 @@ class Window(NamedTuple):
         return left / self.rate, top / self.rate, right / self.rate, bottom / self.rate
 
 
-def find_windows(image_size: tuple[int, int], settings: Settings) -> Iterator[Window]:
-    """All windows of an image of (height, width) pixels."""
+def find_patches(image_size: tuple[int, int], settings: Settings) -> Iterator[PatchWindow]:
+    """All patches of an image of (height, width) pixels."""
+    from s5_mm.tiling import windows  # takes seconds to import, which --help should not
+
     for rate in settings.rates:
         height, width = (max(1, int(side * rate + 1e-6)) for side in image_size)
-        for top in window_starts(height, settings.size, settings.size - settings.gap):
-            for left in window_starts(width, settings.size, settings.size - settings.gap):
-                yield Window(rate, left, top, min(settings.size, width - left), min(settings.size, height - top))
+        for window in windows((height, width), settings.size, settings.size - settings.gap):
+            yield PatchWindow(rate, window.left, window.top, window.width, window.height)
 
 
 class ObjectShares:
-    """How much windows show of the objects of an image.
+    """How much patches show of the objects of an image.
 
     Polygons are taken as their convex hulls, which boxes are made around and which exist for crossed corners, too.
 
@@ -105,11 +107,11 @@ class ObjectShares:
         self._centers = polygons.reshape(-1, 4, 2).mean(1)
         self._visible = shapely.area(shapely.intersection(self._hulls, shapely.box(0, 0, *image_size[::-1])))
 
-    def of(self, window: Window) -> np.ndarray:
-        """(N, ), 0 ... 1: share of what the image shows that the window shows; of lines and points 1 where their
+    def of(self, patch: PatchWindow) -> np.ndarray:
+        """(N, ), 0 ... 1: share of what the image shows that the patch shows; of lines and points 1 where their
         center is inside.
         """
-        left, top, right, bottom = window.on_file()
+        left, top, right, bottom = patch.on_file()
         near = ((self._bounds[:, :2] <= (right, bottom)) & (self._bounds[:, 2:] >= (left, top))).all(1)
         shown = np.zeros(len(near))
         shown[near] = shapely.area(shapely.intersection(self._hulls[near], shapely.box(left, top, right, bottom)))
@@ -119,7 +121,7 @@ class ObjectShares:
 
 
 def patch_lines(polygons: np.ndarray, names: Sequence[str], difficulties: Sequence[int], shares: np.ndarray,
-                window: Window, settings: Settings) -> tuple[list[str], int]:
+                patch: PatchWindow, settings: Settings) -> tuple[list[str], int]:
     """Label lines of a patch, and how many of them are of objects that belong to it.
 
     Args:
@@ -127,7 +129,7 @@ def patch_lines(polygons: np.ndarray, names: Sequence[str], difficulties: Sequen
         names: Class of each.
         difficulties: Difficulty of each.
         shares: See :meth:`ObjectShares.of`.
-        window: The patch's place.
+        patch: The patch's place.
         settings: What becomes of truncated objects.
 
     Returns:
@@ -136,7 +138,7 @@ def patch_lines(polygons: np.ndarray, names: Sequence[str], difficulties: Sequen
     # Shares are quotients of areas in float64; an object that fits exactly must not fail by the last digit.
     belongs = shares >= settings.keep - 1e-9
     written = belongs if settings.truncated == 'drop' else shares > 0
-    moved, lines = window.to_patch(polygons), []
+    moved, lines = patch.to_patch(polygons), []
     for index in np.flatnonzero(written):
         difficulty = difficulties[index] if belongs[index] else TRUNCATED_DIFFICULTY
         corners = ' '.join(repr(value) for value in moved[index].tolist())

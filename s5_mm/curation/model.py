@@ -9,10 +9,10 @@ from mmengine.runner import load_checkpoint
 from torch import nn
 
 from s5_mm.engine.hooks.checkpoint_fit_hook import check_fit
+from s5_mm.files import sha256_of
 from s5_mm.registry import MODELS
 
 from .entropy import largest_entropy
-from .files import sha256_of
 
 
 class ScoringModel(NamedTuple):

@@ -168,8 +168,8 @@ def _spread(items: list, count: int) -> list:
     return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, min(count, len(items))).astype(int))]
 
 
-def _first(paths: list[str], count: int = 3) -> str:
-    return ', '.join(paths[:count]) + (', ...' if len(paths) > count else '')
+def _first(paths: list[str]) -> str:
+    return ', '.join(paths[:3]) + (', ...' if len(paths) > 3 else '')
 
 
 def _oriented_size(path: str) -> tuple[int, int]:

@@ -18,8 +18,9 @@ from PIL import Image
 
 from data_prep import downloads, isprs, loveda, openearthmap, potsdam, preparing, synthetic, vaihingen
 from data_prep.downloads import File, PreparationError
-from data_prep.preparing import Official, compare, window_starts
+from data_prep.preparing import Official, compare
 from s5_mm.registry import DATASETS
+from s5_mm.tiling import window_starts
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 SERVER = 'mdf_seg/moe-mdf_vit-b-s4p_upernet_1xb48-100e_landcover4-loveda-server-512x512.py'
@@ -212,7 +213,7 @@ class TestISPRS:
     def test_other_settings(self, raw, tmp_path):
         run('vaihingen', raw / 'vaihingen', tmp_path)
         error = fails('vaihingen', raw / 'vaihingen', tmp_path, '--train-stride', '8')
-        assert 'was made with other settings (train_stride 512 there, 8 now)' in error
+        assert 'was made with other settings (train_stride: 512 there, 8 now)' in error
         assert '--crop is 0; it must be at least 1' in fails('vaihingen', raw / 'vaihingen', tmp_path, '--crop', '0')
 
 
@@ -242,7 +243,7 @@ class TestLoveDA:
         run('loveda', raw / 'loveda', tmp_path, '--link')
         assert (tmp_path / 'img_dir/train/0.png').is_symlink()
         assert read(tmp_path / 'img_dir/train/0.png').shape == (64, 64, 3)
-        assert 'link True there, False now' in fails('loveda', raw / 'loveda', tmp_path)
+        assert 'link: True there, False now' in fails('loveda', raw / 'loveda', tmp_path)
 
     @pytest.fixture
     def root(self, tmp_path):

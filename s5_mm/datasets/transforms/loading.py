@@ -188,9 +188,9 @@ def _allowed_ids(table: np.ndarray, info: dict) -> str:
     return f'allowed{rule} are {shown}, and {", ".join(map(str, ignored))} (ignored)'
 
 
-def _head(values: np.ndarray, count: int = 10) -> str:
-    shown = ', '.join(str(int(value)) for value in values[:count])
-    return f'[{shown}{", ..." if len(values) > count else ""}]'
+def _head(values: np.ndarray) -> str:
+    shown = ', '.join(str(int(value)) for value in values[:10])
+    return f'[{shown}{", ..." if len(values) > 10 else ""}]'
 
 
 @TRANSFORMS.register_module()
@@ -203,20 +203,18 @@ class LoadImage(LoadImageFromFile):
     Required keys: ``img_path``. Added keys: ``img`` (H, W, 3), ``img_shape`` and ``ori_shape`` (H, W).
 
     Args:
-        to_float32 (bool): Give float32 instead of uint8 (0-255 both).
         backend_args (dict, optional): File backend of MMEngine.
 
     Raises:
         ImageReadError: See :func:`read_image`.
     """
 
-    def __init__(self, to_float32: bool = False, backend_args: dict | None = None) -> None:
-        super().__init__(to_float32=to_float32, imdecode_backend='pillow', backend_args=backend_args)
+    def __init__(self, backend_args: dict | None = None) -> None:
+        super().__init__(imdecode_backend='pillow', backend_args=backend_args)
 
     def transform(self, results: dict) -> dict:
         """Add image and sizes, see the class."""
-        img = read_image(results['img_path'], self.backend_args)
-        results['img'] = img.astype(np.float32) if self.to_float32 else img
+        results['img'] = img = read_image(results['img_path'], self.backend_args)
         results['img_shape'] = results['ori_shape'] = img.shape[:2]
         return results
 

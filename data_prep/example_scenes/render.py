@@ -11,6 +11,7 @@ from .texture import apply_texture
 from .view import View
 
 SUPERSAMPLE = 2
+MIN_PIXELS = 6  # objects with fewer visible pixels get no box
 BORDER = 8  # fillPoly paints wrong pixels at the edge for polygons that reach beyond it; these are cut off again
 INFRARED = {'grass': 2.0, 'turf': 2.1, 'tree': 2.6, 'crop': 1.7, 'soil': 1.05, 'water': 0.5}
 
@@ -43,7 +44,7 @@ class Picture:
     gsd: float
 
 
-def render(rng: np.random.Generator, scene: Scene, style: Style, view: View, min_pixels: int = 6) -> Picture:
+def render(rng: np.random.Generator, scene: Scene, style: Style, view: View) -> Picture:
     """Renders a scene.
 
     Args:
@@ -51,7 +52,6 @@ def render(rng: np.random.Generator, scene: Scene, style: Style, view: View, min
         scene: What is there.
         style: How it is seen.
         view: Size, ground resolution and direction.
-        min_pixels: Objects with fewer visible pixels get no box.
 
     Returns:
         Image, truth and boxes.
@@ -67,15 +67,15 @@ def render(rng: np.random.Generator, scene: Scene, style: Style, view: View, min
     labels = np.array([max(shape.label, 0) for shape in scene.shapes], np.uint8)
     owners = np.array([shape.instance for shape in scene.shapes], np.int32)
     instances = owners[top]
-    boxes = _boxes(scene, instances, view, min_pixels)
+    boxes = _boxes(scene, instances, view)
     return Picture(image, labels[top], instances, boxes, view.gsd)
 
 
-def _boxes(scene: Scene, instances: np.ndarray, view: View, min_pixels: int) -> list[Box]:
+def _boxes(scene: Scene, instances: np.ndarray, view: View) -> list[Box]:
     visible = np.bincount(instances.ravel(), minlength=len(scene.instances) + 1)
     boxes = []
     for number, instance in enumerate(scene.instances, start=1):
-        if visible[number] >= min_pixels:
+        if visible[number] >= MIN_PIXELS:
             boxes.append(Box(instance.name, view.to_pixels(instance.corners), number))
     return boxes
 

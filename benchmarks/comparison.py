@@ -5,6 +5,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from s5_mm.files import replacing
+
 GAP = 4
 CAPTION = 22
 
@@ -30,10 +32,8 @@ def draw_comparison(image_dir: Path, label_dirs: dict[str, Path], palette: list[
         columns[caption] = [colors[np.asarray(Image.open(folder / f'{name}.png'))] for name in names]
     scale = max(1, 160 // columns['image'][0].shape[1] + 1)
     drawn = [_column(caption, tiles, scale) for caption, tiles in columns.items()]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f'{out.name}.part')
-    Image.fromarray(np.hstack(drawn)).save(part, format='PNG')
-    part.replace(out)
+    with replacing(out) as temporary:
+        Image.fromarray(np.hstack(drawn)).save(temporary, format='PNG')
 
 
 def _column(caption: str, tiles: list[np.ndarray], scale: int) -> np.ndarray:

@@ -2,9 +2,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from s5_mm.apis import draw_comparison
-
 PALETTE = [[0, 0, 0], [10, 20, 30]]
+
+
+@pytest.fixture
+def draw_comparison(load_tool):
+    return load_tool('benchmarks/comparison.py').draw_comparison
 
 
 @pytest.fixture
@@ -15,7 +18,7 @@ def folders(tmp_path):
     return tmp_path
 
 
-def test_columns_hold_the_image_and_the_colored_labels(folders):
+def test_columns_hold_the_image_and_the_colored_labels(draw_comparison, folders):
     out = folders / 'new' / 'sheet.png'
     labels = dict(truth=folders / 'truth', guess=folders / 'guess')
     draw_comparison(folders / 'image', labels, PALETTE, out, ['a'])
@@ -28,6 +31,6 @@ def test_columns_hold_the_image_and_the_colored_labels(folders):
     assert (guess[:180] == 255).all()
 
 
-def test_a_missing_prediction_is_an_error(folders):
+def test_a_missing_prediction_is_an_error(draw_comparison, folders):
     with pytest.raises(FileNotFoundError, match=r'b\.png'):
         draw_comparison(folders / 'image', dict(truth=folders / 'truth'), PALETTE, folders / 'sheet.png', ['b'])

@@ -1,4 +1,4 @@
-"""Whole files or none: atomic writes, and settings that must not change under a dataset."""
+"""Files that are complete or absent, and settings that must not change under a dataset."""
 
 import json
 import os
