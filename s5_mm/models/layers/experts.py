@@ -39,6 +39,7 @@ class Router(Protocol):
         """Auxiliary losses of the last batch, e.g. of balance; empty if there are none."""
 
 
+@MODELS.register_module()
 class DatasetRouter:
     """Sends every image to the expert of its dataset, as S5 does.
 

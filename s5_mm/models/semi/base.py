@@ -15,6 +15,7 @@ from mmseg.utils import add_prefix
 from torch import Tensor, nn
 
 from s5_mm.models.backbones.asking import complete_preprocessor
+from s5_mm.models.networks import evaluating
 from s5_mm.models.segmentors.image_metas import image_metas
 from s5_mm.registry import MODELS
 from s5_mm.routing import Route
@@ -140,7 +141,8 @@ class SemiBaseSegmentor(BaseSegmentor):
         """Logits of the weak views, (N, K, H, W), by the evaluated network in eval mode."""
         device = batch.weak.device.type
         precision = contextlib.nullcontext() if self.pseudo_label_autocast else torch.autocast(device, enabled=False)
-        with evaluating(self.evaluated) as network, precision:
+        network = self.evaluated
+        with evaluating(network), precision:
             return network.encode_decode(batch.weak, image_metas(batch.weak))
 
     def strong_views(self, batch: SemiBatch, target: PseudoLabel) -> list[View]:
@@ -301,17 +303,6 @@ def works_in_two_steps(head: nn.Module) -> bool:
     usual = ('loss', 'loss_by_feat', 'predict', 'predict_by_feat')
     return isinstance(head, BaseDecodeHead) and all(
         getattr(type(head), name) is getattr(BaseDecodeHead, name) for name in usual)
-
-
-@contextlib.contextmanager
-def evaluating(network: nn.Module) -> Iterator[nn.Module]:
-    """Hold a network in eval mode."""
-    training = network.training
-    network.eval()
-    try:
-        yield network
-    finally:
-        network.train(training)
 
 
 @contextlib.contextmanager
