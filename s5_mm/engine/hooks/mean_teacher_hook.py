@@ -2,7 +2,7 @@
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from s5_mm.engine.loops.naming import unwrapped
+from s5_mm.models.networks import unwrapped
 from s5_mm.registry import HOOKS
 
 

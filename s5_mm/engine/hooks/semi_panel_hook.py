@@ -8,8 +8,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
 
-from s5_mm.engine.loops.naming import unwrapped
 from s5_mm.models import SemiBaseSegmentor, SemiStep
+from s5_mm.models.networks import unwrapped
 from s5_mm.registry import HOOKS
 
 IGNORED = (255, 255, 255)

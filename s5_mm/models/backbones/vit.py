@@ -137,11 +137,6 @@ class ViT(Encoder):
         self.pyramid = Feature2Pyramid(self.embed_dims, norm_cfg=dict(type='mmpretrain.LN2d', eps=1e-6))
         self._freeze()
 
-    @property
-    def divisor(self) -> int:
-        """Number of pixels that the sides of images must be multiples of."""
-        return self.patch_size
-
     def init_weights(self) -> None:
         """Initialize FFNs and position table as mmpretrain's ViT does, then as ``init_cfg`` says."""
         for layer in self.layers:
