@@ -3,8 +3,7 @@
 Shapes: L labeled and N unlabeled images of H x W pixels, V strong views of each unlabeled image, K classes.
 """
 import contextlib
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from mmseg.models import BaseSegmentor
@@ -18,6 +17,7 @@ from s5_mm.models.segmentors.image_metas import image_metas
 from s5_mm.registry import MODELS
 from s5_mm.routing import Route
 
+from .modes import evaluating, predicting
 from .pseudo_label import PseudoLabel
 from .step import SemiBatch, SemiStep, View
 
@@ -298,32 +298,3 @@ def works_in_two_steps(head: nn.Module) -> bool:
     usual = ('loss', 'loss_by_feat', 'predict', 'predict_by_feat')
     return isinstance(head, BaseDecodeHead) and all(
         getattr(type(head), name) is getattr(BaseDecodeHead, name) for name in usual)
-
-
-@contextlib.contextmanager
-def evaluating(network: nn.Module) -> Iterator[nn.Module]:
-    """Hold a network in eval mode."""
-    training = network.training
-    network.eval()
-    try:
-        yield network
-    finally:
-        network.train(training)
-
-
-@contextlib.contextmanager
-def predicting(segmentor: Any) -> Iterator[None]:
-    """Let a backbone and heads that give several outputs in training give their prediction alone.
-
-    Only their own flag changes: norms and dropout inside them stay in their mode.
-    """
-    heads = segmentor.decode_head
-    parts = [segmentor.backbone, *(heads if isinstance(heads, nn.ModuleList) else [heads])]
-    modes = [part.training for part in parts]
-    for part in parts:
-        part.training = False
-    try:
-        yield
-    finally:
-        for part, mode in zip(parts, modes, strict=True):
-            part.training = mode
