@@ -36,9 +36,9 @@ class SemiBaseSegmentor(BaseSegmentor):
             :class:`s5_mm.ConsistencyLoss`.
         loss_weights: Weight of each loss in the total, by name; a loss that is not named has the weight 1.
         teacher: Averages the student's weights. The average then labels the weak views and is what is evaluated and
-            published. ``dict()``: ``min(1 - 1 / (i + 1), 0.996) * teacher + ... * student`` after step i of the
-            optimizer (from 0), over parameters and float buffers (UniMatch V2, arXiv 2410.10777); keys are those of
-            MMEngine's ``MomentumAnnealingEMA``. ``None``: no teacher.
+            published. ``dict()``: after step i of the optimizer (from 0) it becomes ``r * teacher + (1 - r) * student``
+            with ``r = min(1 - 1 / (i + 1), 0.996)``, over parameters and float buffers (UniMatch V2, arXiv 2410.10777).
+            Keys are those of MMEngine's ``MomentumAnnealingEMA``. ``None``: no teacher.
         pseudo_label_autocast: Whether weak views are labeled in the precision of training instead of fp32.
         labeled: Name of the labeled source.
         unlabeled: Name of the unlabeled source.
