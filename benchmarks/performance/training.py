@@ -27,8 +27,9 @@ def s4p_step(settings: Settings, case: str = 's4p_step') -> Case:
     cfg = Config.fromfile(S4P).model
     prepare(cfg.segmentor, settings, side)
     ours = MODELS.build(cfg).to(settings.device).train()
-    # With one unlabeled image, its partner in CutMix is itself: the same work.
-    ours._check_sources = lambda samples: None
+    if batch == 1:
+        # The partner in CutMix is the image itself: the same work.
+        ours.partner = lambda view: view
     baseline = published_style.FixMatchNetwork(**published_arch(settings.arch, side)).to(settings.device).train()
 
     labeled, weak, weak_mix = (torch.randn(batch, 3, side, side, device=settings.device) for _ in range(3))
@@ -37,8 +38,8 @@ def s4p_step(settings: Settings, case: str = 's4p_step') -> Case:
     inputs = torch.cat([labeled, weak])
     samples = [*map(sample_of, ['labeled'] * batch, label), *map(sample_of, ['unlabeled'] * batch, shown)]
     views = dict(
-        labeled=labeled, label=label, weak=weak, weak_mix=weak_mix, strong=ours._distort(weak),
-        strong_mix=ours._distort(weak_mix), ignore=shown, ignore_mix=shown,
+        labeled=labeled, label=label, weak=weak, weak_mix=weak_mix, strong=ours.distort(weak),
+        strong_mix=ours.distort(weak_mix), ignore=shown, ignore_mix=shown,
         box=ours.cutmix.boxes(batch, side, side, settings.device))
     return training_case(
         settings, case, ours, lambda: ours.parse_losses(ours.loss(inputs, samples))[0],

@@ -3,8 +3,7 @@
 Shapes: L labeled and N unlabeled images of H x W pixels, V strong views of each unlabeled image, K classes.
 """
 import contextlib
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from mmseg.models import BaseSegmentor
@@ -15,7 +14,7 @@ from mmseg.utils import add_prefix
 from torch import Tensor, nn
 
 from s5_mm.models.backbones.asking import complete_preprocessor
-from s5_mm.models.networks import evaluating
+from s5_mm.models.networks import evaluating, predicting
 from s5_mm.models.segmentors.image_metas import image_metas
 from s5_mm.registry import MODELS
 from s5_mm.routing import Route
@@ -38,9 +37,9 @@ class SemiBaseSegmentor(BaseSegmentor):
             :class:`s5_mm.ConsistencyLoss`.
         loss_weights: Weight of each loss in the total, by name; a loss that is not named has the weight 1.
         teacher: Averages the student's weights. The average then labels the weak views and is what is evaluated and
-            published. ``dict()``: ``min(1 - 1 / (i + 1), 0.996) * teacher + ... * student`` after step i of the
-            optimizer (from 0), over parameters and float buffers (UniMatch V2, arXiv 2410.10777); keys are those of
-            MMEngine's ``MomentumAnnealingEMA``. ``None``: no teacher.
+            published. ``dict()``: after step i of the optimizer (from 0) it becomes ``r * teacher + (1 - r) * student``
+            with ``r = min(1 - 1 / (i + 1), 0.996)``, over parameters and float buffers (UniMatch V2, arXiv 2410.10777).
+            Keys are those of MMEngine's ``MomentumAnnealingEMA``. ``None``: no teacher.
         pseudo_label_autocast: Whether weak views are labeled in the precision of training instead of fp32.
         labeled: Name of the labeled source.
         unlabeled: Name of the unlabeled source.
@@ -303,21 +302,3 @@ def works_in_two_steps(head: nn.Module) -> bool:
     usual = ('loss', 'loss_by_feat', 'predict', 'predict_by_feat')
     return isinstance(head, BaseDecodeHead) and all(
         getattr(type(head), name) is getattr(BaseDecodeHead, name) for name in usual)
-
-
-@contextlib.contextmanager
-def predicting(segmentor: Any) -> Iterator[None]:
-    """Let a backbone and heads that give several outputs in training give their prediction alone.
-
-    Only their own flag changes: norms and dropout inside them stay in their mode.
-    """
-    heads = segmentor.decode_head
-    parts = [segmentor.backbone, *(heads if isinstance(heads, nn.ModuleList) else [heads])]
-    modes = [part.training for part in parts]
-    for part in parts:
-        part.training = False
-    try:
-        yield
-    finally:
-        for part, mode in zip(parts, modes, strict=True):
-            part.training = mode
