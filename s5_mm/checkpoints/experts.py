@@ -20,15 +20,6 @@ def experts_in(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(match[2] for match in found if match))
 
 
-def split_names(before: Iterable[str], after: Iterable[str]) -> set[str]:
-    """Names that came out of :func:`split_dense`: FFNs' second layers and experts, if there were no experts before."""
-    after = list(after)
-    had = any('.ffn.experts.' in name for name in before)
-    has = any('.ffn.experts.' in name for name in after)
-    second = r'(?:^|\.)layers\.\d+\.ffn\.(layers\.1|experts\.[^.]+)\.(weight|bias)$'
-    return {name for name in after if has and not had and re.search(second, name)}
-
-
 def split_dense(weights: dict[str, Tensor], channels: int, part: int, datasets: Sequence[str]) -> dict[str, Tensor]:
     """Make experts from dense weights; others are returned as they are.
 
@@ -49,26 +40,6 @@ def split_dense(weights: dict[str, Tensor], channels: int, part: int, datasets: 
         split[name] = value[:channels - part]
         split.update({f'{match[1]}experts.{dataset}.{match[2]}': value[channels - part:] for dataset in datasets})
     return split
-
-
-def name_experts(weights: dict[str, Tensor], datasets: Sequence[str], order: Sequence[str] | None) -> dict[str, Tensor]:
-    """Give numbered experts the names of their datasets.
-
-    Args:
-        weights: An encoder's.
-        datasets: Datasets of the model.
-        order: Datasets of expert 0, 1, ...
-
-    Raises:
-        ValueError: Experts are numbered and the order is not told or does not fit.
-    """
-    found = experts_in(weights)
-    if not found or set(found) & set(datasets) or not all(name.isdigit() for name in found):
-        return weights
-    if order is None or len(order) != len(found):
-        raise ValueError(f'The file numbers its {len(found)} experts, and expert_order is {order}; tell which dataset '
-                         'each is, 0 first, with backbone.expert_order=[...] of that length.')
-    return rename_experts(weights, lambda number: order[int(number)])
 
 
 def merge_experts(weights: dict[str, Tensor], dataset: str) -> dict[str, Tensor]:

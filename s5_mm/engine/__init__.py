@@ -1,6 +1,5 @@
 from .hooks import (
     BatchCompositionHook,
-    CheckpointFitHook,
     ClassCountHook,
     DatasetFilterHook,
     DivergenceHook,
@@ -11,9 +10,10 @@ from .hooks import (
 )
 from .loops import LongestEpochTrainLoop, MultiDatasetTestLoop, MultiDatasetValLoop
 from .optim_wrapper import Bf16OptimWrapper
+from .runner import S5Runner
 
 __all__ = [
-    'BatchCompositionHook', 'Bf16OptimWrapper', 'CheckpointFitHook', 'ClassCountHook', 'DatasetFilterHook',
+    'BatchCompositionHook', 'Bf16OptimWrapper', 'ClassCountHook', 'DatasetFilterHook',
     'DivergenceHook', 'FixMatchPanelHook', 'IterationSeedHook', 'LongestEpochTrainLoop', 'MultiDatasetTestLoop',
-    'MultiDatasetValLoop', 'MultiDatasetVisualizationHook', 'UnreadableImagesHook'
+    'MultiDatasetValLoop', 'MultiDatasetVisualizationHook', 'S5Runner', 'UnreadableImagesHook'
 ]

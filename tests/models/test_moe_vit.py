@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from s5_mm.checkpoints import load_encoder
+from s5_mm.checkpoints import load_weights
 from s5_mm.checkpoints.experts import merge_experts
 from s5_mm.models import ViT, ViTMoE
 from s5_mm.registry import MODELS
@@ -58,7 +58,7 @@ class TestPublishedFunction:
     @pytest.mark.parametrize('dataset', ['vaihingen', 'potsdam', 'openearthmap', 'loveda'])
     def test_features(self, golden_mdf, published_file, dataset):
         vit = published_vit(golden_mdf, expert_order=golden_mdf.expert_order)
-        load_encoder(vit, published_file)
+        load_weights(vit, published_file)
         with torch.no_grad():
             maps = vit(golden_mdf.images, Route((dataset, ), (2, ), None))
         for level, values in enumerate(maps):
@@ -67,7 +67,7 @@ class TestPublishedFunction:
 
     def test_features_from_dense_weights(self, golden, golden_mdf, published_encoder):
         """Through init_cfg; the published code gives the dense encoder's values for every dataset."""
-        init_cfg = dict(type='Pretrained', checkpoint=published_encoder)
+        init_cfg = dict(type='s5_mm.LoadWeights', checkpoint=published_encoder)
         vit = published_vit(golden_mdf, init_cfg=init_cfg)
         vit.init_weights()
         with torch.no_grad():
@@ -156,17 +156,16 @@ class TestOptions:
 
 class TestDenseWeights:
 
-    @pytest.mark.parametrize('way', ['load_state_dict', 'prefix', 'load_encoder'])
+    @pytest.mark.parametrize('way', ['state_dict', 'prefix', 'file'])
     def test_last_rows_go_to_every_expert(self, moe, dense, tmp_path, way):
         vit = moe()
-        if way == 'load_state_dict':
-            vit.load_state_dict(dense.state_dict())
+        if way == 'state_dict':
+            load_weights(vit, dense.state_dict())
         elif way == 'prefix':
-            weights = {f'backbone.{name}': value for name, value in dense.state_dict().items()}
-            torch.nn.ModuleDict(dict(backbone=vit)).load_state_dict(weights)
+            load_weights(vit, {f'backbone.{name}': value for name, value in dense.state_dict().items()})
         else:
             torch.save(dense.state_dict(), tmp_path / 'x.pth')
-            load_encoder(vit, str(tmp_path / 'x.pth'), min_share=1.0)
+            load_weights(vit, str(tmp_path / 'x.pth'))
         rows = dense.layers[2].ffn.layers[1].weight
         assert torch.equal(vit.layers[2].ffn.layers[1].weight, rows[:12])
         assert torch.equal(vit.layers[2].ffn.experts['red'].weight, rows[12:])
@@ -176,7 +175,7 @@ class TestDenseWeights:
 
     def test_experts_have_storage_of_their_own(self, moe, dense):
         vit = moe()
-        vit.load_state_dict(dense.state_dict())
+        load_weights(vit, dense.state_dict())
         with torch.no_grad():
             vit.layers[0].ffn.experts['red'].weight.zero_()
         assert vit.layers[0].ffn.experts['green'].weight.abs().max() > 0
@@ -191,7 +190,7 @@ class TestDenseWeights:
             if not name.startswith('pyramid.'):
                 weights[name] = value
         torch.save({'model': weights}, tmp_path / 'mae.pth')
-        vit = moe(init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'mae.pth')))
+        vit = moe(init_cfg=dict(type='s5_mm.LoadWeights', checkpoint=str(tmp_path / 'mae.pth')))
         vit.init_weights()
         assert torch.equal(vit.layers[3].ffn.experts['green'].bias, dense.layers[3].ffn.layers[1].bias[12:])
 
@@ -220,14 +219,14 @@ class TestMisfits:
         torch.save(moe().state_dict(), tmp_path / 'x.pth')
         told = f'share 12 channels among datasets, those of this encoder {16 - part}; set part_features accordingly'
         with pytest.raises(ValueError, match=told):
-            load_encoder(moe(part_features=part), str(tmp_path / 'x.pth'))
+            load_weights(moe(part_features=part), str(tmp_path / 'x.pth'))
 
     def test_numbered_experts_need_an_order(self, golden_mdf, published_file):
         for order in (None, ['vaihingen']):
-            with pytest.raises(ValueError, match='numbers its 4 experts, and expert_order is .*; tell which dataset'):
-                load_encoder(published_vit(golden_mdf, expert_order=order), published_file)
+            with pytest.raises(ValueError, match='numbers its 4 experts, and expert_order is .*; give the datasets'):
+                load_weights(published_vit(golden_mdf, expert_order=order), published_file)
 
     def test_missing_expert(self, moe):
         weights = moe().state_dict()
         with pytest.raises(ValueError, match=r"experts of datasets \['red', 'green'\], none of \['blue'\]; add them"):
-            moe(datasets=('red', 'blue')).load_state_dict(weights)
+            load_weights(moe(datasets=('red', 'blue')), weights)

@@ -1,5 +1,4 @@
 from .batch_composition_hook import BatchCompositionHook
-from .checkpoint_fit_hook import CheckpointFitHook
 from .class_count_hook import ClassCountHook
 from .dataset_filter_hook import DatasetFilterHook
 from .divergence_hook import DivergenceHook
@@ -9,6 +8,6 @@ from .multi_dataset_visualization_hook import MultiDatasetVisualizationHook
 from .unreadable_images_hook import UnreadableImagesHook
 
 __all__ = [
-    'BatchCompositionHook', 'CheckpointFitHook', 'ClassCountHook', 'DatasetFilterHook', 'DivergenceHook',
+    'BatchCompositionHook', 'ClassCountHook', 'DatasetFilterHook', 'DivergenceHook',
     'FixMatchPanelHook', 'IterationSeedHook', 'MultiDatasetVisualizationHook', 'UnreadableImagesHook'
 ]

@@ -10,7 +10,6 @@ from mmseg.models.necks import Feature2Pyramid
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
-from s5_mm.checkpoints import MIN_SHARE, load_encoder
 from s5_mm.models.layers import DeferredUpsampling, SelfAttention, TokenLinear, subpixel_conv
 from s5_mm.registry import MODELS
 
@@ -37,8 +36,7 @@ class ViT(VisionTransformer):
 
     mmpretrain's ViT, which attends through ``scaled_dot_product_attention``, with these differences: LayerNorm eps
     1e-5, no class token, no final norm, drop path on the FFN alone, activation checkpointing, and the pyramid as a part
-    of the encoder and of its checkpoints. ``init_cfg=dict(type='Pretrained', checkpoint=...)`` takes every format of
-    :mod:`s5_mm.checkpoints.formats` and is an error if the file does not fit.
+    of the encoder and of its checkpoints.
 
     Args:
         arch: A name in :data:`ARCHS` or a dict with its keys.
@@ -49,10 +47,9 @@ class ViT(VisionTransformer):
         drop_path_on_attention: Whether attention is dropped too (S5: the FFN alone).
         with_cp: Whether to recompute blocks in the backward pass to save memory. ``'selective'``: their norms,
             activations and sums alone, which takes hardly any time; results of matrix products and attention are kept.
-        min_share: Share of the parameters, in [0, 1], that a file of another format must bring; below it is an error.
         defer_upsampling: Whether the two large levels come as :class:`s5_mm.models.layers.DeferredUpsampling`, which
             decoders that begin with 1 x 1 convolutions (UPerHead, FPN) go through at less cost.
-        init_cfg: MMEngine's initialization; ``prefix`` chooses among several encoders in a file.
+        init_cfg: MMEngine's initialization.
 
     Raises:
         ValueError: The architecture or ``with_cp`` is unknown, or there are not four outputs.
@@ -67,7 +64,6 @@ class ViT(VisionTransformer):
                  drop_path_on_attention: bool = False,
                  with_cp: bool | str = False,
                  defer_upsampling: bool = False,
-                 min_share: float = MIN_SHARE,
                  init_cfg: dict | None = None) -> None:
         if isinstance(arch, str) and arch not in ARCHS:
             raise ValueError(f'ViT: arch {arch!r} is unknown; choose from {list(ARCHS)} or give a dict.')
@@ -91,7 +87,6 @@ class ViT(VisionTransformer):
         self.patch_size = patch_size
         self.with_cp = with_cp
         self.defer_upsampling = defer_upsampling
-        self.min_share = min_share
         for layer in self.layers:
             layer.attn = SelfAttention.replacing(layer.attn)
             if not drop_path_on_attention:
@@ -100,14 +95,8 @@ class ViT(VisionTransformer):
         self.pyramid = Feature2Pyramid(self.embed_dims, norm_cfg=dict(type='mmpretrain.LN2d', eps=1e-6))
 
     def init_weights(self) -> None:
-        """Initialize, or load ``init_cfg``'s file."""
-        if not (isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained'):
-            super().init_weights()
-            return
-        pretrained, self.init_cfg = self.init_cfg, None
-        super().init_weights()
-        self.init_cfg = pretrained
-        load_encoder(self, pretrained['checkpoint'], prefix=pretrained.get('prefix'), min_share=self.min_share)
+        """As mmpretrain; what ``init_cfg`` gives the position table stays."""
+        super(VisionTransformer, self).init_weights() if self.init_cfg else super().init_weights()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Encode images.
@@ -158,29 +147,28 @@ class ViT(VisionTransformer):
         return checkpoint(layer, x, use_reentrant=False, context_fn=kept)
 
     def adapt_weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Bring a file's weights, already under our names, into the form of this encoder.
+        """Bring weights under this encoder's dense names into its form: the position table gets its size.
 
         Args:
             weights: Name without prefix -> value.
-        """
-        return weights
 
-    def _prepare_pos_embed(self, state_dict: dict, prefix: str, *args, **kwargs) -> None:
-        """Load hook: drop a class entry, recognized by the number of entries, and resize the rest."""
-        name = prefix + 'pos_embed'
-        if name not in state_dict:
-            return
-        table = state_dict[name]
-        own = self.pos_embed.shape[1]
-        entries = table.shape[1]
-        if entries == own:
-            return
-        if entries == own + 1 or (math.isqrt(entries)**2 != entries and math.isqrt(entries - 1)**2 == entries - 1):
+        Raises:
+            ValueError: The table is of another size and not square.
+        """
+        if 'pos_embed' not in weights:
+            return weights
+        return dict(weights, pos_embed=self._resized_table(weights['pos_embed']))
+
+    def _resized_table(self, table: Tensor) -> Tensor:
+        """A table (1, N, C) with as many entries as this encoder's; a class entry is recognized by their number."""
+        own, entries = self.pos_embed.shape[1], table.shape[1]
+        if entries == own + 1 or entries != own and (
+                math.isqrt(entries)**2 != entries and math.isqrt(entries - 1)**2 == entries - 1):
             table = table[:, 1:]
         side = math.isqrt(table.shape[1])
         if table.shape[1] != own and side**2 != table.shape[1]:
-            raise ValueError(f'ViT: {name} has {entries} entries, neither a square number nor one more; a table of '
+            raise ValueError(f'ViT: pos_embed has {entries} entries, neither a square number nor one more; a table of '
                              'another shape can only be resized from a square one.')
         if table.shape[1] != own:
             table = resize_pos_embed(table, (side, side), self.patch_resolution, self.interpolate_mode, 0)
-        state_dict[name] = table
+        return table

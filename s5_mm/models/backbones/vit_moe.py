@@ -2,12 +2,13 @@
 import math
 from collections.abc import Sequence
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 from mmengine.model import ModuleDict
 from torch import Tensor, nn
 
-from s5_mm.checkpoints.experts import experts_in, name_experts, split_dense
+from s5_mm.checkpoints.experts import experts_in, split_dense
 from s5_mm.models.layers import MoEFFN
 from s5_mm.registry import MODELS
 from s5_mm.routing import Route
@@ -20,9 +21,8 @@ class ViTMoE(ViT):
     """:class:`s5_mm.ViT` that computes a part of every FFN's output by an expert of the sample's dataset.
 
     Of the C output channels of an FFN ``part_features`` come from the dataset's expert, the others from the shared
-    one (:class:`s5_mm.models.layers.MoEFFN`). Files of dense encoders load by themselves, through ``init_cfg`` or any
-    other way: rows [:C - part_features] of the second linear layer become the shared expert, the others are copied to
-    every dataset's.
+    one (:class:`s5_mm.models.layers.MoEFFN`). Of the weights of dense encoders rows [:C - part_features] of the second
+    linear layer become the shared expert, the others are copied to every dataset's.
 
     Args:
         datasets: Names of the datasets; :class:`s5_mm.MultiDatasetSegmentor` fills them in.
@@ -47,12 +47,11 @@ class ViTMoE(ViT):
         super().__init__(**kwargs)
         self.datasets = check_names(datasets)
         self.part_features = _part_features(part_features, alpha, self.embed_dims)
-        self.expert_order = None if expert_order is None else tuple(expert_order)
         if self.part_features:
+            self.experts = SimpleNamespace(names=self.datasets, order=expert_order)
             for layer in self.layers:
                 layer.ffn = MoEFFN(self.embed_dims, layer.ffn.feedforward_channels, self.part_features, self.datasets,
                                    drop_path=getattr(layer.ffn.dropout_layer, 'drop_prob', 0.0))
-        self._register_load_state_dict_pre_hook(self._adapt_loaded)
 
     def forward(self, x: Tensor, route: Route | None = None) -> tuple[Tensor, ...]:
         """Encode images of several datasets.
@@ -94,14 +93,14 @@ class ViTMoE(ViT):
         return route
 
     def adapt_weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Split dense weights and name numbered experts; see :meth:`s5_mm.ViT.adapt_weights`.
+        """Split dense weights; see :meth:`s5_mm.ViT.adapt_weights`.
 
         Raises:
             ValueError: There are experts, but not of every dataset.
         """
+        weights = super().adapt_weights(weights)
         if not self.part_features:
             return weights
-        weights = name_experts(weights, self.datasets, self.expert_order)
         weights = split_dense(weights, self.embed_dims, self.part_features, self.datasets)
         found = experts_in(weights)
         missing = [name for name in self.datasets if name not in found]
@@ -109,14 +108,6 @@ class ViTMoE(ViT):
             raise ValueError(f'The file holds experts of datasets {found}, none of {missing}; add them to it with '
                              'tools/model_converters/add_dataset.py.')
         return weights
-
-    def _adapt_loaded(self, state_dict: dict, prefix: str, *args: Any) -> None:
-        """Load hook."""
-        own = {name: value for name, value in state_dict.items() if name.startswith(prefix)}
-        adapted = self.adapt_weights({name.removeprefix(prefix): value for name, value in own.items()})
-        for name in own:
-            del state_dict[name]
-        state_dict.update({prefix + name: value for name, value in adapted.items()})
 
 
 def check_names(datasets: Sequence[str]) -> tuple[str, ...]:

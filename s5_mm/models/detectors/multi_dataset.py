@@ -11,8 +11,6 @@ from mmrotate.registry import MODELS as MMROTATE_MODELS
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from s5_mm.checkpoints.formats import Format
-from s5_mm.checkpoints.segmentor import translate_segmentor
 from s5_mm.models.multi_dataset import MultiDatasetModel
 from s5_mm.models.multi_dataset.model import Losses
 from s5_mm.registry import MODELS
@@ -26,8 +24,7 @@ class MultiDatasetDetector(MultiDatasetModel, BaseDetector):
 
     Each dataset has a whole detector of mmdet's or mmrotate's behind the encoder, in ``detectors.NAME``: two stages
     (``rpn_head`` and ``roi_head``, as Oriented R-CNN has) or one (``bbox_head``). How batches are routed and losses
-    weighted: :class:`s5_mm.models.multi_dataset.MultiDatasetModel`. Files with an encoder of :class:`s5_mm.ViT` load by
-    themselves, whatever stands behind it there.
+    weighted: :class:`s5_mm.models.multi_dataset.MultiDatasetModel`.
 
     Heads give float32 also under autocast, since boxes need it and the operators on them know nothing else. They get
     maps that are contiguous in memory, since compiled operators (RoIAlign, deformable convolutions) read any other
@@ -44,8 +41,7 @@ class MultiDatasetDetector(MultiDatasetModel, BaseDetector):
         frozen_except: Datasets whose experts, necks and heads alone are trained; empty: everything is.
         train_cfg: As mmdet's detectors take it.
         test_cfg: As mmdet's detectors take it.
-        init_cfg: MMEngine's initialization; ``dict(type='Pretrained', checkpoint=...)`` of any known segmentor, or of
-            an encoder alone.
+        init_cfg: MMEngine's initialization.
 
     Raises:
         ValueError: A dataset's settings are wrong.
@@ -88,10 +84,6 @@ class MultiDatasetDetector(MultiDatasetModel, BaseDetector):
     def dataset_losses(self, dataset: str, features: list[Tensor], data_samples: list[DetDataSample]) -> Losses:
         """What a dataset's detector loses."""
         return self.detectors[dataset].loss(features, data_samples)
-
-    def translate(self, weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], Format | None]:
-        """Names of this model for the encoder of any known file."""
-        return translate_segmentor(weights, self.datasets)
 
     def predict(self, inputs: Tensor, data_samples: list[DetDataSample], rescale: bool = True) -> list[DetDataSample]:
         """Predict each dataset's images by its own detector.

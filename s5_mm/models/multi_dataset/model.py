@@ -1,6 +1,6 @@
 """What segmentors and detectors of several datasets have in common."""
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
 from mmengine.logging import MessageHub
@@ -8,8 +8,6 @@ from mmengine.registry import Registry
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
-from s5_mm.checkpoints.formats import Format
-from s5_mm.checkpoints.segmentor import ENCODER, adapt_encoder, adapt_loaded
 from s5_mm.models.backbones.vit_moe import check_names
 from s5_mm.models.layers import MoEFFN
 from s5_mm.routing import Route
@@ -30,12 +28,13 @@ class MultiDatasetModel:
     every process of distributed training gets gradients for the same parameters; an optimizer with weight decay shrinks
     its own parts meanwhile.
 
-    A subclass has modules of its own for each dataset: it says where they are (:meth:`dataset_modules`), computes their
-    losses (:meth:`dataset_losses`) and says under which names files hold them (:meth:`translate`).
+    A subclass has modules of its own for each dataset: it says where they are (:meth:`dataset_modules`) and computes
+    their losses (:meth:`dataset_losses`).
     """
 
     registry: ClassVar[Registry]
     settings_type: ClassVar[type[DatasetSettings]]
+    encoder_prefix = 'backbone.'
     module_name: ClassVar[str]
     """What messages call a dataset's own part."""
 
@@ -50,9 +49,8 @@ class MultiDatasetModel:
             backbone, default_args=dict(datasets=self.datasets) if self.takes_route else None)
 
     def finish_datasets(self, trained: Sequence[str]) -> None:
-        """Freeze all but these datasets' parts, if there are any, and take files of other models; call it last."""
+        """Freeze all but these datasets' parts, if there are any; call it last."""
         self._freeze(tuple(trained))
-        self._register_load_state_dict_pre_hook(self._adapt_loaded)
 
     def dataset_modules(self) -> nn.ModuleDict:
         """Name -> the part of the model, beside experts, that is the dataset's own."""
@@ -60,10 +58,6 @@ class MultiDatasetModel:
 
     def dataset_losses(self, dataset: str, features: list[Tensor], data_samples: list[BaseDataElement]) -> Losses:
         """Losses of a dataset's images, unweighted, from their feature maps."""
-        raise NotImplementedError
-
-    def translate(self, weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], Format | None]:
-        """A known file's weights under the names of this model and their encoder's format; others and ``None``."""
         raise NotImplementedError
 
     def _freeze(self, trained: tuple[str, ...]) -> None:
@@ -173,16 +167,7 @@ class MultiDatasetModel:
         """Depth of a parameter and number of depths, for layer-wise learning rates: experts are at the depth of their
         block, the datasets' own parts at the last.
         """
-        return self.backbone.get_layer_depth(param_name, f'{prefix}{ENCODER}')
-
-    def adapt_weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """A known file's weights under the names of this model; others as they are."""
-        weights, style = self.translate(weights)
-        return weights if style is None else adapt_encoder(weights, self.backbone)
-
-    def _adapt_loaded(self, state_dict: dict, prefix: str, *args: Any) -> None:
-        """Load hook: files of other models, and a report, unless the file is this model's."""
-        adapt_loaded(self, self.translate, state_dict, prefix)
+        return self.backbone.get_layer_depth(param_name, f'{prefix}{self.encoder_prefix}')
 
 
 def _times(loss: Tensor | list[Tensor], weight: float) -> Tensor | list[Tensor]:

@@ -1,7 +1,6 @@
 """FixMatch for semantic segmentation: the S4P stage."""
 import contextlib
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from mmseg.models import BaseSegmentor
@@ -10,14 +9,12 @@ from mmseg.registry import MODELS as MMSEG_MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
-from s5_mm.checkpoints.segmentor import adapt_encoder, adapt_loaded, part_of, translate_single
 from s5_mm.models.semi import PseudoLabel
 from s5_mm.registry import MODELS
 from s5_mm.routing import Route
 
 from .image_metas import image_metas
 
-NETWORK = 'segmentor.'
 LABELED, UNLABELED, PARTNER = 'labeled', 'unlabeled', 'partner'
 
 
@@ -48,6 +45,8 @@ class FixMatchSegmentor(BaseSegmentor):
     Raises:
         ValueError: An option has no meaning or the network cannot be trained this way.
     """
+
+    encoder_prefix = 'segmentor.backbone.'
 
     def __init__(self,
                  segmentor: dict,
@@ -82,26 +81,6 @@ class FixMatchSegmentor(BaseSegmentor):
         self.pseudo_label_autocast = pseudo_label_autocast
         self.keep_views = False
         self.views: dict[str, Tensor] = {}
-        self._register_load_state_dict_pre_hook(self._adapt_loaded)
-
-    def adapt_weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Weights of a known segmentor or encoder as those of the network; others as they are."""
-        if any(name.startswith(NETWORK) for name in weights):
-            return weights
-        weights, style = translate_single(weights)
-        if style is None:
-            return weights
-        return {NETWORK + name: value for name, value in adapt_encoder(weights, self.segmentor.backbone).items()}
-
-    def _adapt_loaded(self, state_dict: dict, prefix: str, *args: Any) -> None:
-        """Load hook: files of a single network."""
-        given = part_of(state_dict, prefix)
-        if any(name.startswith(NETWORK) for name in given):
-            return
-        adapt_loaded(self.segmentor, translate_single, state_dict, prefix)
-        for name, value in part_of(state_dict, prefix).items():
-            del state_dict[prefix + name]
-            state_dict[prefix + NETWORK + name] = value
 
     def _build_teacher(self, cfg: dict) -> nn.Module:
         defaults = dict(type='mmengine.MomentumAnnealingEMA', momentum=0.004, gamma=1, update_buffers=True)

@@ -9,8 +9,6 @@ from mmseg.registry import MODELS as MMSEG_MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
-from s5_mm.checkpoints.formats import Format
-from s5_mm.checkpoints.segmentor import translate_segmentor
 from s5_mm.models.multi_dataset import MultiDatasetModel
 from s5_mm.registry import MODELS
 from s5_mm.routing import Route
@@ -24,8 +22,7 @@ from .protocols import build_protocol
 class MultiDatasetSegmentor(MultiDatasetModel, BaseSegmentor):
     """A shared encoder with a decode head for each dataset (MDF, and with :class:`s5_mm.ViTMoE` MoE-MDF of S5).
 
-    How batches are routed and losses weighted: :class:`s5_mm.models.multi_dataset.MultiDatasetModel`. Files of other
-    segmentors load by themselves, see :func:`s5_mm.checkpoints.segmentor.translate_segmentor`.
+    How batches are routed and losses weighted: :class:`s5_mm.models.multi_dataset.MultiDatasetModel`.
 
     Args:
         backbone: The encoder; :class:`s5_mm.ViTMoE` gets its ``datasets`` from here. Any other is shared entirely.
@@ -36,7 +33,7 @@ class MultiDatasetSegmentor(MultiDatasetModel, BaseSegmentor):
         frozen_except: Datasets whose experts and decode heads alone are trained; empty: everything is.
         train_cfg: Handed to the heads.
         test_cfg: Test protocol of datasets that have none of their own.
-        init_cfg: MMEngine's initialization; ``dict(type='Pretrained', checkpoint=...)`` of any known segmentor.
+        init_cfg: MMEngine's initialization.
 
     Raises:
         ValueError: A dataset's settings are wrong.
@@ -76,9 +73,17 @@ class MultiDatasetSegmentor(MultiDatasetModel, BaseSegmentor):
         """What a dataset's decode head loses and reports."""
         return self.decode_heads[dataset].loss(features, data_samples, self.train_cfg)
 
-    def translate(self, weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], Format | None]:
-        """Names of this model for those of any known segmentor."""
-        return translate_segmentor(weights, self.datasets)
+    def adapt_weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Copy a decoder that belongs to no dataset to all, without its classifier, whose classes are others.
+
+        Args:
+            weights: Of a segmentor of one or several datasets, under the names of this model and ``decode_head.*``.
+        """
+        shared = {name.removeprefix('decode_head.'): value for name, value in weights.items()
+                  if name.startswith('decode_head.') and not name.startswith('decode_head.conv_seg.')}
+        copied = {f'decode_heads.{dataset}.{name}': value
+                  for dataset in self.datasets for name, value in shared.items()}
+        return copied | {name: value for name, value in weights.items() if not name.startswith('decode_head.')}
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Logits (B, K, H, W) of images (B, 3, H, W) of one dataset.
