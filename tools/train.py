@@ -2,9 +2,8 @@
 import argparse
 
 from mmengine.config import DictAction
-from mmengine.runner import Runner
 
-from s5_mm.apis import enable_amp, load_config, prepare_for_cpu, set_resume
+from s5_mm.apis import build_runner, enable_amp, load_config, prepare_for_cpu, set_resume
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -37,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.resume is not None:
         set_resume(cfg, None if args.resume == 'auto' else args.resume)
     prepare_for_cpu(cfg)
-    Runner.from_cfg(cfg).train()
+    build_runner(cfg).train()
 
 
 if __name__ == '__main__':

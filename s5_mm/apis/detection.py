@@ -12,12 +12,11 @@ from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
-from mmengine.runner import load_checkpoint
 from PIL import Image
 from torch import nn
 from tqdm import tqdm
 
-from s5_mm.engine.hooks.checkpoint_fit_hook import check_fit
+from s5_mm.checkpoints import load_weights
 from s5_mm.evaluation import as_polygons, merge
 from s5_mm.radiometry import Stretch
 from s5_mm.rasters import open_raster
@@ -136,7 +135,7 @@ def load_detector(cfg: Config, checkpoint: str, device: str | None = None) -> nn
     """
     init_default_scope(cfg.get('default_scope', 'mmrotate'))
     model = MODELS.build(cfg.model)
-    check_fit(model, load_checkpoint(model, checkpoint, map_location='cpu'))
+    load_weights(model, checkpoint)
     return model.to(device or get_device()).eval()
 
 

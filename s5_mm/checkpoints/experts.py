@@ -44,7 +44,3 @@ def rename_experts(weights: Mapping[str, Tensor], rename: Callable[[str], str]) 
     """Rename the datasets of experts; ``rename`` maps old to new names."""
     return {EXPERT.sub(lambda match: f'{match[1]}.experts.{rename(match[2])}.{match[3]}', name): value
             for name, value in weights.items()}
-
-
-def split_names(before, after):  # TEMPORARY until the new loader is merged
-    return set()

@@ -1,5 +1,4 @@
 from .hooks import (
-    CheckpointFitHook,
     DatasetFilterHook,
     DivergenceHook,
     IterationSeedHook,
@@ -12,9 +11,10 @@ from .hooks import (
 )
 from .loops import LongestEpochTrainLoop, MultiDatasetTestLoop, MultiDatasetValLoop
 from .optim_wrapper import Bf16OptimWrapper
+from .runner import S5Runner
 
 __all__ = [
-    'Bf16OptimWrapper', 'CheckpointFitHook', 'DatasetFilterHook', 'DivergenceHook', 'IterationSeedHook',
-    'LongestEpochTrainLoop', 'MeanTeacherHook', 'MultiDatasetTestLoop', 'MultiDatasetValLoop',
-    'MultiDatasetVisualizationHook', 'PreflightHook', 'SamplerSeedHook', 'SemiPanelHook', 'UnreadableImagesHook'
+    'Bf16OptimWrapper', 'DatasetFilterHook', 'DivergenceHook', 'IterationSeedHook', 'LongestEpochTrainLoop',
+    'MeanTeacherHook', 'MultiDatasetTestLoop', 'MultiDatasetValLoop', 'MultiDatasetVisualizationHook', 'PreflightHook',
+    'S5Runner', 'SamplerSeedHook', 'SemiPanelHook', 'UnreadableImagesHook'
 ]

@@ -69,7 +69,7 @@ def images(tmp_path):
 
 def test_command_on_a_published_file(golden, golden_mdf, images):
     """With the config of ViT-B made narrow."""
-    key, weights = published_files(golden, golden_mdf)['MoE-MDF segmentor']
+    key, weights = published_files(golden, golden_mdf)['published MoE-MDF segmentor']
     torch.save({key: {f'module.{name}': value for name, value in weights.items()}}, images / 'mdf.pth')
     width, side = golden_mdf.arch['embed_dims'], golden_mdf.img_size
     cfg = config('s5_vit-b_moe-mdf_seg.py')

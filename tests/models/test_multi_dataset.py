@@ -4,13 +4,12 @@ import copy
 import pytest
 import torch
 from mmengine.config import ConfigDict
-from mmengine.logging import MessageHub
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.optim import build_optim_wrapper
-from mmengine.runner import load_checkpoint
 from mmseg.structures import SegDataSample
 
-from s5_mm.checkpoints.segmentor import fit_segmentor, merge_segmentor
-from s5_mm.engine.hooks.checkpoint_fit_hook import check_fit
+from s5_mm.checkpoints import load_weights, replace_pretrained
+from s5_mm.checkpoints.segmentor import merge_segmentor
 from s5_mm.models.multi_dataset import batch_check
 from s5_mm.models.segmentors.merging import merged_config
 from s5_mm.registry import MODELS
@@ -83,9 +82,10 @@ class TestPublishedFunction:
             cfg['init_cfg'] = dict(type='Pretrained', checkpoint=published_file)
         model = MODELS.build(cfg)
         if way == 'init_cfg':
+            replace_pretrained(model)
             model.init_weights()
         else:
-            load_checkpoint(model, published_file, revise_keys=[(r'^module\.', '')])
+            load_weights(model, published_file)
         model.eval()
         names = ['loveda', 'vaihingen', 'openearthmap', 'potsdam'] * 2
         meta = dict(img_shape=(64, 64), pad_shape=(64, 64), ori_shape=(64, 64))
@@ -98,20 +98,20 @@ class TestPublishedFunction:
 
     def test_parts_are_used_and_the_unused_classifiers_are_not(self, golden_mdf, published_file):
         model = MODELS.build(published_config(golden_mdf))
-        weights = torch.load(published_file, weights_only=True)['model']
-        adapted = model.adapt_weights(weights)
-        assert set(model.state_dict()) <= set(adapted)
-        left = sorted(set(adapted) - set(model.state_dict()))
-        check_fit(model, weights)
-        assert left == ['backbone.cls_token', *(f'semsegdecoder{name}.decode_head.conv_seg.{part}' for name in (
-            '', '_OpenEarthMap', '_loveda', '_potsdam') for part in ('bias', 'weight'))]
+        report = load_weights(model, published_file)
+        assert report.adapter == 'published MoE-MDF segmentor'
+        assert not report.initial
+        assert not report.unfit
+        assert sorted(report.dropped) == ['unused.encoder.cls_token', *(
+            f'unused.semsegdecoder{name}.decode_head.conv_seg.{part}' for name in (
+                '', '_OpenEarthMap', '_loveda', '_potsdam') for part in ('bias', 'weight'))]
 
     def test_s4p_start(self, golden, golden_mdf, tmp_path):
         """The published S4P segmentor: encoder, and its decoder in every dataset's head; classifiers stay new."""
         torch.save({'model': {f'module.{k}': v for k, v in golden.weights.items()}}, tmp_path / 's4p.pth')
         model = randomized(published_config(golden_mdf))
         before = model.decode_heads['loveda'].conv_seg.weight.clone()
-        load_checkpoint(model, str(tmp_path / 's4p.pth'), revise_keys=[(r'^module\.', '')])
+        load_weights(model, str(tmp_path / 's4p.pth'), encoder_only=True)
         bottleneck = golden.weights['semsegdecoder.decode_head.bottleneck.conv.weight']
         for name in golden_mdf.expert_order:
             assert torch.equal(model.decode_heads[name].bottleneck.conv.weight, bottleneck)
@@ -369,7 +369,7 @@ class TestFiles:
         torch.save({'state_dict': source.state_dict()}, tmp_path / 'x.pth')
         model = randomized(multi_segmentor())
         before = model.decode_heads['red'].conv_seg.weight.clone()
-        load_checkpoint(model, str(tmp_path / 'x.pth'))
+        load_weights(model, str(tmp_path / 'x.pth'), encoder_only=True)
         rows = evaluated.backbone.layers[2].ffn.layers[1].weight
         assert torch.equal(model.backbone.layers[2].ffn.layers[1].weight, rows[:12])
         assert torch.equal(model.backbone.layers[2].ffn.layers[1].experts['green'].weight, rows[12:])
@@ -382,11 +382,12 @@ class TestFiles:
         vit = randomized(tiny_vit(), 5)
         weights = vit.state_dict()
         for ours, theirs in names.items():
-            weights = {name.replace(ours, theirs): value for name, value in weights.items()}
+            weights = {name.replace(ours, theirs): value for name, value in weights.items()
+                       if not name.startswith('pyramid.')}
         torch.save({'model': weights}, tmp_path / 'x.pth')
         model = randomized(multi_segmentor())
         before = model.decode_heads['red'].bottleneck.conv.weight.clone()
-        load_checkpoint(model, str(tmp_path / 'x.pth'))
+        load_weights(model, str(tmp_path / 'x.pth'), encoder_only=True)
         assert torch.equal(model.backbone.pos_embed, vit.pos_embed)
         assert torch.equal(model.backbone.layers[1].ffn.layers[1].experts['red'].bias,
                            vit.layers[1].ffn.layers[1].bias[12:])
@@ -395,46 +396,38 @@ class TestFiles:
 
     def test_own_checkpoint_is_taken_as_it_is(self, multi_segmentor):
         first, second = randomized(multi_segmentor(), 1), randomized(multi_segmentor(), 2)
-        second.load_state_dict(first.state_dict())
+        load_weights(second, first.state_dict())
         assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 
     def test_part_of_a_larger_model(self, multi_segmentor, tiny_segmentor):
         source, model = randomized(tiny_segmentor(), 5), randomized(multi_segmentor())
-        whole = torch.nn.ModuleDict(dict(net=model))
-        whole.load_state_dict({f'net.{name}': value for name, value in source.state_dict().items()}, strict=False)
+        load_weights(model, {f'net.{name}': value for name, value in source.state_dict().items()}, encoder_only=True)
         assert torch.equal(model.backbone.pos_embed, source.backbone.pos_embed)
 
     def test_other_encoder_is_refused(self, multi_segmentor, tmp_path):
         torch.save({'state_dict': randomized(multi_segmentor(dict(part_features=8))).state_dict()}, tmp_path / 'x.pth')
-        with pytest.raises(ValueError, match='The loaded file .* fits .* share 8 channels among datasets, those of '
-                           'this encoder 12; set part_features'):
-            load_checkpoint(MODELS.build(multi_segmentor()), str(tmp_path / 'x.pth'))
+        with pytest.raises(ValueError, match='share 8 channels among datasets, those of this encoder 12; set part_f'):
+            load_weights(MODELS.build(multi_segmentor()), str(tmp_path / 'x.pth'), encoder_only=True)
 
     def test_several_encoders(self, multi_segmentor, tiny_vit):
         weights = {f'{root}.backbone.{name}': value for root in 'ab'
                    for name, value in randomized(tiny_vit()).state_dict().items()}
-        with pytest.raises(ValueError, match=r"several encoders, at \['a.backbone.', 'b.backbone.'\]; choose one segm"):
-            MODELS.build(multi_segmentor()).adapt_weights(weights)
-
-    def test_weights_without_a_known_encoder_are_left_alone(self, multi_segmentor):
-        weights = {'decode_heads.red.conv_seg.bias': torch.tensor([1.0, 2.0, 3.0])}
-        model = MODELS.build(multi_segmentor())
-        model.load_state_dict(weights, strict=False)
-        assert model.decode_heads['red'].conv_seg.bias.tolist() == [1, 2, 3]
+        with pytest.raises(ValueError, match=r"2 encoders, at \['a.backbone.', 'b.backbone.'\]; choose one with"):
+            load_weights(MODELS.build(multi_segmentor()), weights, encoder_only=True)
 
     def test_report(self, multi_segmentor, tiny_segmentor, monkeypatch):
         lines = []
-        logger = fit_segmentor.__globals__['MMLogger'].get_current_instance()
+        logger = MMLogger.get_current_instance()
         monkeypatch.setattr(logger, 'info', lambda text, *args: lines.append(text % args))
         monkeypatch.setattr(logger, 'warning', lambda text, *args: lines.append(text % args))
         cfg = tiny_segmentor()
         cfg['decode_head']['channels'] = 16
         model = MODELS.build(multi_segmentor())
-        model.load_state_dict(randomized(cfg).state_dict(), strict=False)
-        assert 's5_mm format' in lines[0]
+        load_weights(model, randomized(cfg).state_dict(), encoder_only=True)
+        assert 'own names format' in lines[0]
         row = next(row for row in lines[0].splitlines() if 'left at initialization' in row)
         assert 'decode_heads.red.' in row
-        assert 'start from their initialization: decode_heads.green.bottleneck' in lines[1]
+        assert 'start from their initialization: decode_heads.red.psp_modules' in lines[1]
 
 
 class TestFold:

@@ -7,12 +7,11 @@ from mmdet.structures.bbox import bbox2roi
 from mmengine.config import Config, ConfigDict
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
-from mmengine.runner import load_checkpoint
 from mmrotate.registry import MODELS as MMROTATE_MODELS
 from running import ROOT
 from tiny_detectors import batch, detector, sample
 
-from s5_mm.engine.hooks.checkpoint_fit_hook import check_fit
+from s5_mm.checkpoints import load_weights, replace_pretrained
 from s5_mm.registry import MODELS, OPTIM_WRAPPERS
 from s5_mm.routing import Route
 
@@ -284,9 +283,10 @@ class TestFiles:
         model = built(**settings)
         before = model.detectors['red'].neck.fpn_convs[0].conv.weight.clone()
         if way == 'load_from':
-            load_checkpoint(model, path)
+            load_weights(model, path, encoder_only=True)
             assert torch.equal(model.detectors['red'].neck.fpn_convs[0].conv.weight, before)
         else:
+            replace_pretrained(model)
             model.init_weights()
         layer, dense = model.backbone.layers[2], segmentor.backbone.layers[2]
         assert torch.equal(layer.attn.qkv.weight, dense.attn.qkv.weight)
@@ -299,13 +299,13 @@ class TestFiles:
     def test_own_checkpoint(self, tmp_path):
         first, second = built(1), built(2)
         torch.save({'state_dict': first.state_dict()}, tmp_path / 'x.pth')
-        load_checkpoint(second, str(tmp_path / 'x.pth'))
+        load_weights(second, str(tmp_path / 'x.pth'))
         assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
-        check_fit(second, first.state_dict())
 
     def test_an_encoder_alone_is_a_start_and_no_model(self, segmentor):
-        with pytest.raises(ValueError, match=r'parameters of the config\'s MultiDatasetDetector'):
-            check_fit(built(), segmentor.state_dict())
+        with pytest.raises(ValueError, match='does not fit the MultiDatasetDetector: It lacks .* an encoder alone is a '
+                           'start, not a model'):
+            load_weights(built(), segmentor.state_dict())
 
 
 class TestResNetTwin:

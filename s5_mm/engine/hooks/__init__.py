@@ -1,4 +1,3 @@
-from .checkpoint_fit_hook import CheckpointFitHook
 from .dataset_filter_hook import DatasetFilterHook
 from .divergence_hook import DivergenceHook
 from .iteration_seed_hook import IterationSeedHook
@@ -10,6 +9,6 @@ from .semi_panel_hook import SemiPanelHook
 from .unreadable_images_hook import UnreadableImagesHook
 
 __all__ = [
-    'CheckpointFitHook', 'DatasetFilterHook', 'DivergenceHook', 'IterationSeedHook', 'MeanTeacherHook',
-    'MultiDatasetVisualizationHook', 'PreflightHook', 'SamplerSeedHook', 'SemiPanelHook', 'UnreadableImagesHook'
+    'DatasetFilterHook', 'DivergenceHook', 'IterationSeedHook', 'MeanTeacherHook', 'MultiDatasetVisualizationHook',
+    'PreflightHook', 'SamplerSeedHook', 'SemiPanelHook', 'UnreadableImagesHook'
 ]
