@@ -107,13 +107,13 @@ class TestPublished:
             assert (values - torch.tensor(golden.arrays[f's4p_feat{level}'])).abs().max() < 1e-4
 
     def test_converted_segmentor_of_several_data_sets(self, write, golden_mdf, tmp_path):
-        """Without expert_order: the experts have names now."""
+        """Without experts.order: the experts have names now."""
         convert_checkpoint(write('published MoE-MDF segmentor')[0], str(tmp_path / 'ours.pth'), 's5_mm')
         width = golden_mdf.arch['embed_dims']
         model = MODELS.build(dict(
             type='s5_mm.MultiDatasetSegmentor',
-            backbone=dict(type='s5_mm.ViTMoE', arch=golden_mdf.arch, img_size=golden_mdf.img_size,
-                          part_features=golden_mdf.part_features),
+            backbone=dict(type='s5_mm.ViT', arch=golden_mdf.arch, img_size=golden_mdf.img_size),
+            experts=dict(part_features=golden_mdf.part_features),
             decode_head=dict(type='s5_mm.S5UPerHead', in_channels=[width] * 4, in_index=[0, 1, 2, 3], channels=256,
                              norm_cfg=dict(type='BN')),
             datasets=dict(loveda=dict(num_classes=7), potsdam=dict(num_classes=5), openearthmap=dict(num_classes=9),

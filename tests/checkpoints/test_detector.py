@@ -40,8 +40,8 @@ def build(golden_mdf, tmp_path, theirs):
     def make(way='published', dtype=torch.float32):
         width = golden_mdf.arch['embed_dims']
         cfg = detector_config(datasets={name: dict(num_classes=number) for name, number in CLASSES.items()})
-        cfg['backbone'].update(arch=golden_mdf.arch, img_size=64, patch_size=16, expert_order=['dior', 'dota'],
-                               part_features=golden_mdf.part_features)
+        cfg['backbone'].update(arch=golden_mdf.arch, img_size=64, patch_size=16)
+        cfg['experts'] = dict(part_features=golden_mdf.part_features, order=['dior', 'dota'])
         cfg['neck']['in_channels'] = [width] * 4
         model = MODELS.build(ConfigDict(cfg))
         file = tmp_path / 'published.pth'

@@ -104,7 +104,7 @@ def test_detector(s4p, host, tmp_path, way):
         publish_encoder(path, str(tmp_path / 'encoder.pth'))
         path = str(tmp_path / 'encoder.pth')
     init_default_scope('mmrotate')
-    cfg = detector(backbone=dict(HOSTS[host]))
+    cfg = detector(backbone=dict(HOSTS[host]), experts=None)
     cfg['neck']['in_channels'] = CHANNELS[host]
     model = built(cfg, 1)
     before = model.detectors['red'].neck.fpn_convs[0].conv.weight.clone()

@@ -297,7 +297,7 @@ def test_report_tells_what_was_split_and_resized(tmp_path, source, tiny_vit, mon
     """A dense encoder of other images becomes one with experts: 4 blocks x (2 shared + 2 datasets x 2)."""
     lines = []
     monkeypatch.setattr(MMLogger.get_current_instance(), 'info', lambda text, *args: lines.append(text % args))
-    moe = build(tiny_vit, 1, type='s5_mm.ViTMoE', datasets=('red', 'green'), part_features=4, img_size=64)
+    moe = build(tiny_vit, 1, experts=dict(names=('red', 'green'), part_features=4), img_size=64)
     report = load_weights(moe, saved(tmp_path, source.state_dict()))
     rows = {row.split('|')[1].strip(): row.split('|')[2:4] for row in lines[-1].splitlines() if row.startswith('|')}
     # Of 16 channels 12 are shared and 4 each dataset's: 20 rows of 32 weights and a bias.

@@ -201,8 +201,8 @@ class TestRouter:
         one, other = plain(images, route_of(['red', 'green'])), swapped(images, route_of(['green', 'red']))
         assert all(torch.allclose(a, b) for a, b in zip(one, other, strict=True))
         model = MODELS.build(multi_segmentor(experts=dict(part_features=4, router=self.Swapped())))
-        samples = [make_sample(name, torch.zeros(32, 32)) for name in ('red', 'green')]
-        total, logged = model.parse_losses(model.loss(images, samples))
+        samples = [make_sample(name, torch.zeros(32, 32)) for name in ('red', 'red', 'green', 'green')]
+        total, logged = model.parse_losses(model.loss(torch.randn(4, 3, 32, 32), samples))
         total.backward()
         assert logged['loss_router'] == 1
         assert model.backbone.router.scale.grad == 2

@@ -405,7 +405,8 @@ class TestFiles:
         assert torch.equal(model.backbone.pos_embed, source.backbone.pos_embed)
 
     def test_other_encoder_is_refused(self, multi_segmentor, tmp_path):
-        torch.save({'state_dict': randomized(multi_segmentor(dict(part_features=8))).state_dict()}, tmp_path / 'x.pth')
+        torch.save({'state_dict': randomized(multi_segmentor(
+            experts=dict(part_features=8))).state_dict()}, tmp_path / 'x.pth')
         with pytest.raises(ValueError, match='share 8 channels among datasets, those of this encoder 12; set part_f'):
             load_weights(MODELS.build(multi_segmentor()), str(tmp_path / 'x.pth'), encoder_only=True)
 

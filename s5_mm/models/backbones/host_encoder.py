@@ -1,6 +1,7 @@
 """Backbones of mmseg, mmdet, mmpretrain and timm with the encoder contract."""
 import re
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 from mmengine.model import BaseModule
@@ -91,6 +92,11 @@ class _Adapted(Encoder):
         maps = self(torch.zeros(1, self.in_channels, 2 * self.divisor, 2 * self.divisor, device=weight.device), route)
         self.train(training)
         return [level.shape[1] for level in maps]
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch the mode as the host does, which may freeze stages."""
+        self._host.train(self, mode)
+        return self
 
     def encode(self, x: Tensor) -> tuple[Tensor, ...]:
         """The host's forward pass."""
