@@ -112,7 +112,7 @@ def label_ids(rgb: np.ndarray, name: str, nearest: bool) -> tuple[np.ndarray, in
         PreparationError: The label has another color, and ``nearest`` is not set.
     """
     if not nearest:
-        remedy = 'use the official files, neither resized nor saved as JPEG; --nearest-color accepts them as they are'
+        remedy = 'use the official files, neither resized nor saved as JPEG; --nearest-color accepts other colors'
         return preparing.colors_to_ids(rgb, COLORS, name, remedy), 0
     # The channels of all colors of the palette are 0 or 255.
     pure = np.where(rgb >= 128, np.uint8(255), np.uint8(0))

@@ -159,7 +159,7 @@ class TestISPRS:
         assert 'potsdam: error: ' in error
         assert 'top_potsdam_2_10_label.tif has the unknown color (250, 255, 255)' in error
         assert 'at row 0, column 1, and 1 pixels outside the 7 colors' in error
-        assert error.endswith('--nearest-color accepts them as they are')
+        assert error.endswith('--nearest-color accepts other colors')
 
     def test_known_defects_of_the_official_labels(self, tile, tmp_path, capsys):
         """(252, 255, 0) is a car; lossy colors go to the nearest; pink is none."""
