@@ -1,4 +1,4 @@
-"""Big images of any raster format, read window by window as 8-bit color."""
+"""Large images of any raster format, read window by window as 8-bit color."""
 import contextlib
 import warnings
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from rasterio.windows import Window
 
 from s5_mm.radiometry import Stretch, has_data, to_eight_bits
 
-# What files begin with. GDAL has some 200 drivers, of which some follow links to other files or to the network.
+# First bytes of files -> GDAL's driver. Other drivers of GDAL can follow links to other files or to the network.
 SIGNATURES = {b'\xff\xd8\xff': 'JPEG', b'\x89PNG': 'PNG', b'II*\0': 'GTiff', b'MM\0*': 'GTiff', b'II+\0': 'GTiff',
               b'MM\0+': 'GTiff', b'BM': 'BMP'}
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp')
@@ -22,7 +22,7 @@ COLORS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 
 class RasterError(ValueError):
-    """A raster that cannot be cut; the text says why."""
+    """A raster that cannot be read; the message gives the reason."""
 
 
 class Raster:
@@ -50,11 +50,11 @@ class Raster:
             width: Columns.
 
         Returns:
-            (height, width, 3), uint8, red, green, blue; and (height, width), bool, which pixels have data, see
+            Pixels (height, width, 3), uint8, red, green, blue; and (height, width), bool, which pixels have data, see
             :func:`s5_mm.radiometry.has_data`.
 
         Raises:
-            RasterError: The file is damaged there.
+            RasterError: The file is damaged in this window.
         """
         window = Window(left, top, width, height)
         try:
@@ -72,12 +72,12 @@ class Raster:
 def find_ranges(source: DatasetReader, bands: Sequence[int], stretch: Stretch) -> np.ndarray:
     """Values of an image that become 0 and 255.
 
-    Percentiles are those of at most 1024 pixels a side, which GDAL chooses by the nearest neighbor.
+    Percentiles are computed on at most 1024 pixels a side, sampled by GDAL's nearest neighbor.
 
     Args:
         source: The open file.
         bands: Numbers of the bands, from 1.
-        stretch: How they are chosen.
+        stretch: Fixed values or percentiles.
 
     Returns:
         (bands, 2), float64.
@@ -96,7 +96,7 @@ def find_ranges(source: DatasetReader, bands: Sequence[int], stretch: Stretch) -
 
 
 def _palette(source: DatasetReader) -> np.ndarray | None:
-    """(256, 3), uint8, colors of a palette image; ``None`` for others."""
+    """Colors of a palette image, (256, 3), uint8; ``None`` for other images."""
     if source.count != 1 or source.colorinterp[0] != ColorInterp.palette or source.dtypes[0] != 'uint8':
         return None
     colors = np.zeros((256, 3), dtype=np.uint8)
@@ -106,7 +106,7 @@ def _palette(source: DatasetReader) -> np.ndarray | None:
 
 
 def _choose_bands(source: DatasetReader, bands: Sequence[int] | None) -> list[int]:
-    """The bands of red, green and blue, or one of gray."""
+    """Numbers of the bands of red, green and blue, or of gray."""
     if bands is not None:
         if not all(1 <= band <= source.count for band in bands):
             raise RasterError(f'it has the bands 1..{source.count}, --bands asks for {" ".join(map(str, bands))}')
@@ -118,7 +118,7 @@ def _choose_bands(source: DatasetReader, bands: Sequence[int] | None) -> list[in
              if color != ColorInterp.alpha]
     if len(plain) in (1, 3):
         return plain
-    raise RasterError(f'it has {source.count} bands and does not say which are red, green and blue; choose them with '
+    raise RasterError(f'it has {source.count} bands and does not name red, green and blue; choose them with '
                       '--bands, e.g. --bands 4 3 2')
 
 
@@ -127,27 +127,28 @@ def open_raster(path: Path, bands: Sequence[int] | None = None, stretch: Stretch
                 window: int = 512) -> Iterator[Raster]:
     """Open a JPEG, PNG, (Geo)TIFF or BMP.
 
-    Files are opened by their first bytes with that driver alone and without files beside them (.aux.xml, .msk, .ovr),
-    so neither a name nor a content makes GDAL follow a link. GDAL keeps the rows of a line of windows in memory, not
-    the image.
+    The first bytes of a file decide on the driver, and files beside it (.aux.xml, .msk, .ovr) are not read, so neither
+    the name nor the content of a file can make GDAL open another one. GDAL keeps the rows of a line of windows in
+    memory, not the whole image.
 
     Args:
         path: A local file.
-        bands: Numbers of the bands of red, green and blue (or of one for gray), from 1; ``None``: as the file says.
+        bands: Numbers of the bands of red, green and blue (or of one for gray), from 1; ``None``: as named in the file.
         stretch: For values of more than 8 bits; those of 8 bits stay as they are.
         window: Height of the windows that will be read, in pixels.
 
     Raises:
-        RasterError: It is no such file, is damaged, or its bands are not known.
+        RasterError: The file has another format, is damaged, or does not name its bands.
     """
     with contextlib.ExitStack() as stack:
         try:
-            # GDAL's short cut for whole PNG images takes truncated ones for good.
+            # GDAL's fast path for whole PNG images accepts truncated files.
             options = dict(GDAL_DISABLE_READDIR_ON_OPEN='EMPTY_DIR', GDAL_PNG_WHOLE_IMAGE_OPTIM=False)
             stack.enter_context(rasterio.Env(**options))
             source = _open(path, stack)
             pixel = sum(np.dtype(name).itemsize for name in source.dtypes)
-            # Formats in lines are decoded from the top: without the lines of a window, each one would start anew.
+            # Some formats are decoded from the top. The cache must hold the lines of a window, or each window would
+            # start from the top again.
             lines = min(window, source.height) * source.width * pixel
             stack.enter_context(rasterio.Env(GDAL_CACHEMAX=max(64 << 20, lines * 5 // 4)))
             raster = Raster(source, bands, stretch or Stretch())
@@ -164,5 +165,5 @@ def _open(path: Path, stack: contextlib.ExitStack) -> DatasetReader:
         raise RasterError(f'it is none of {", ".join(dict.fromkeys(SIGNATURES.values()))}')
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', NotGeoreferencedWarning)
-        # A resolved Path, not a string: rasterio and GDAL take neither a scheme nor an archive from it.
+        # A resolved Path: rasterio and GDAL would interpret a string as an address or an archive.
         return stack.enter_context(rasterio.open(path.resolve(), driver=driver))

@@ -1,4 +1,4 @@
-"""One whole image and its label file -> patches and theirs."""
+"""Division of a whole image and its label file into patches and their label files."""
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -26,15 +26,15 @@ def prepare_image(source: Source, out: Path, settings: Settings, classes: Sequen
     Args:
         source: The image.
         out: Output folder.
-        settings: How.
-        classes: Names that objects may have.
+        settings: Settings of the patches.
+        classes: Allowed class names of objects.
 
     Returns:
-        The record: ``files`` written, ``size`` (height, width) of the image, the numbers of ``objects``, of those that
-        belong to no patch (``lost``) and of those without area (``flat``).
+        The record: ``files`` written, ``size`` (height, width) of the image, and the numbers of ``objects``, of
+        objects that belong to no patch (``lost``) and of objects without area (``flat``).
 
     Raises:
-        PreparationError: A file is damaged, or an object has another class.
+        PreparationError: A file is damaged, or an object has an unknown class.
     """
     image = f'{source.split}/images/{source.name}{Path(source.image.name).suffix.lower()}'
     label = f'{source.split}/labelTxt/{source.name}.txt'
@@ -82,7 +82,7 @@ def read_patch(raster: Raster, patch: PatchWindow) -> np.ndarray:
     if patch.rate == 1:
         return raster.read(patch.top, patch.left, patch.height, patch.width)[0]
     left, top, right, bottom = patch.on_file()
-    margin = math.ceil(1 / patch.rate) + 1  # what the filter looks at beyond the border
+    margin = math.ceil(1 / patch.rate) + 1  # pixels beyond the border that the filter reads
     x0, y0 = (max(0, math.floor(value) - margin) for value in (left, top))
     x1, y1 = (min(side, math.ceil(value) + margin) for side, value in zip(raster.size[::-1], (right, bottom),
                                                                           strict=True))
@@ -93,7 +93,7 @@ def read_patch(raster: Raster, patch: PatchWindow) -> np.ndarray:
 
 def _write_patch(pixels: np.ndarray, lines: list[str] | None, out: Path, split: str, name: str,
                  settings: Settings) -> list[str]:
-    """Write a patch and, unless it has none, its label; returns their paths below ``out``."""
+    """Write a patch and its label, if any; returns their paths below ``out``."""
     if pixels.shape[:2] != (settings.size, settings.size):
         padded = np.empty((settings.size, settings.size, 3), np.uint8)
         padded[:] = settings.pad

@@ -1,4 +1,4 @@
-"""Where patches lie in an image, and which objects they show."""
+"""Positions of patches in an image, and the objects that they show."""
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -13,21 +13,21 @@ TRUNCATED_DIFFICULTY = 2
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides which patches come out, kept in ``OUT/dota_settings.json``; lengths in pixels of a patch.
+    """Settings of the patches, stored in ``OUT/dota_settings.json``; lengths in pixels of a patch.
 
     Attributes:
-        version: Of the labels.
-        classes: Names that objects may have, for data of one's own; None: those of the version.
+        version: Version of the labels.
+        classes: Allowed class names of objects, for your own data; None: those of the version.
         size: Side of a patch.
         gap: Overlap of patches.
         rates: Factors on the size of the image.
-        pad: Red, green and blue around images that are smaller than a patch.
-        keep: Share of an object from which it belongs to a patch.
-        truncated: What becomes of those of which it shows less: ``'difficult'`` or ``'drop'``.
-        drop_empty: Leave out training patches to which no object belongs.
-        value_range: Values of images with more than 8 bits that become 0 and 255; None takes the percentiles 2 and 98
-            of each.
-        link: Link to files instead of copying them.
+        pad: Red, green and blue of the padding around images that are smaller than a patch.
+        keep: Least visible share of an object that belongs to a patch.
+        truncated: What to do with objects with a smaller share: ``'difficult'`` or ``'drop'``.
+        drop_empty: Whether to leave out training patches without objects.
+        value_range: Values of images with more than 8 bits that become 0 and 255; None: the percentiles 2 and 98 of
+            each image.
+        link: Whether to link to files instead of copying them.
     """
 
     version: str = 'v2.0'
@@ -58,7 +58,7 @@ class Settings:
 
 
 class PatchWindow(NamedTuple):
-    """A patch's place: left, top, width and height in the image scaled by ``rate``, without padding."""
+    """Position of a patch: left, top, width and height in the image scaled by ``rate``, without padding."""
 
     rate: float
     left: int
@@ -67,12 +67,12 @@ class PatchWindow(NamedTuple):
     height: int
 
     def name(self, image: str, size: int) -> str:
-        """Name of the patch; ``size`` is its side with padding."""
+        """Name of the patch; ``size`` is its side including padding."""
         scale = str(size) if self.rate == 1 else str(float(self.rate))
         return f'{image}__{scale}__{self.left}___{self.top}'
 
     def to_patch(self, polygons: np.ndarray) -> np.ndarray:
-        """(N, 8) pixels of the file to pixels of the patch."""
+        """Transform corners (N, 8) from pixels of the file to pixels of the patch."""
         return polygons * self.rate - np.array([self.left, self.top] * 4)
 
     def on_file(self) -> tuple[float, float, float, float]:
@@ -92,9 +92,9 @@ def find_patches(image_size: tuple[int, int], settings: Settings) -> Iterator[Pa
 
 
 class ObjectShares:
-    """How much patches show of the objects of an image.
+    """Visible shares of an image's objects in patches.
 
-    Polygons are taken as their convex hulls, which boxes are made around and which exist for crossed corners, too.
+    Polygons are replaced by their convex hulls, which also exist if sides cross.
 
     Args:
         polygons: (N, 8), pixels, also outside the image.
@@ -108,8 +108,9 @@ class ObjectShares:
         self._visible = shapely.area(shapely.intersection(self._hulls, shapely.box(0, 0, *image_size[::-1])))
 
     def of(self, patch: PatchWindow) -> np.ndarray:
-        """(N, ), 0 ... 1: share of what the image shows that the patch shows; of lines and points 1 where their
-        center is inside.
+        """Share of each object's part in the image that is in the patch, (N, ), in [0, 1].
+
+        For objects without area it is 1 if their center is in the patch, otherwise 0.
         """
         left, top, right, bottom = patch.on_file()
         near = ((self._bounds[:, :2] <= (right, bottom)) & (self._bounds[:, 2:] >= (left, top))).all(1)
@@ -122,18 +123,18 @@ class ObjectShares:
 
 def patch_lines(polygons: np.ndarray, names: Sequence[str], difficulties: Sequence[int], shares: np.ndarray,
                 patch: PatchWindow, settings: Settings) -> tuple[list[str], int]:
-    """Label lines of a patch, and how many of them are of objects that belong to it.
+    """Label lines of a patch, and the number of objects that belong to it.
 
     Args:
         polygons: (N, 8) pixels of the file.
         names: Class of each.
         difficulties: Difficulty of each.
         shares: See :meth:`ObjectShares.of`.
-        patch: The patch's place.
-        settings: What becomes of truncated objects.
+        patch: Position of the patch.
+        settings: What to do with truncated objects.
 
     Returns:
-        Lines with coordinates in full precision, so that what is added again gives those of the file.
+        Lines, with coordinates in full precision so that those of the file can be restored; and the number of objects.
     """
     # Shares are quotients of areas in float64; an object that fits exactly must not fail by the last digit.
     belongs = shares >= settings.keep - 1e-9

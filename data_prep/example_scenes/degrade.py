@@ -1,4 +1,4 @@
-"""Pictures that a curated pool should drop: spoilt overhead views, (S, S, 3) uint8 RGB in and out."""
+"""Degradations of overhead views, which curation should drop: (S, S, 3) uint8 RGB in and out."""
 
 import cv2
 import numpy as np
@@ -21,7 +21,7 @@ def heavy_blur(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
 
 
 def heavy_noise(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    """Sensor noise that buries the scene."""
+    """Sensor noise that covers the scene."""
     noisy = image + rng.standard_normal(image.shape, np.float32) * rng.uniform(50, 90)
     return np.clip(noisy, 0, 255).astype(np.uint8)
 

@@ -19,7 +19,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_image(path: Path, image: np.ndarray, jpeg_quality: int = 95) -> None:
-    """Writes (H, W, 3) uint8 RGB, or (H, W) uint8 as it is, as PNG or JPEG, by suffix.
+    """Writes (H, W, 3) uint8 RGB, or (H, W) uint8, as PNG or JPEG, by suffix.
 
     Raises:
         OSError: If OpenCV cannot encode the picture.
@@ -34,7 +34,7 @@ def write_image(path: Path, image: np.ndarray, jpeg_quality: int = 95) -> None:
 
 def write_geotiff(path: Path, image: np.ndarray, gsd: float) -> None:
     """Writes (H, W, C) or (H, W) as a georeferenced TIFF, ``gsd`` meters a pixel."""
-    import rasterio  # takes a while, and few formats need it
+    import rasterio  # slow to import, and few formats need it
 
     bands = np.moveaxis(image, -1, 0) if image.ndim == 3 else image[None]
     profile = {
@@ -54,7 +54,7 @@ def write_geotiff(path: Path, image: np.ndarray, gsd: float) -> None:
 
 
 def keep_settings(folder: Path, settings: dict) -> None:
-    """Stores the settings of a dataset, or makes sure that a second run has the same.
+    """Stores the settings of a dataset, or checks that a second run has the same.
 
     Raises:
         ValueError: If the folder was made with other settings, or holds files of another origin.
@@ -71,12 +71,12 @@ def keep_settings(folder: Path, settings: dict) -> None:
         if changed:
             raise ValueError(
                 f'{folder} was made with other settings ({"; ".join(changed)}); '
-                'repeat these to go on with it, or choose another folder'
+                'repeat these to resume it, or choose another folder'
             )
         return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(
-            f'{folder} is no empty folder and has no {SETTINGS_NAME}, so it was not made by this command; '
+            f'{folder} is not empty and has no {SETTINGS_NAME}, so it was not made by this command; '
             'choose another folder'
         )
     write_bytes(path, (json.dumps(settings, indent=2) + '\n').encode())

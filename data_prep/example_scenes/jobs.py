@@ -1,4 +1,4 @@
-"""The two outputs as lists of independent jobs, and the pool of processes that works them off."""
+"""The two outputs as lists of independent jobs, and the pool of processes that runs them."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ POOL_COLUMNS = ('path', 'kind', 'style', 'detail')
 
 
 def work_off(work: Callable[[object], None], jobs: Sequence, workers: int, title: str) -> None:
-    """Runs ``work(job)`` for all jobs with a progress bar, in this process or in ``workers`` others."""
+    """Runs ``work(job)`` for all jobs with a progress bar, in this process or in ``workers`` processes."""
     bar = partial(tqdm, total=len(jobs), desc=title, unit='img', mininterval=0.5)
     if workers <= 1:
         for job in bar(jobs):
@@ -37,17 +37,17 @@ def work_off(work: Callable[[object], None], jobs: Sequence, workers: int, title
 
 
 def make_labeled(layout: Format, folder: Path, counts: dict[str, int], sources: dict[str, Source], workers: int) -> int:
-    """Writes the samples of a benchmark's format that are not there yet, then its lists.
+    """Writes the samples of a benchmark's format that are missing, then its lists.
 
     Args:
         layout: The format.
         folder: Root of the dataset.
         counts: Number of images of each split.
-        sources: Where each split gets its pictures.
+        sources: Source of the pictures of each split.
         workers: Number of processes.
 
     Returns:
-        How many images were made now.
+        Number of images that were written.
     """
     samples = [sources[split].sample(number) for split, count in counts.items() for number in range(count)]
     jobs = [sample for sample in samples if not layout.image_path(folder, sample).exists()]
@@ -63,7 +63,7 @@ def _labeled_job(layout: Format, folder: Path, sources: dict[str, Source], sampl
 
 @dataclass(frozen=True)
 class PoolImage:
-    """One row of ``pool.csv``: ``kind`` is clean, degraded or off_domain, ``detail`` says what is wrong with it."""
+    """One row of ``pool.csv``: ``kind`` is clean, degraded or off_domain, ``detail`` is the kind of degradation."""
 
     number: int
     path: str
@@ -73,7 +73,7 @@ class PoolImage:
 
 
 def plan_pool(source: Source, count: int, degraded: float, off_domain: float) -> list[PoolImage]:
-    """Decides what every image of the pool is; shares are exact up to rounding.
+    """Chooses the kind of every image of the pool; shares are exact up to rounding.
 
     Raises:
         ValueError: If a share is outside [0, 1] or both together exceed 1.
@@ -97,7 +97,7 @@ def plan_pool(source: Source, count: int, degraded: float, off_domain: float) ->
 
 
 def make_pool(folder: Path, plan: list[PoolImage], source: Source, workers: int) -> int:
-    """Writes the images of a pool that are not there yet, and its table; returns how many images were made now."""
+    """Writes the images of a pool that are missing, and its table; returns the number of images that were written."""
     jobs = [entry for entry in plan if not (folder / entry.path).exists()]
     work_off(partial(_pool_job, folder, source), jobs, workers, 'unlabeled')
     table = io.StringIO()

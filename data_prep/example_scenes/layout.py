@@ -1,4 +1,4 @@
-"""From a theme to a scene: water, streets and parcels chosen so that things stand where they belong."""
+"""From a theme to a scene: a layout of water, streets and parcels."""
 
 from dataclasses import dataclass, field
 
@@ -46,7 +46,7 @@ def build_scene(rng: np.random.Generator, extent: float, theme: str, classes: tu
 
     Args:
         rng: Source of all randomness.
-        extent: Side of the square that any rotation of the view must find filled, in meters.
+        extent: Side of the square to be filled in meters; it covers any rotation of the view.
         theme: A key of ``THEMES``.
         classes: Object classes that may be placed.
 
@@ -132,7 +132,7 @@ def _riverside(b: SceneBuilder, world: Rect, plan: Theme) -> _Site:
 
 
 def _fill(b: SceneBuilder, parcels: list[Rect], plan: Theme) -> None:
-    """Gives the features to the parcels nearest to the middle, the filler to the others."""
+    """Gives the features to the parcels nearest to the middle, and the filler to the rest."""
     nearest = sorted(parcels, key=lambda rect: np.hypot(*rect.center) - 0.3 * rect.short_side)
     features, filler = list(b.rng.permutation(plan.features.split())), plan.filler.split()
     for rect in nearest:

@@ -1,4 +1,4 @@
-"""Pictures that are no overhead views at all, as a web-scale pool holds them: (size, size, 3) uint8 RGB."""
+"""Pictures that are no overhead views, as they occur in web-scale pools: (size, size, 3) uint8 RGB."""
 
 import cv2
 import numpy as np

@@ -12,7 +12,7 @@ from .view import View
 
 SUPERSAMPLE = 2
 MIN_PIXELS = 6  # objects with fewer visible pixels get no box
-BORDER = 8  # fillPoly paints wrong pixels at the edge for polygons that reach beyond it; these are cut off again
+BORDER = 8  # fillPoly paints wrong pixels at the edge for polygons beyond it; the border is cut off
 INFRARED = {'grass': 2.0, 'turf': 2.1, 'tree': 2.6, 'crop': 1.7, 'soil': 1.05, 'water': 0.5}
 
 
@@ -49,8 +49,8 @@ def render(rng: np.random.Generator, scene: Scene, style: Style, view: View) -> 
 
     Args:
         rng: Source of sun direction, grading and noise.
-        scene: What is there.
-        style: How it is seen.
+        scene: Shapes and objects.
+        style: Palette, light, air and sensor.
         view: Size, ground resolution and direction.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Pictures by number: every draw depends on seed, stream and number alone, never on the order of work."""
+"""Pictures by number: every draw depends only on seed, stream and number, not on the order of work."""
 
 from dataclasses import dataclass
 
@@ -27,18 +27,18 @@ class Sample:
 
 @dataclass(frozen=True)
 class Source:
-    """An endless, reproducible row of pictures.
+    """An endless, reproducible sequence of pictures.
 
     Attributes:
         seed: Any integer from 0.
-        stream: ``train``, ``val``, ``test`` or ``pool``: rows that share no picture.
+        stream: ``train``, ``val``, ``test`` or ``pool``: different streams share no picture.
         size: Side of a picture in pixels.
-        styles: Names of styles; each turns up equally often.
+        styles: Names of styles; each occurs equally often.
         classes: Object classes that may appear.
         coarser: Factor on the meters per pixel.
-        gsd: Range of the meters per pixel; None takes that of the style.
+        gsd: Range of the meters per pixel; None: that of the style.
         salt: Sources with different ones share no scene, from 0.
-        themes: Names of themes; each turns up equally often.
+        themes: Names of themes; each occurs equally often.
     """
 
     seed: int
@@ -57,7 +57,7 @@ class Source:
         return np.random.default_rng([self.seed, STREAMS[self.stream], number, purpose, *salt])
 
     def turn(self, number: int, count: int, purpose: int) -> int:
-        """Deals 0..count-1 in shuffled rounds, so that a small dataset is balanced too."""
+        """Draws from 0..count-1 in shuffled rounds, so that small datasets are balanced, too."""
         return int(self.rng(number // count, purpose).permutation(count)[number % count])
 
     def style_name(self, number: int) -> str:

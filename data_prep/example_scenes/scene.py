@@ -1,4 +1,4 @@
-"""A scene: flat shapes in drawing order plus the objects they belong to, free of any sensor or benchmark."""
+"""A scene: flat shapes in drawing order and the objects they belong to, independent of sensor and benchmark."""
 
 from dataclasses import dataclass, field
 
@@ -17,7 +17,7 @@ class Shape:
         material: Key into the palette of a style.
         tint: In [0, 1): which color of the material, and how light.
         shade: Brightness factor, for the darker half of a roof and the like.
-        label: Scene class id, or -1 where the shape only decorates what it lies on.
+        label: Scene class id, or -1 for a decoration that keeps the class below.
         instance: Number of the object from 1, or 0.
         height: Meters above ground; casts a shadow where positive.
         line: Width in meters of a line drawn along ``points``; 0 fills a polygon.
@@ -119,7 +119,7 @@ class SceneBuilder:
         self.scene.shapes.append(Shape(np.asarray(points, float), material, tint, line=width))
 
     def add(self, model: Model, x: float, y: float, angle: float = 0.0) -> bool:
-        """Places an object unless its class is not wanted; says whether it did."""
+        """Places an object unless its class is not wanted; returns whether it did."""
         if model.name not in self.classes:
             return False
         own = np.concatenate(model.outline)

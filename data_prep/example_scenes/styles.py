@@ -1,4 +1,4 @@
-"""Styles: how a region, a season and a sensor make the same ground look."""
+"""Styles: the appearance of the ground in a region, a season and a sensor."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -52,15 +52,15 @@ def parse_colors(text: str) -> tuple[tuple[int, int, int], ...]:
 
 @dataclass(frozen=True)
 class Style:
-    """How a scene is seen; every pair is a range from which each image draws.
+    """The appearance of a scene; every pair is a range from which each image draws.
 
     Attributes:
-        summary: What it stands for, in a few words.
+        summary: Short description.
         gsd: Ground resolution, meters per pixel.
         palette: Colors of each material, hexadecimal RGB separated by spaces.
         shadow_length: Length of a shadow per meter of height.
         shadow_strength: Share of light that a shadow takes.
-        saturation: 0 is gray, 1 the palette as it is.
+        saturation: 0 is gray, 1 is the unchanged palette.
         contrast: Factor around mid gray.
         brightness: Factor.
         gains: Color cast, one factor a channel.

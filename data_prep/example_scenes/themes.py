@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Theme:
-    """What a scene is about.
+    """The content of a scene.
 
     Attributes:
         features: Parcels that appear once each, near the middle; names separated by spaces.

@@ -1,4 +1,4 @@
-"""Where and how finely a sensor looks at a scene."""
+"""Position, direction and resolution of a view of a scene."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from .styles import Style
 
 @dataclass(frozen=True)
 class View:
-    """Where the sensor looks: the origin is the middle of the image, turned by ``angle``."""
+    """A view of a scene: the origin is the middle of the image, turned by ``angle``."""
 
     size: int
     gsd: float

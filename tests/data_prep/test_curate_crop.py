@@ -126,7 +126,7 @@ def test_floats_that_are_no_numbers_are_missing_data(tmp_path):
 def test_bands_are_chosen_or_known_by_name(tmp_path):
     values = gradient(8, 8, bands=5).astype(np.uint8)
     write_tiff(tmp_path / 'plain.tif', values)
-    message = 'it has 5 bands and does not say which are red, green and blue; choose them with --bands, e.g. --bands 4'
+    message = 'it has 5 bands and does not name red, green and blue; choose them with --bands, e.g. --bands 4'
     with pytest.raises(RasterError, match=message), open_raster(tmp_path / 'plain.tif'):
         pass
     with open_raster(tmp_path / 'plain.tif', bands=(4, 3, 2)) as raster:

@@ -378,8 +378,8 @@ def test_foreign_folder_is_refused(tmp_path, capsys):
     (('--styles', 'temperate,martian'), "unknown style 'martian'; known: temperate, arid, "),
     (('--classes', 'ship,zeppelin'), "unknown class 'zeppelin'; known: ship, storage_tank, "),
     (('--styles', 'arid,arid'), "give each style once and at least one; got ['arid', 'arid'], known: temperate, "),
-    (('--size', '8'), '--size 8 is too small; it starts at 32'),
-    (('--workers', '0'), '--workers 0 is too small; it starts at 1'),
+    (('--size', '8'), '--size 8 is too small; the minimum is 32'),
+    (('--workers', '0'), '--workers 0 is too small; the minimum is 1'),
 ])
 def test_wrong_options(tmp_path, capsys, option, message):
     assert message in fails(capsys, 'isaid', tmp_path / 'd', *option)

@@ -85,7 +85,7 @@ def test_even_images_have_no_contrast_to_stretch(tmp_path, bands):
 
 @pytest.mark.parametrize(('kwargs', 'message'), [
     ({}, r'deep.tif: it has uint16 values; give `value_range` or `percentiles`'),
-    ({'bands': (1, 2, 5)}, r'deep.tif: band 5 is asked for, the file has 4; choose `bands` among 1..4')])
+    ({'bands': (1, 2, 5)}, r'deep.tif: band 5 is requested, the file has 4; choose `bands` among 1..4')])
 def test_what_the_file_does_not_give(deep, kwargs, message):
     with pytest.raises(ImageReadError, match=message):
         load(deep, **kwargs)

@@ -72,6 +72,6 @@ def test_images_are_checked_before_the_model_loads(image, tmp_path, load_tool):
 
 
 def test_two_images_of_one_name_are_an_error(image, tmp_path, load_tool):
-    with pytest.raises(ValueError, match=r'field.png, .*field.tif: results are named by the image without its suffix'):
+    with pytest.raises(ValueError, match=r'field.png, .*field.tif: results are named after the image'):
         load_tool('tools/detect.py').main([
             'no.py', 'no.pth', str(image), str(image.with_suffix('.tif')), '--out', str(tmp_path)])

@@ -172,7 +172,7 @@ def test_where_the_size_is_told(tiny_segmentor):
     assert size(resnet, preprocessor=(32, 48), crop_size=(64, 32)) == (32, 48)
     assert size(crop_size=(64, 32)) == (64, 32)
     assert size() == (32, 32)
-    with pytest.raises(ValueError, match='sets none of model.data_preprocessor.size, .* size of images with --size'):
+    with pytest.raises(ValueError, match='sets none of .*backbone.img_size; give the size of images with --size'):
         size(resnet)
 
 

@@ -1,4 +1,4 @@
-"""What a benchmark's format consists of, and the table from scene classes to its ids."""
+"""The format of a benchmark, and the table from scene classes to its ids."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,17 +17,17 @@ class Format:
     """How one benchmark stores its samples.
 
     Attributes:
-        title: Its name.
-        layout: What is written, for the help.
-        image_path: (folder, sample) -> the file that is written last: where it exists, the sample is complete.
+        title: Name of the benchmark.
+        layout: Files that are written, for the help.
+        image_path: (folder, sample) -> the file that is written last; if it exists, the sample is complete.
         write: (picture, folder, sample): writes all files of a sample.
         salt: Number of the format: formats with different ones share no scene.
-        counts: Its splits, with the number of images that is made unless told otherwise.
+        counts: Its splits, with the default number of images.
         limits: Largest number of images of a split, where the benchmark has a fixed list of names.
-        styles: Styles unless told otherwise; none means all.
+        styles: Default styles; none means all.
         themes: Themes of its scenes.
-        size: Side of an image in pixels unless told otherwise.
-        gsd: Meters per pixel of the benchmark's sensor; None takes those of the styles.
+        size: Default side of an image in pixels.
+        gsd: Meters per pixel of the benchmark's sensor; None: those of the styles.
         write_lists: (folder, samples): writes the text files that name the splits.
     """
 
@@ -49,7 +49,7 @@ def id_table(classes: Mapping[int, str]) -> np.ndarray:
     """Benchmark id of each scene class.
 
     Args:
-        classes: Benchmark id -> names of the scene classes that it stands for, separated by spaces.
+        classes: Benchmark id -> names of the corresponding scene classes, separated by spaces.
 
     Returns:
         (number of scene classes, ) uint8.

@@ -1,4 +1,4 @@
-"""DOTA on disk: PNG images and a text file of polygons for each; the test split has images alone."""
+"""DOTA on disk: PNG images and a text file of polygons for each; the test split has no labels."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def dota_path(folder: Path, sample: Sample) -> Path:
 
 
 def write_dota(picture: Picture, folder: Path, sample: Sample) -> None:
-    """Writes the label, which the test split has not, and the image."""
+    """Writes the image and, except for the test split, the label."""
     image = dota_path(folder, sample)
     if sample.split != 'test':
         lines = ['imagesource:synthetic', f'gsd:{picture.gsd:.6f}', *map(_line, labeled_boxes(picture, NAMES))]

@@ -1,4 +1,4 @@
-"""LoveDA on disk: urban and rural PNG images, masks of ids 1-7; the test split has images alone."""
+"""LoveDA on disk: urban and rural PNG images, masks of ids 1-7; the test split has no masks."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def loveda_path(folder: Path, sample: Sample) -> Path:
 
 
 def write_loveda(picture: Picture, folder: Path, sample: Sample) -> None:
-    """Writes the mask, which the test split has not, and the image."""
+    """Writes the image and, except for the test split, the mask."""
     image = loveda_path(folder, sample)
     if sample.split != 'test':
         write_image(image.parents[1] / 'masks_png' / image.name, IDS[picture.classes])

@@ -1,4 +1,4 @@
-"""Rotated boxes as an annotator draws them: around what the image shows of an object."""
+"""Rotated boxes around the visible parts of objects, as an annotator draws them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class LabeledBox:
         name: Class name of the benchmark.
         corners: (4, 2), pixels, clockwise.
         truncated: A part of the object is outside the image.
-        difficult: Most of it is.
+        difficult: Most of the object is outside the image.
     """
 
     name: str
@@ -31,11 +31,11 @@ class LabeledBox:
 
 
 def class_names(names: Mapping[str, str], scene_classes: tuple[str, ...]) -> dict[str, str]:
-    """Benchmark's name of each scene class that it has.
+    """The benchmark's name of each of its scene classes.
 
     Args:
-        names: Benchmark's name -> scene classes that it stands for, separated by spaces.
-        scene_classes: The object classes that there are.
+        names: Benchmark's name -> corresponding scene classes, separated by spaces.
+        scene_classes: All object classes of scenes.
 
     Raises:
         ValueError: If a scene class is unknown or occurs twice.

@@ -1,4 +1,4 @@
-"""GeoTIFF imagery of 8 and more bits and any number of bands."""
+"""Loading of GeoTIFF with 8 or more bits and any number of bands."""
 import warnings
 from collections.abc import Sequence
 
@@ -17,26 +17,26 @@ from .loading import ImageReadError
 
 @TRANSFORMS.register_module()
 class LoadGeoTIFF(BaseTransform):
-    """Load chosen bands of a GeoTIFF as an 8-bit image, stretching deeper ones.
+    """Load bands of a GeoTIFF as an 8-bit image; values of more than 8 bits are stretched.
 
-    Three bands come out as blue, green, red like those of :class:`LoadImage`, so data preprocessors keep
-    ``bgr_to_rgb=True``; another number stays in the order of ``bands``. Values are stretched linearly to 0-255, rounded
-    and clipped. Pixels without data become 0.
+    Three bands are returned as blue, green, red like those of :class:`LoadImage`, so data preprocessors keep
+    ``bgr_to_rgb=True``. Another number of bands keeps the order of ``bands``. Values are stretched linearly to 0-255,
+    rounded and clipped, see :mod:`s5_mm.radiometry`. Pixels that the file marks as without data become 0.
 
     Required keys: ``img_path``. Added keys: ``img`` (H, W, C) uint8, ``img_shape`` and ``ori_shape`` (H, W).
 
     Args:
-        bands (Sequence[int]): Numbers of the bands, from 1, those of red, green and blue in this order.
+        bands (Sequence[int]): Numbers of the bands, from 1, in the order red, green, blue.
         value_range (Sequence, optional): The values that become 0 and 255: (low, high), or such a pair for each of
-            ``bands``. The same stretch for all images, as suits a calibrated sensor.
-        percentiles (tuple[float, float], optional): Take low and high from each image instead, band by band, at these
-            percentiles of its pixels with data, e.g. (2, 98). Pixels that are 0 in all bands (black collars) do not
-            count; of large images at most 1024 pixels a side are used.
+            ``bands``. All images get the same stretch, which suits a calibrated sensor.
+        percentiles (tuple[float, float], optional): Percentiles of each band of each image that become 0 and 255, e.g.
+            (2, 98). They are taken of pixels with data that are not 0 in all bands (black collars), at most 1024 a
+            side.
         backend_args (dict, optional): File backend of MMEngine.
 
     Raises:
-        ValueError: Impossible options.
-        ImageReadError: The file is missing, damaged, no GeoTIFF, or lacks a band, or has values of more than 8 bits
+        ValueError: An option is out of range, or both ``value_range`` and ``percentiles`` are given.
+        ImageReadError: The file is missing, damaged, not a GeoTIFF, or lacks a band, or has values of more than 8 bits
             without ``value_range`` or ``percentiles``.
     """
 
@@ -71,8 +71,8 @@ class LoadGeoTIFF(BaseTransform):
     def _read(self, path: str) -> np.ndarray:
         """The bands, (C, H, W), uint8.
 
-        The bytes are read first and only GDAL's GeoTIFF driver may look at them, so neither a path nor a file's content
-        can make GDAL open something else.
+        GDAL gets the bytes of the file and only its GeoTIFF driver is used, so neither a path nor a file's content can
+        make GDAL open another file.
         """
         try:
             content = fileio.get(path, backend_args=self.backend_args)
@@ -83,19 +83,19 @@ class LoadGeoTIFF(BaseTransform):
         except (ImageReadError, MemoryError):
             raise
         except Exception as error:
-            # rasterio raises its own types, the backends of MMEngine and NumPy theirs.
+            # rasterio, MMEngine's backends and NumPy raise exceptions of different types.
             raise ImageReadError(path, f'{type(error).__name__}: {error}') from error
 
     def _decode(self, path: str, source: DatasetReader) -> np.ndarray:
         if max(self.bands) > source.count:
-            raise ImageReadError(path, f'band {max(self.bands)} is asked for, the file has {source.count}; choose '
+            raise ImageReadError(path, f'band {max(self.bands)} is requested, the file has {source.count}; choose '
                                  f'`bands` among 1..{source.count}')
         values, marked = source.read(self.bands), source.dataset_mask() > 0
         if self.stretch is not None:
             return to_eight_bits(values, find_ranges(source, self.bands, self.stretch), marked)
         if values.dtype != np.uint8:
-            raise ImageReadError(path, f'it has {values.dtype} values; give `value_range` or `percentiles`, which say '
-                                 'what becomes 0 and 255')
+            raise ImageReadError(path, f'it has {values.dtype} values; give `value_range` or `percentiles` to '
+                                 'define the values that become 0 and 255')
         return values * marked
 
     def __repr__(self) -> str:
