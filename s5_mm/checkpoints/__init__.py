@@ -1,11 +1,11 @@
 from . import formats
 from .adapters import StateDictAdapter, TableAdapter
 from .initializer import LoadWeights, replace_pretrained
-from .loading import adapt_weights, load_weights
+from .loading import adapt_weights, encoder_prefix, load_weights
 from .reading import read_checkpoint
 from .report import LoadReport
 
 __all__ = [
-    'LoadReport', 'LoadWeights', 'StateDictAdapter', 'TableAdapter', 'adapt_weights', 'formats', 'load_weights',
-    'read_checkpoint', 'replace_pretrained'
+    'LoadReport', 'LoadWeights', 'StateDictAdapter', 'TableAdapter', 'adapt_weights', 'encoder_prefix', 'formats',
+    'load_weights', 'read_checkpoint', 'replace_pretrained'
 ]

@@ -7,8 +7,9 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from s5_mm.checkpoints import adapt_weights, read_checkpoint, replace_pretrained
+from s5_mm.checkpoints import adapt_weights, encoder_prefix, read_checkpoint, replace_pretrained
 from s5_mm.checkpoints.adapters import REVISED_KEYS
+from s5_mm.models.networks import unwrapped
 from s5_mm.registry import RUNNERS
 
 
@@ -30,12 +31,21 @@ class S5Runner(Runner):
         return model
 
     def train(self) -> nn.Module:
-        """Train."""
+        """Train; with ``compile`` in the config the encoder is compiled.
+
+        MMEngine would compile the whole step, optimizer included, which fails on CPUs and breaks at every log.
+        """
         self.starting = True
+        options = self.cfg.pop('compile', None)
+        if options:
+            model = unwrapped(self.model)
+            encoder = model.get_submodule(encoder_prefix(model).removesuffix('.'))
+            encoder.compile(**(options if isinstance(options, dict) else {}))
+            self.logger.info('The encoder is compiled; its first iterations are slow.')
         return super().train()
 
     def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
-        """Go on from a checkpoint of the same model."""
+        """Resume from a checkpoint of the same model."""
         self.resuming = True
         try:
             super().resume(filename, *args, **kwargs)
