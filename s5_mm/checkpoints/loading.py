@@ -60,16 +60,7 @@ def adapt_weights(model: nn.Module,
                   prefix: str | None = None) -> tuple[Weights, LoadReport]:
     """The weights that :func:`load_weights` loads, under the model's names, and the report, which is logged.
 
-    Args:
-        model: As there.
-        state: A state dict.
-        source: What messages call it.
-        part: As there.
-        encoder_only: As there.
-        prefix: As there.
-
-    Raises:
-        ValueError: As there.
+    Arguments and errors are those of that function; ``source`` is what messages call the ``state`` dict.
     """
     state = unwrap({name: value for name, value in state.items() if isinstance(value, Tensor)})
     state = state if prefix is None else part_of(state, prefix)
