@@ -66,7 +66,7 @@ def test_testing_with_weights_of_another_model_is_an_error(train, tmp_path):
     train(SUPERVISED, iters=1)
     torch.save({'state_dict': {'layer1.0.conv1.weight': torch.zeros(1)}}, tmp_path / 'resnet.pth')
     forget_instances()
-    with pytest.raises(ValueError, match=r'resnet\.pth holds no encoder in a known format'):
+    with pytest.raises(ValueError, match='resnet.pth holds no encoder in a known format'):
         command('tools/test.py')([str(tmp_path / 'run.py'), str(tmp_path / 'resnet.pth'), '--work-dir',
                                   str(tmp_path / 'tested'), '--json', str(tmp_path / 'm')])
     assert not (tmp_path / 'm').exists()

@@ -260,29 +260,29 @@ def is_counter(name: str) -> bool:
     return name.endswith('num_batches_tracked')
 
 
-# What names of an encoder mean that the model's encoder does not have.
+# What names of an encoder stand for, where the model's encoder has no such thing.
 MEANINGS = (
-    (r'(^|\.)(ls\d|gamma_?\d?)(\.|$)', 'layer scale, which this encoder does not have (option layer_scale)'),
-    (r'\.(q_norm|k_norm)\.', 'normalized queries and keys (qk_norm), which this encoder does not have'),
-    (r'rel_pos_|relative_position', 'relative positions (rel_pos, BEiT), which this encoder does not have'),
-    (r'\.(q_bias|v_bias)$', 'biases of queries and values alone (BEiT), which this encoder does not have'),
-    (r'(^|\.)(reg_token|register_tokens|storage_tokens)', 'register tokens, which this encoder does not have'),
-    (r'(^|\.)(norm_pre|pre_norm|ln_pre)\.', 'a norm before the blocks (CLIP, pre_norm), which this encoder has not'),
-    (r'mask_token_decoder', "Scale-MAE's, whose positions depend on the ground resolution"),
-    (r'(^|\.)dist_token|head_dist', 'a distillation token (DeiT), which this encoder does not have'),
-    (r'channel_embed|channel_cls_embed', 'groups of bands (SatMAE), which this encoder does not have'),
-    (r'(^|\.)cls_token$', 'a class token, which this encoder does not have (option class_token)'),
-    (r'\.experts\.', 'experts of datasets, which this encoder does not have; take one dataset out with '
-                     'tools/model_converters/merge_experts.py'),
-    (r'(^|\.)pyramid\.', 'a pyramid, which this encoder does not have'),
+    (r'(^|\.)(ls\d|gamma_?\d?)(\.|$)', 'layer scale (option layer_scale)'),
+    (r'\.(q_norm|k_norm)\.', 'normalized queries and keys (qk_norm)'),
+    (r'rel_pos_|relative_position', 'relative positions (rel_pos, BEiT)'),
+    (r'\.(q_bias|v_bias)$', 'biases of queries and values alone (BEiT)'),
+    (r'(^|\.)(reg_token|register_tokens|storage_tokens)', 'register tokens'),
+    (r'(^|\.)(norm_pre|pre_norm|ln_pre)\.', 'a norm before the blocks (pre_norm, CLIP)'),
+    (r'mask_token_decoder', 'positions that depend on the ground resolution (Scale-MAE)'),
+    (r'(^|\.)dist_token|head_dist', 'a distillation token (DeiT)'),
+    (r'channel_embed|channel_cls_embed', 'groups of bands (SatMAE)'),
+    (r'(^|\.)cls_token$', 'a class token (option class_token)'),
+    (r'\.experts\.', 'experts of datasets (tools/model_converters/merge_experts.py takes one dataset out)'),
+    (r'(^|\.)pyramid\.', 'a pyramid'),
 )
 
 
 def too_many(names: list[str]) -> str:
     """Words on names of an encoder that the model's has no place for."""
-    first = next((name for name in names if any(re.search(pattern, name) for pattern, _ in MEANINGS)), names[0])
-    meaning = next((f'They mean {words}. ' for pattern, words in MEANINGS if re.search(pattern, first)), '')
-    return (f'{len(names)} names that are not of the model\'s encoder, e.g. {first}. {meaning}Without them it would '
+    meant = ((name, words) for name in names for pattern, words in MEANINGS if re.search(pattern, name))
+    name, words = next(meant, (names[0], ''))
+    told = f'They mean {words}, which this encoder does not have. ' if words else ''
+    return (f'{len(names)} names that are not of the model\'s encoder, e.g. {name}. {told}Without them it would '
             'compute another function.')
 
 

@@ -96,7 +96,7 @@ class S5ViT(ViTAdapter):
 
     name = 's5_mm'
     needs = ('layers.0.attn.qkv.weight', 'pyramid.upsample_4x.0.weight')
-    rows = ((OLD_EXPERTS, EXPERTS), *COMMON, *QKV, *same('cls_token', 'pyramid.', EXPERTS))
+    rows = (*same(EXPERTS), (OLD_EXPERTS, EXPERTS), *COMMON, *QKV, *same('cls_token', 'pyramid.'))
     may_drop = (UNUSED, )
 
 

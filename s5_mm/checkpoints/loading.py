@@ -60,35 +60,27 @@ def adapt_weights(model: nn.Module,
                   prefix: str | None = None) -> tuple[Weights, LoadReport]:
     """The weights that :func:`load_weights` loads, under the model's names, and the report, which is logged.
 
-    Args:
-        model: As there.
-        state: A state dict.
-        source: What messages call it.
-        part: As there.
-        encoder_only: As there.
-        prefix: As there.
-
-    Raises:
-        ValueError: As there.
+    Arguments and errors are those of that function; ``source`` is what messages call the ``state`` dict.
     """
     state = unwrap({name: value for name, value in state.items() if isinstance(value, Tensor)})
     state = state if prefix is None else part_of(state, prefix)
     at, own = encoder_prefix(model), model.state_dict()
     encoder = model.get_submodule(at.removesuffix('.'))
-    changes = {}
     if part == 'auto' and _is_own(state, own):
-        adapter, weights = OwnNames(encoder), state
-        # A teacher has an encoder, too.
-        for name, module in model.named_modules():
-            if type(module) is type(encoder):
-                weights = _adapted(weights, f'{name}.' if name else '', encoder, changes)
+        adapter: StateDictAdapter = OwnNames(encoder)
+        named, found = state, None
     else:
-        _, state = select_part(state, part, source)
-        adapter, found = find_adapter(state, source, encoder)
-        weights = adapter.to_model(state, found)
-        weights = _adapted(weights, ENCODER, encoder, changes)
-        changes = {at + name.removeprefix(ENCODER): change for name, change in changes.items()}
-        weights = _placed(weights, model, at, own)
+        _, named = select_part(state, part, source)
+        adapter, found = find_adapter(named, source, encoder)
+    try:
+        if found is None:
+            weights, changes = _own_adapted(named, model, encoder)
+        else:
+            weights, changes = _adapted(adapter.to_model(named, found), ENCODER, encoder)
+            changes = {at + name.removeprefix(ENCODER): change for name, change in changes.items()}
+            weights = _placed(weights, model, at, own)
+    except ValueError as error:
+        raise ValueError(f'{source}: {error}') from error
     report = _report(adapter, at, own, weights, changes)
     reasons = _misfits(adapter, at, own, weights)
     if not encoder_only and (report.initial or report.unfit):
@@ -115,8 +107,19 @@ def _is_own(state: Weights, own: Weights) -> bool:
         name in own for name in state if name.startswith('teacher.'))
 
 
-def _adapted(weights: Weights, prefix: str, encoder: nn.Module, changes: dict[str, str]) -> Weights:
-    """Let the encoder bring its weights into its form, and note the names that changed."""
+def _own_adapted(weights: Weights, model: nn.Module, encoder: nn.Module) -> tuple[Weights, dict[str, str]]:
+    """As :func:`_adapted`, for a file of the same model; a teacher has an encoder, too."""
+    changes = {}
+    for name, module in model.named_modules():
+        if type(module) is type(encoder):
+            weights, changed = _adapted(weights, f'{name}.' if name else '', encoder)
+            changes |= changed
+    return weights, changes
+
+
+def _adapted(weights: Weights, prefix: str, encoder: nn.Module) -> tuple[Weights, dict[str, str]]:
+    """Let the encoder bring its weights into its form; also which names were ``'split'`` or ``'resized'``."""
+    changes = {}
     inside, own = _known_experts(part_of(weights, prefix), encoder), encoder.state_dict()
     odd = [name for name, value in inside.items() if name in own and value.ndim != own[name].ndim]
     if odd:
@@ -127,7 +130,7 @@ def _adapted(weights: Weights, prefix: str, encoder: nn.Module, changes: dict[st
             split = name not in inside or value.shape[1:] == inside[name].shape[1:]
             changes[prefix + name] = 'split' if split else 'resized'
     others = {name: value for name, value in weights.items() if not name.startswith(prefix)}
-    return others | {prefix + name: value for name, value in adapted.items()}
+    return others | {prefix + name: value for name, value in adapted.items()}, changes
 
 
 def _known_experts(weights: Weights, encoder: nn.Module) -> Weights:

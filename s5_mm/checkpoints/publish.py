@@ -15,7 +15,7 @@ def publish_encoder(checkpoint: str, out: str, part: str = 'auto', force: bool =
         checkpoint: Of a training run with :class:`s5_mm.FixMatchSegmentor` or an mmseg ``EncoderDecoder``, with any
             encoder.
         out: ``.pth`` (``{'state_dict': weights, 'meta': origin}``) or ``.safetensors``.
-        part: See :func:`select_encoder`.
+        part: See :func:`s5_mm.checkpoints.parts.select_part`.
         force: Whether to replace ``out``.
 
     Returns:
@@ -40,7 +40,7 @@ def select_encoder(weights: Weights, filename: str, part: str = 'auto') -> tuple
     Args:
         weights: The checkpoint's.
         filename: Its name, for messages.
-        part: ``'teacher'``, ``'student'`` or ``'auto'``: the one that is evaluated, the teacher once it was updated.
+        part: As there.
 
     Returns:
         Which part it was, and its weights without prefix; floating-point ones in fp32.

@@ -129,7 +129,7 @@ REFUSED = {
     'own, too few blocks': (
         lambda vit: {name: value for name, value in vit.state_dict().items() if not name.startswith('layers.3.')},
         'the file has 3 blocks, this encoder 4'),
-    'layer scale': (lambda vit: timm(vit, blocks__1__ls1__gamma=ONES), 'blocks.1.ls1.gamma. They mean layer scale, .*'
+    'layer scale': (lambda vit: timm(vit, blocks__1__ls1__gamma=ONES), 'blocks.1.ls1.gamma. They mean layer scale '
                     r'\(option layer_scale\)'),
     'published layer scale': (lambda vit: written(vit, PublishedEncoder) | {'layers.1.gamma_1': ONES}, 'layer scale'),
     'qk_norm': (lambda vit: timm(vit, blocks__0__attn__q_norm__weight=ONES), 'normalized queries and keys'),

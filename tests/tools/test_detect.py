@@ -59,7 +59,7 @@ def test_a_data_set_must_be_chosen(detector, image, tmp_path, load_tool):
 
 def test_weights_of_another_model_are_an_error(detector, tmp_path):
     torch.save(dict(state_dict=dict(weight=torch.zeros(3))), tmp_path / 'other.pth')
-    with pytest.raises(ValueError, match='other.pth holds no encoder in a known format'):
+    with pytest.raises(ValueError, match='none under the names of the model'):
         load_detector(Config.fromfile(detector[0]), str(tmp_path / 'other.pth'), 'cpu')
 
 
