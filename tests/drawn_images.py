@@ -20,7 +20,7 @@ class DrawnImagesHook(Hook):
         self.drawn.append([sample.img_path for sample in samples])
 
     def after_train(self, runner):
-        selection = runner.train_dataloader.sampler._selections['unlabeled'].indices.tolist()
+        selection = runner.train_dataloader.sampler.subsets['unlabeled'].indices.tolist()
         path = Path(runner.work_dir) / f'drawn_{get_rank()}.json'
         path.write_text(json.dumps(dict(drawn=self.drawn, selection=selection)))
 

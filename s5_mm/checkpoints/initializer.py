@@ -1,9 +1,10 @@
 """The initializer that loads weights, for ``init_cfg``."""
 from collections.abc import Iterator
 
-from mmengine.model import PretrainedInit, update_init_info
+from mmengine.model import PretrainedInit
 from torch import nn
 
+from s5_mm.hosts import note_initialization
 from s5_mm.registry import WEIGHT_INITIALIZERS
 
 from .loading import load_weights
@@ -39,8 +40,7 @@ class LoadWeights:
                 child.is_init = True
         load_weights(module.get_submodule(self.module), self.checkpoint, part=self.part, encoder_only=True,
                      prefix=self.prefix)
-        if hasattr(module, '_params_init_info'):
-            update_init_info(module, init_info=f'LoadWeights: {self.checkpoint}')
+        note_initialization(module, f'LoadWeights: {self.checkpoint}')
 
 
 def replace_pretrained(model: nn.Module) -> None:

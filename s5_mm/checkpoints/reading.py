@@ -30,6 +30,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, load_file
 from torch import Tensor
 
+from s5_mm.hosts import numpy_makers
+
 
 def _statistic(owner: type, name: str) -> Callable:
     """What history buffers mean where they are pickled with ``getattr``: one of their own methods and nothing else."""
@@ -47,7 +49,7 @@ KEYS = ('state_dict', 'model', 'teacher')
 SAFE_GLOBALS = [
     argparse.Namespace,
     (_statistic, 'builtins.getattr'),
-    HistoryBuffer, bytes, slice, np.ndarray, np.dtype, np._core.multiarray._reconstruct, np._core.multiarray.scalar,
+    HistoryBuffer, bytes, slice, np.ndarray, np.dtype, *numpy_makers(),
     *(type(np.dtype(kind)) for kind in ('float64', 'float32', 'int64', 'int32', 'uint32', 'uint8', 'bool')),
 ]
 

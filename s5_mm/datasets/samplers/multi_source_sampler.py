@@ -54,7 +54,7 @@ class MultiSourceSampler(Sampler):
         self.sizes = {name: len(source) for name, source in dataset.sources.items()}
         self.per_batch = dict.fromkeys(self.sizes, per_batch) if isinstance(per_batch, int) else dict(per_batch)
         self.shuffle = shuffle
-        self._subsets: dict[str, SourceSubset] = {}
+        self.subsets: dict[str, SourceSubset] = {}
         self._first_step = 0
         self._check()
 
@@ -107,7 +107,7 @@ class MultiSourceSampler(Sampler):
         if not len(indices) or indices.min() < 0 or indices.max() >= size or len(np.unique(indices)) < len(indices):
             raise ValueError(f'MultiSourceSampler: a selection from {source!r} needs at least one index, each once and '
                              f'from 0 to {size - 1}; it has {len(indices)}.')
-        self._subsets[source] = subset._replace(indices=indices)
+        self.subsets[source] = subset._replace(indices=indices)
 
     def __len__(self) -> int:
         return sum(self.sizes.values())
@@ -122,9 +122,9 @@ class MultiSourceSampler(Sampler):
 
     def _order(self, name: str) -> '_Order':
         keys = (self.seed, 'order', name)
-        if name not in self._subsets:
+        if name not in self.subsets:
             return _Order(np.arange(self.sizes[name]), 0, self.shuffle, keys)
-        indices, first_step = self._subsets[name]
+        indices, first_step = self.subsets[name]
         return _Order(indices, first_step * self.world_size * self.per_batch[name], self.shuffle, (*keys, first_step))
 
 
