@@ -17,8 +17,9 @@ def replacing(path: Path) -> Iterator[Path]:
         path: The file; its folder is made if it is missing.
 
     Yields:
-        A free path in the same folder. What the block writes there takes the place of ``path`` when the block ends
-        without an error, and is removed otherwise. Writers must have closed the file by then.
+        A free path in the same folder, ``NAME.PROCESS-RANDOM.part``. What the block writes there takes the place of
+        ``path`` when the block ends without an error, and is removed otherwise. Writers must have closed the file by
+        then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Processes of several machines may write to one folder and have the same number.

@@ -11,7 +11,8 @@ def test_file_is_replaced_when_the_block_ends(tmp_path):
     path = tmp_path / 'new/folder/a.txt'
     with replacing(path) as temporary:
         assert temporary.parent == path.parent
-        assert f'.{os.getpid()}-' in temporary.name
+        assert temporary.name.startswith(f'a.txt.{os.getpid()}-')
+        assert temporary.suffix == '.part'
         temporary.write_text('one')
         assert not path.exists()
     assert path.read_text() == 'one'
