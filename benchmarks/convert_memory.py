@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 from prettytable import PrettyTable
-from synthetic_task import write_json
 
 from s5_mm.checkpoints.conversion import convert_checkpoint
+from s5_mm.files import write_json
 
 ENTRIES = 32 * 32
 WIDTHS = dict(tiny=(48, 4), base=(768, 12), large=(1024, 24), huge=(1280, 32))

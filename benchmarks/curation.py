@@ -27,13 +27,13 @@ from mmseg.structures import SegDataSample
 from PIL import Image
 from prettytable import PrettyTable
 
-from s5_mm.curation.files import sha256_of, write_json
 from s5_mm.curation.loading import build_loader, build_pool
 from s5_mm.curation.manifest import write_selection
 from s5_mm.curation.prototypes import Prototypes, save_prototypes
 from s5_mm.curation.score_table import ScoreTable, batches_of, score_chunks
 from s5_mm.curation.scoring import score
 from s5_mm.curation.settings import CurationSettings
+from s5_mm.files import sha256_of, write_json
 from s5_mm.registry import MODELS
 
 ROWS_A_SHARD = 1_000_000

@@ -19,7 +19,9 @@ from functools import partial
 from pathlib import Path
 
 from prettytable import PrettyTable
-from synthetic_task import CONFIGS, DATA, make_data, score_pool, select_pool, test, train, write_json
+from synthetic_task import CONFIGS, DATA, make_data, score_pool, select_pool, test, train
+
+from s5_mm.files import write_json
 
 KINDS = ('clean', 'degraded', 'off_domain')
 

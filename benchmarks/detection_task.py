@@ -1,13 +1,13 @@
 """Rotated detection on two synthetic datasets, the last part of the quickstart."""
 
-import os
 from pathlib import Path
 
 import numpy as np
+from commands import run_command
 from PIL import Image, ImageOps
 from synthetic_task import CLASSES, DATA, LABELED_STYLES, make_benchmark, test, train
 
-from s5_mm.apis import run_command
+from s5_mm.files import replacing
 
 CONFIG = 'configs/quickstart/moe-mdf_vit-t_oriented-rcnn_dior-dota-128x128.py'
 SIZE, GAP = 128, 32
@@ -64,6 +64,5 @@ def draw_detections(work_dir: Path, out: Path, columns: int = 4, side: int = 300
         drawn = sorted((folder / 'drawn').glob('*.png'))[:columns]
         tiles = [ImageOps.pad(Image.open(path).convert('RGB'), (side, side), color='white') for path in drawn]
         rows.append(np.hstack(list(map(np.asarray, tiles))))
-    part = out.with_name(f'{out.name}.part')
-    Image.fromarray(np.vstack(rows)).save(part, format='PNG')
-    os.replace(part, out)
+    with replacing(out) as temporary:
+        Image.fromarray(np.vstack(rows)).save(temporary, format='PNG')

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from landcover_task import SCENES, count_parameters, make_landcover, mean_scores, run_ways
 from prettytable import PrettyTable
-from synthetic_task import write_json
+
+from s5_mm.files import write_json
 
 QUICKSTART = Path('work_dirs/quickstart/s4p/iter_500.pth')
 

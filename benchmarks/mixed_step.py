@@ -18,8 +18,8 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from prettytable import PrettyTable
-from synthetic_task import write_json
 
+from s5_mm.files import write_json
 from s5_mm.registry import MODELS
 
 CASES = {

@@ -15,15 +15,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from comparison import draw_comparison
 from detection_task import CONFIG as DETECTION
 from detection_task import draw_detections, make_detection, run_detection
 from landcover_task import SCENES, count_parameters, make_landcover, mean_scores, run_ways
 from PIL import Image
 from prettytable import PrettyTable
-from synthetic_task import CONFIGS, DATA, POOL, make_data, score_pool, select_pool, test, train, write_json
+from synthetic_task import CONFIGS, DATA, POOL, make_data, score_pool, select_pool, test, train
 
-from s5_mm.apis import draw_comparison
 from s5_mm.datasets import ISAIDDataset
+from s5_mm.files import write_json
 
 WORK_DIR = Path('work_dirs/quickstart')
 # Scores in per cent below which a part has not learned; docs/quickstart.md has what to expect.

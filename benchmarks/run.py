@@ -16,7 +16,8 @@ import torch
 from mmengine.registry import init_default_scope
 from mmengine.utils import import_modules_from_strings
 from prettytable import PrettyTable, TableStyle
-from synthetic_task import write_json
+
+from s5_mm.files import write_json
 
 # Case -> (side of the images in pixels, images of each source or dataset).
 SIZES = dict(

@@ -17,10 +17,11 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
+from commands import run_command
 from prettytable import PrettyTable
-from synthetic_task import CONFIGS, DATA, TRANSFER_STYLE, make_data, make_isaid, test, train, write_json
+from synthetic_task import CONFIGS, DATA, TRANSFER_STYLE, make_data, make_isaid, test, train
 
-from s5_mm.apis import run_command
+from s5_mm.files import write_json
 
 TRANSFER = 'configs/quickstart/transfer_vit-t_upernet_synthetic-96x96.py'
 WEAK = {

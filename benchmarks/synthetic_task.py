@@ -9,7 +9,7 @@ import json
 import os
 from pathlib import Path
 
-from s5_mm.apis import run_command
+from commands import run_command
 
 CONFIGS = {
     'supervised': 'configs/quickstart/supervised_vit-t_upernet_synthetic-96x96.py',
@@ -128,11 +128,3 @@ def _cfg_options(options: dict[str, object]) -> list[str]:
     return (
         ['--cfg-options', *(f'{name.replace("__", ".")}={value}' for name, value in options.items())] if options else []
     )
-
-
-def write_json(path: Path, content: dict) -> None:
-    """Write a result file under a temporary name first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'{path.name}.part')
-    part.write_text(json.dumps(content, indent=2) + '\n')
-    part.replace(path)

@@ -1,13 +1,13 @@
-"""Choose a reliable and diverse part of an archive of unlabeled images, as S5 chose RS4P-1M (arXiv 2508.12409).
+"""Select a reliable and diverse part of an archive of unlabeled images, as S5 selected RS4P-1M (arXiv 2508.12409).
 
-    curate.py crop SRC OUT                    big images -> 512 px patches in OUT/images
+    curate.py crop SRC OUT                    large images -> 512 px patches in OUT/images
     curate.py prototypes CONFIG CHECKPOINT    scene types of the labeled images -> WORK_DIR/prototypes.npz
     curate.py score CONFIG CHECKPOINT         entropy and scene type of the pool -> WORK_DIR/pool/scores/*.parquet
     curate.py select CONFIG                   quotas, lowest entropy first -> WORK_DIR/NAME.parquet, .txt and .json
     curate.py report CONFIG                   figures and contact sheets -> WORK_DIR/NAME.html
 
-A CONFIG (configs/curation) says model, data and numbers. Each step goes on where it was when its command is repeated.
-`curate.py STEP --help` tells about each; docs/curation.md about all.
+A CONFIG (configs/curation) defines model, data and numbers. A stopped step resumes when its command is repeated.
+`curate.py STEP --help` describes a step; docs/curation.md describes all of them.
 """
 import argparse
 import os
@@ -21,7 +21,7 @@ from mmengine.config import DictAction
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-# What a user must put right comes as one of these; its text is shown without a traceback.
+# Errors that a user can correct; they are shown without a traceback.
 USER_ERRORS = (ValueError, FileNotFoundError)
 
 
@@ -53,16 +53,16 @@ def _add_step(steps: argparse._SubParsersAction, name: str, text: str, checkpoin
 
 
 def _add_crop(steps: argparse._SubParsersAction) -> None:
-    step = steps.add_parser('crop', help='cut big images into patches', description=(
+    step = steps.add_parser('crop', help='cut large images into patches', description=(
         'Cut JPEG, PNG, GeoTIFF and BMP images of any size, bits and bands into 8-bit color patches '
         'OUT/images/FOLDERS/NAME_TOP_LEFT.png. Only a line of patches is held in memory. Patches without data are left '
-        'out. A stopped run goes on when repeated.'))
+        'out. A stopped run resumes when the command is repeated.'))
     step.add_argument('source', type=Path, metavar='SRC', help='folder of images, searched with its subfolders')
     step.add_argument('out', type=Path, metavar='OUT', help='output folder')
     step.add_argument('--size', type=int, default=512, help='side of a patch in pixels (default: %(default)s)')
     step.add_argument('--stride', type=int, help='pixels from one patch to the next (default: the size)')
     step.add_argument('--edge', choices=['shift', 'drop'], default='shift',
-                      help='move the last patch of a line inside, so that it overlaps, or drop what is left over '
+                      help='move the last patch of a line inside, so that it overlaps, or drop the rest of the line '
                       '(default: %(default)s)')
     step.add_argument('--min-side', type=int, default=128,
                       help='smaller images are errors; those between this and the size are kept whole '
@@ -70,13 +70,13 @@ def _add_crop(steps: argparse._SubParsersAction) -> None:
     step.add_argument('--min-valid', type=float, default=0.5, metavar='SHARE',
                       help='share of pixels with data that a patch needs (default: %(default)s)')
     step.add_argument('--bands', type=int, nargs='+', metavar='N',
-                      help='bands of red, green and blue, or of one, counted from 1 (default: as the file says)')
+                      help='bands of red, green and blue, or of gray, counted from 1 (default: as named in the file)')
     step.add_argument('--percentiles', type=float, nargs=2, default=(2, 98), metavar=('LOW', 'HIGH'),
-                      help='of each band of an image with more than 8 bits, which become 0 and 255 (default: 2 98)')
+                      help='percentiles of each band that become 0 and 255, for more than 8 bits (default: 2 98)')
     step.add_argument('--value-range', type=float, nargs=2, metavar=('LOW', 'HIGH'),
                       help='values that become 0 and 255 in all images with more than 8 bits, in place of percentiles')
-    step.add_argument('--format', choices=['png', 'jpg'], default='png', help='of the patches (default: %(default)s)')
-    step.add_argument('--quality', type=int, default=95, help='of JPEG (default: %(default)s)')
+    step.add_argument('--format', choices=['png', 'jpg'], default='png', help='image format (default: %(default)s)')
+    step.add_argument('--quality', type=int, default=95, help='quality of JPEG (default: %(default)s)')
     step.add_argument('--max-errors', type=float, default=0.01, metavar='SHARE',
                       help='share of the images that may be unreadable (default: %(default)s)')
     step.add_argument('--workers', type=int, default=os.cpu_count(), help='processes (default: all cores)')
@@ -87,19 +87,19 @@ def _add_prototypes(steps: argparse._SubParsersAction) -> None:
     step.add_argument('--num-clusters', type=lambda text: text if text == 'auto' else int(text), metavar='M',
                       help="number of clusters, or `auto` for the best silhouette of 4, 8, 16, 32 and 64 (default: the "
                       "config's)")
-    step.add_argument('--seed', type=int, help="of the clustering (default: the config's)")
+    step.add_argument('--seed', type=int, help="seed of the clustering (default: the config's)")
 
 
 def _add_score(steps: argparse._SubParsersAction) -> None:
     step = _add_step(steps, 'score', 'score the images of the pool', checkpoint=True)
-    step.add_argument('--source', help="folder, list or Parquet file of images (default: the config's); with another "
-                      "one the pool's `indices` do not hold, the rest of it does")
+    step.add_argument('--source', help="folder, list or Parquet file of images (default: the config's); another "
+                      "source drops the pool's `indices` and keeps its other settings")
     step.add_argument('--data-root', metavar='DIR', help="folder that listed paths are relative to (default: the "
                       "config's)")
     step.add_argument('--max-errors', type=float, metavar='SHARE',
                       help="share of the images that may be unreadable (default: the config's)")
     step.add_argument('--no-prototypes', action='store_true',
-                      help='entropy alone; quotas are not possible then')
+                      help='compute entropy only, which does not allow quotas')
 
 
 def _add_select(steps: argparse._SubParsersAction) -> None:
@@ -109,23 +109,24 @@ def _add_select(steps: argparse._SubParsersAction) -> None:
                       help="curated: quotas, lowest entropy first; entropy: no quotas; diversity: quotas, random order "
                       "(default: the config's)")
     step.add_argument('--on-shortfall', choices=['skip', 'redistribute'],
-                      help="what becomes of a quota that its cluster cannot fill (default: the config's)")
+                      help="what to do with the rest of a quota that its cluster cannot fill (default: the config's)")
     step.add_argument('--near-duplicates', type=float, metavar='COSINE',
-                      help='leave out an image whose feature is that similar to a better one of its cluster; needs '
-                      'curation.keep_features=True when scoring')
-    step.add_argument('--seed', type=int, help="of the random order (default: the config's)")
-    step.add_argument('--name', help='of the files (default: the strategy)')
+                      help='leave out an image whose feature is at least this similar to a better one of its cluster; '
+                      'needs curation.keep_features=True when scoring')
+    step.add_argument('--seed', type=int, help="seed of the random order (default: the config's)")
+    step.add_argument('--name', help='name of the files (default: the strategy)')
 
 
 def _add_report(steps: argparse._SubParsersAction) -> None:
     step = _add_step(steps, 'report', 'write a page about a selection', checkpoint=False)
-    step.add_argument('--name', help="of the selection (default: the config's strategy)")
+    step.add_argument('--name', help="name of the selection (default: the config's strategy)")
 
 
 def crop(args: argparse.Namespace) -> str:
-    """Cut big images."""
-    from data_prep.curation.crop import CropSettings, Stretch
+    """Cut large images."""
+    from data_prep.curation.crop import CropSettings
     from data_prep.curation.crop import crop as run
+    from s5_mm.radiometry import Stretch
 
     stretch = Stretch(tuple(args.percentiles), args.value_range and tuple(args.value_range))
     settings = CropSettings(args.size, args.size if args.stride is None else args.stride, args.edge, args.min_side,
@@ -207,9 +208,9 @@ def report(args: argparse.Namespace) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Command line; see the module and ``--help``."""
+    """Run the command line, see the module and ``--help``."""
     args = parse_args(argv)
-    # mmseg says this once for every size of image.
+    # mmseg repeats this warning for every size of image.
     warnings.filterwarnings('ignore', message='When align_corners=True')
     run = dict(crop=crop, prototypes=prototypes, score=score, select=select, report=report)[args.step]
     try:

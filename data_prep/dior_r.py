@@ -1,4 +1,4 @@
-"""Check the official DIOR-R download and arrange it as training reads it.
+"""Check the official DIOR-R download and arrange its files for training.
 
 DIOR-R is published as JPEG of 800 x 800 px with rotated boxes in XML (https://gcheng-nwpu.github.io). SRC holds, as
 archives or unpacked:
@@ -7,15 +7,15 @@ archives or unpacked:
     Annotations.zip                                Oriented Bounding Boxes/00001.xml ... (upright ones are not read)
     ImageSets.zip                                  Main/train.txt, Main/val.txt, Main/test.txt
 
-Nothing is converted: every image is decoded, every label parsed and compared with the size of its image, and both are
-copied as they are, in the official layout:
+Nothing is converted: every image is decoded, every label is parsed and compared with the size of its image, and both
+are copied unchanged to the official layout:
 
     OUT/JPEGImages-trainval/00001.jpg, OUT/JPEGImages-test/11726.jpg
     OUT/Annotations/Oriented Bounding Boxes/00001.xml
     OUT/ImageSets/Main/{train,val,trainval,test}.txt
 
-A run that was stopped goes on where it was when the same command is given again. SRC may hold a part of the download;
-lists and numbers are of all that OUT holds.
+A stopped run resumes when the same command is repeated. SRC may hold a part of the download; lists and numbers refer
+to all files in OUT.
 """
 import sys
 from collections import Counter
@@ -41,13 +41,13 @@ def find_sources(files: Sequence[tuple[str, File]]) -> list[Source]:
     """Pair images with labels, in the order of the lists.
 
     Raises:
-        PreparationError: No list, no image, a name in two splits, or images of a split that are missing or without a
-            label while others of it are there.
+        PreparationError: There is no list or no image, a name is in two splits, or a part of a split's images or
+            labels is missing.
     """
     lists, images, labels = (first_matches(files, pattern) for pattern in (LISTS, IMAGES, LABELS))
     if not lists or not images:
         what = 'image JPEGImages-trainval/00001.jpg' if lists else 'list ImageSets/Main/train.txt'
-        raise PreparationError(f'found no {what} and so on; --help shows the layout')
+        raise PreparationError(f'found no {what} ...; --help shows the layout')
     names = {split: lists[split, ].read().decode().split() for split in PUBLISHED if (split, ) in lists}
     doubled = [name for name, count in Counter(name for split in names.values() for name in split).items() if count > 1]
     if doubled:
@@ -71,10 +71,10 @@ def prepare_image(source: Source, out: Path, link: bool) -> dict:
     """Check an image and its label and copy them.
 
     Returns:
-        Their record, with the number of objects of each class name.
+        The record, with the number of objects of each class name.
 
     Raises:
-        PreparationError: One is damaged, or they do not belong together.
+        PreparationError: A file is damaged, or the sizes in image and label differ.
     """
     from s5_mm.datasets.rotated_files import LabelError, parse_dior_xml
 
@@ -93,7 +93,7 @@ def prepare_image(source: Source, out: Path, link: bool) -> dict:
 
 
 def write_lists(out: Path, names: Iterable[tuple[str, str]]) -> None:
-    """Write the lists of the splits and of train and val together; ``names`` are (split, name)."""
+    """Write the lists of the splits, and of train and val together; ``names`` are (split, name)."""
     names = sorted(names)
     for title, splits in {**{split: [split] for split in PUBLISHED}, 'trainval': ['train', 'val']}.items():
         text = ''.join(f'{name}\n' for name in sorted(name for split, name in names if split in splits))
@@ -101,7 +101,7 @@ def write_lists(out: Path, names: Iterable[tuple[str, str]]) -> None:
 
 
 def describe_objects(records: Mapping[tuple[str, str], dict], classes: Sequence[str]) -> list[str]:
-    """Lines that tell the number of objects of ``classes``, and of others."""
+    """Lines with the number of objects of ``classes``, and of other classes."""
     counts = sum((Counter(record['objects']) for record in records.values()), Counter())
     unknown = {name: count for name, count in counts.items() if name not in classes}
     lines = [f'{counts.total():,} objects of {len(counts) - len(unknown)} classes']
@@ -112,12 +112,12 @@ def describe_objects(records: Mapping[tuple[str, str], dict], classes: Sequence[
 
 
 def prepare(root: Path, out: Path, link: bool = False, workers: int = 1) -> list[str]:
-    """Arrange a download, or what an earlier run has left of it; returns lines that say what was made.
+    """Arrange a download, or the part that an earlier run has not done; returns lines about the result.
 
     Raises:
-        PreparationError: Whatever is wrong with the files.
+        PreparationError: Files are missing, damaged or contradictory.
     """
-    from s5_mm.datasets import DIORRDataset  # takes seconds, which neither --help nor each process should
+    from s5_mm.datasets import DIORRDataset  # takes seconds to import, which --help should not
 
     classes = DIORRDataset.METAINFO['classes']
     sources = find_sources(list_files(root))
@@ -130,7 +130,7 @@ def prepare(root: Path, out: Path, link: bool = False, workers: int = 1) -> list
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Command line; see the module and ``--help``."""
+    """Run the command line, see the module and ``--help``."""
     preparing.copying_command(__doc__, 'dior_r', prepare, argv)
 
 

@@ -1,4 +1,4 @@
-"""Divide the official DOTA download, v1.0, v1.5 or v2.0, into the patches that training reads.
+"""Divide the official DOTA download (v1.0, v1.5 or v2.0) into patches for training.
 
 DOTA is published as whole images (https://captain-whu.github.io/DOTA), PNG of 800 to 29,000 px, with a text file of
 rotated boxes each. SRC holds, as archives or unpacked, everything of a split below a folder of its name:
@@ -6,23 +6,23 @@ rotated boxes each. SRC holds, as archives or unpacked, everything of a split be
     train/images/part1.zip ...           P0000.png ...  (any folder, also .jpg .tif .bmp, 16 bits, transparent)
     train/labelTxt-v2.0/DOTA-v2.0_train.zip   P0000.txt ...  (upright boxes, "hbb" and "reclabel", are not read)
 
-the same for val, and test (or test-dev), of which the labels are not published. Of labels of several versions --version
-chooses by the "v2.0" in the path. Output:
+the same for val, and test (or test-dev), whose labels are not published. If SRC has labels of several versions,
+--version selects them by the "v2.0" in the path. Output:
 
-    OUT/{train,val,test}/images/P0000.png and labelTxt/P0000.txt       the files as they are
+    OUT/{train,val,test}/images/P0000.png and labelTxt/P0000.txt       unchanged files
     OUT/patches/{train,val,test}/images/NAME.png and labelTxt/NAME.txt
     OUT/trainval/ and OUT/patches/trainval/                            links to train and val
     OUT/patches/info.json                                              settings, and the size of each whole image
 
-NAME is P0000__1024__LEFT___TOP at the scale of the file (1024 px wide, from LEFT, TOP in pixels), and at another scale
-P0000__0.5__LEFT___TOP, with its factor and the place in the scaled image. Patches are 8-bit color, and padded where an
-image is smaller.
+NAME is P0000__1024__LEFT___TOP at the scale of the file (1024 px wide, from LEFT, TOP in pixels). At another scale it
+is P0000__0.5__LEFT___TOP, with the factor and the position in the scaled image. Patches are 8-bit color. They are
+padded if the image is smaller.
 
-Which objects a patch has is decided by the share of the object that it shows, of what the whole image shows of it. From
---keep on (0.7) the object belongs to the patch, with all of its polygon and its own difficulty. Those of which it shows
-less are written with difficulty 2 (not trained, neither right nor wrong in a test), or left out (--truncated drop).
+An object belongs to a patch if the patch shows at least the share --keep (0.7) of the part that is visible in the whole
+image. It is written with its whole polygon and its own difficulty. Objects with a smaller share get the difficulty 2
+(not trained, ignored in a test), or are left out (--truncated drop).
 
-A run that was stopped goes on where it was when the same command is given again.
+A stopped run resumes when the same command is repeated.
 """
 import json
 import os
@@ -51,7 +51,7 @@ IMAGES, PATCHES = '^[^/]+/images/', r'^patches/.*\.png$'
 
 
 def link_trainval(out: Path, records: Mapping[tuple[str, str], dict]) -> None:
-    """Join train and val, where both are there, as links that move with the folder."""
+    """Join train and val, if both exist, by relative links."""
     if not {'train', 'val'} <= {split for split, _ in records}:
         return
     for (split, _), record in records.items():
@@ -71,7 +71,7 @@ def write_info(out: Path, records: Mapping[tuple[str, str], dict], settings: Set
 
 
 def describe(records: Mapping[tuple[str, str], dict], settings: Settings) -> list[str]:
-    """A line for each split that tells its patches and objects."""
+    """A line for each split with the numbers of its patches and objects."""
     lines = []
     for split, numbers in preparing.count(records, samples=PATCHES).items():
         own = [record for key, record in records.items() if key[0] == split]
@@ -83,15 +83,15 @@ def describe(records: Mapping[tuple[str, str], dict], settings: Settings) -> lis
 
 
 def _first(records: Sequence[Mapping], key: str) -> str:
-    """Label file of the first record that has some of these."""
+    """Label file of the first record in which the number ``key`` is not 0."""
     return next(record['files'][1] for record in records if record.get(key))
 
 
 def prepare(root: Path, out: Path, settings: Settings, workers: int = 1) -> list[str]:
-    """Divide a download, or what an earlier run has left of it; returns lines that say what was made.
+    """Divide a download, or the part that an earlier run has not done; returns lines about the result.
 
     Raises:
-        PreparationError: Whatever is wrong with the files.
+        PreparationError: Files are missing, damaged or contradictory.
     """
     # These take seconds to import, which --help should not.
     from data_prep.dota_patches.cutting import prepare_image
@@ -100,7 +100,7 @@ def prepare(root: Path, out: Path, settings: Settings, workers: int = 1) -> list
     classes = settings.classes or S5DOTADataset.VERSIONS[settings.version]['classes']
     files = list_files(root)
     sources = find_sources(files, settings.version)
-    preparing.store_settings(out / 'dota_settings.json', json.loads(json.dumps(asdict(settings))))
+    preparing.store_settings(out / 'dota_settings.json', asdict(settings))
     work = partial(prepare_image, out=out, settings=settings, classes=classes)
     preparing.prepare_all(sources, out, work, workers)
     records = preparing.stored_records(out)
@@ -116,13 +116,13 @@ def prepare(root: Path, out: Path, settings: Settings, workers: int = 1) -> list
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Command line; see the module and ``--help``."""
+    """Run the command line, see the module and ``--help``."""
     given = Settings()
     parser = preparing.command_line(
         __doc__, 'folder of the download, archives or unpacked', 'output folder, e.g. data/dota_v2')
     parser.add_argument('--version', choices=list(PUBLISHED), default=given.version,
                         help='version of the labels (default: %(default)s)')
-    parser.add_argument('--classes', nargs='+', help="names of the classes of one's own data (default: of the version)")
+    parser.add_argument('--classes', nargs='+', help='names of classes, for your own data (default: of the version)')
     for name, what in (('size', 'side of a patch'), ('gap', 'overlap of patches')):
         parser.add_argument(f'--{name}', type=int, default=getattr(given, name),
                             help=f'{what} in pixels (default: %(default)s)')
@@ -131,9 +131,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--pad', type=int, nargs=3, default=given.pad, metavar=('R', 'G', 'B'),
                         help='color around small images (default: 124 116 104, the mean of ImageNet)')
     parser.add_argument('--keep', type=float, default=given.keep,
-                        help='share of an object from which it belongs to a patch (default: %(default)s)')
+                        help='least visible share of an object that belongs to a patch (default: %(default)s)')
     parser.add_argument('--truncated', choices=('difficult', 'drop'), default=given.truncated,
-                        help='what becomes of objects of which a patch shows less (default: %(default)s)')
+                        help='what to do with objects with a smaller share (default: %(default)s)')
     parser.add_argument('--drop-empty', action='store_true', help='leave out training patches without an object')
     parser.add_argument('--value-range', type=float, nargs=2, metavar=('LOW', 'HIGH'),
                         help='values of 16-bit images that become 0 and 255 (default: percentiles 2 and 98 of each)')

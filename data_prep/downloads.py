@@ -1,4 +1,4 @@
-"""A download as folders or zip archives, read without unpacking, and nothing in it trusted."""
+"""Reading of a download, folders or zip archives, without unpacking; its content is validated."""
 import functools
 import io
 import os
@@ -13,12 +13,12 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-LARGEST_MEMBER = 1 << 30  # bytes that are read at once; the largest file that is has 144 million
-LARGEST_COPY = 16 << 30  # bytes of one file in an archive; images of DOTA have up to 2.4 billion before compression
+LARGEST_MEMBER = 1 << 30  # bytes that are read at once; the largest such official file has 144 million
+LARGEST_COPY = 16 << 30  # bytes of a file in an archive; images of DOTA have up to 2.4 billion before compression
 
 
 class PreparationError(ValueError):
-    """What the user must put right; its text is shown without a traceback."""
+    """An error that the user can correct; its text is shown without a traceback."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class File:
         return b''.join(self._pieces(LARGEST_MEMBER))
 
     def copy(self, path: Path) -> None:
-        """Write the content to ``path``, a piece at a time; raises what :meth:`read` does."""
+        """Write the content to ``path`` in pieces; raises the errors of :meth:`read`."""
         with path.open('wb') as copy:
             copy.writelines(self._pieces(LARGEST_COPY, 1 << 20))
 
@@ -64,13 +64,13 @@ class File:
             return self.path.open('rb')
         archive = _archive(self.path, self.path.stat().st_mtime_ns, os.getpid())
         if archive.getinfo(self.member).file_size > largest:
-            raise PreparationError(f'{self} claims more than {largest:,} bytes; this is no official file')
+            raise PreparationError(f'{self} claims more than {largest:,} bytes; this is not an official file')
         return archive.open(self.member)
 
 
 @functools.lru_cache(maxsize=8)
 def _archive(path: Path, _changed: int, _process: int) -> zipfile.ZipFile:
-    """An archive kept open, for each process its own: forked ones would share the position in the file."""
+    """An open archive. Each process has its own, since forked processes would share the position in the file."""
     return zipfile.ZipFile(path)
 
 
@@ -81,8 +81,9 @@ def list_files(root: Path) -> list[tuple[str, File]]:
         root: The download's folder.
 
     Returns:
-        For each file its place below ``root``, with ``/`` between the parts, where an archive counts as a folder of its
-        name without suffix; and the file. Files on disk come first, then those in archives, each sorted.
+        For each file its path below ``root``, with ``/`` between the parts, and the file. In paths, an archive is a
+        folder with the name of the archive without suffix. Files on disk come first, then those in archives, both
+        sorted.
 
     Raises:
         PreparationError: The folder does not exist, or an archive is damaged.
@@ -107,7 +108,7 @@ def _members(path: Path) -> list[str]:
 
 
 def first_matches(files: Sequence[tuple[str, File]], pattern: str) -> dict[tuple[str, ...], File]:
-    """The first file for each combination of the groups of ``pattern``, which is searched for in the places."""
+    """The first file for each combination of the groups of ``pattern``, which is searched in the paths."""
     found: dict[tuple[str, ...], File] = {}
     for where, file in files:
         if match := re.search(pattern, where):
@@ -116,7 +117,7 @@ def first_matches(files: Sequence[tuple[str, File]], pattern: str) -> dict[tuple
 
 
 def decode_color(file: File) -> np.ndarray:
-    """(H, W, 3) uint8, red, green, blue.
+    """Decode an image: (H, W, 3) uint8, red, green, blue.
 
     Raises:
         PreparationError: The file is damaged.
@@ -125,14 +126,14 @@ def decode_color(file: File) -> np.ndarray:
 
 
 def decode_ids(file: File) -> np.ndarray:
-    """(H, W) integers as stored in a mask of one channel.
+    """Decode a mask of one channel: (H, W) integers as stored.
 
     Raises:
         PreparationError: The file is damaged or has other channels.
     """
     ids = np.asarray(_decode(file))
     if ids.ndim != 2 or ids.dtype.kind not in 'ui':
-        raise PreparationError(f'{file} is no mask of one integer channel: {ids.shape}, {ids.dtype}')
+        raise PreparationError(f'{file} is not a mask of one integer channel: {ids.shape}, {ids.dtype}')
     return ids
 
 

@@ -1,21 +1,21 @@
 """Cut the official iSAID download into crops and id masks.
 
-iSAID is published as whole images (https://captain-whu.github.io/iSAID) whose masks hold a color for each of 15
-classes and black for background. Models train on 512 px crops: images are divided into 1024 px patches which overlap
-by 200 px, each patch into four crops, and training patches without any object are left out.
+iSAID is published as whole images (https://captain-whu.github.io/iSAID). Their masks have a color for each of 15
+classes and black for background. Models train on 512 px crops: an image is divided into 1024 px patches that overlap
+by 200 px, and each patch into four crops. Training patches without objects are left out.
 
-Source, as in the development kit or with the official archives unpacked as they are:
+Source, in the layout of the development kit or of the unpacked official archives:
 
     SRC/train/images/P0000.png and SRC/train/images/P0000_instance_color_RGB.png
     SRC/train/images/images/P0000.png and SRC/train/Semantic_masks/images/P0000_instance_color_RGB.png
 
-the same for val, and test/ with images alone. Output, with id masks of 8 bits (0-15 in the order of mmseg's iSAID
+the same for val, and test/ without masks. Output, with id masks of 8 bits (0-15 in the order of mmseg's iSAID
 classes, 255 = padding around images that are smaller than a patch):
 
     OUT/img_dir/{train,val,test}/NAME.png and OUT/ann_dir/{train,val}/NAME.png
 
-NAME is P0000_PATCHTOP_PATCHLEFT_CROPTOP_CROPLEFT, in pixels, the last two within the patch. A run that was stopped
-goes on where it was when the same command is given again.
+NAME is P0000_PATCHTOP_PATCHLEFT_CROPTOP_CROPLEFT, in pixels, the last two within the patch. A stopped run
+resumes when the same command is repeated.
 """
 import argparse
 import sys
@@ -33,23 +33,22 @@ if not __package__:
 
 from data_prep import preparing
 from data_prep.downloads import File, PreparationError, decode_color
-from data_prep.preparing import STRIP_ROWS, Source, window_starts
+from data_prep.preparing import STRIP_ROWS, Source
 
-__all__ = ['STRIP_ROWS', 'PreparationError', 'Settings', 'colors_to_ids', 'compare_with_published', 'cut', 'prepare',
-           'window_starts']
+__all__ = ['STRIP_ROWS', 'PreparationError', 'Settings', 'colors_to_ids', 'compare_with_published', 'cut', 'prepare']
 
 SPLITS = ('train', 'val', 'test')
 LABELED = ('train', 'val')
 COLOR_SUFFIX = '_instance_color_RGB.png'
 DERIVED_SUFFIXES = (COLOR_SUFFIX, '_instance_id_RGB.png')
 PADDING = 255
-# Source images of the official split -> crops of the published training (four of each 1024 px patch).
+# Split -> number of official images, and of crops in the published training (four of each 1024 px patch).
 PUBLISHED = {'train': (1411, 38936), 'val': (458, 21188)}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides which crops come out, kept in ``OUT/isaid_settings.json``; lengths in pixels."""
+    """Settings of the crops, stored in ``OUT/isaid_settings.json``; lengths in pixels."""
 
     patch: int = 1024
     gap: int = 200
@@ -71,30 +70,29 @@ def colors_to_ids(rgb: np.ndarray, palette: Sequence[Sequence[int]], name: str =
 
 def cut(image: np.ndarray, ids: np.ndarray | None, settings: Settings,
         drop_empty: bool) -> Iterator[tuple[tuple[int, int, int, int], np.ndarray, np.ndarray | None]]:
-    """Divide an image into patches and those into crops.
+    """Divide an image into patches, and patches into crops.
 
     Args:
         image: (H, W, 3), uint8.
-        ids: (H, W), uint8, or None without labels.
+        ids: (H, W), uint8, or None for an image without labels.
         settings: Sizes.
-        drop_empty: Leave out patches that show background alone.
+        drop_empty: Whether to leave out patches that show background only.
 
     Yields:
-        (patch top, patch left, crop top, crop left) in pixels, the latter two within the patch; the crop's image, black
-        where padded; its ids, 255 where padded.
+        (patch top, patch left, crop top, crop left) in pixels, the latter two relative to the patch; the crop's image,
+        with black padding; its ids, with 255 as padding.
     """
+    from s5_mm.tiling import windows  # takes seconds to import, which --help should not
+
     side, crop = settings.patch, settings.crop
-    inner = window_starts(side, crop, crop)
-    for top in window_starts(image.shape[0], side, side - settings.gap):
-        for left in window_starts(image.shape[1], side, side - settings.gap):
-            patch_ids = None if ids is None else _padded(ids[top:top + side, left:left + side], side, PADDING)
-            if drop_empty and patch_ids is not None and not ((patch_ids > 0) & (patch_ids != PADDING)).any():
-                continue
-            patch = _padded(image[top:top + side, left:left + side], side, 0)
-            for y in inner:
-                for x in inner:
-                    yield ((top, left, y, x), patch[y:y + crop, x:x + crop],
-                           None if patch_ids is None else patch_ids[y:y + crop, x:x + crop])
+    for top, left, *_ in windows(image.shape[:2], side, side - settings.gap):
+        patch_ids = None if ids is None else _padded(ids[top:top + side, left:left + side], side, PADDING)
+        if drop_empty and patch_ids is not None and not ((patch_ids > 0) & (patch_ids != PADDING)).any():
+            continue
+        patch = _padded(image[top:top + side, left:left + side], side, 0)
+        for y, x, *_ in windows((side, side), crop, crop):
+            yield ((top, left, y, x), patch[y:y + crop, x:x + crop],
+                   None if patch_ids is None else patch_ids[y:y + crop, x:x + crop])
 
 
 def _padded(array: np.ndarray, side: int, value: int) -> np.ndarray:
@@ -107,14 +105,14 @@ def find_sources(root: Path, splits: Sequence[str] | None = None) -> list[Source
 
     Args:
         root: The download's folder.
-        splits: Splits that must be there; None takes those that are.
+        splits: Splits that must exist; None: all that exist.
 
     Returns:
         The images by split, sorted by name.
 
     Raises:
-        PreparationError: Folder or split missing, no image, images without mask, a damaged header, or sizes of image
-            and mask that differ.
+        PreparationError: A folder or split is missing, there is no image, an image has no mask, a header is damaged, or
+            the sizes of image and mask differ.
     """
     if not root.is_dir():
         raise PreparationError(f'the source folder {root} does not exist')
@@ -122,7 +120,7 @@ def find_sources(root: Path, splits: Sequence[str] | None = None) -> list[Source
     absent = [split for split in splits or () if split not in found]
     if absent or not found:
         raise PreparationError(f'{root} has no folder {", ".join(absent) or " or ".join(SPLITS)}; expected '
-                               f'{root}/{(absent or SPLITS)[0]}/images/P0000.png and so on, see --help')
+                               f'{root}/{(absent or SPLITS)[0]}/images/P0000.png ..., see --help')
     sources = [source for split in found for source in _sources_of_split(root / split, split)]
     for source in tqdm(sources, desc='checking sizes', unit='image', disable=None):
         _check_sizes(source)
@@ -163,15 +161,15 @@ def prepare_image(source: Source, out: Path, settings: Settings, palette: Sequen
 
     Args:
         source: The image.
-        out: Output folder, which has its subfolders already.
+        out: Output folder.
         settings: Sizes.
         palette: Colors of the classes.
 
     Returns:
-        The record: ``files`` written, ``padding`` (how many crops show padding alone).
+        The record: ``files`` written, ``padding`` (number of crops that show padding only).
 
     Raises:
-        PreparationError: A damaged file or an unknown color.
+        PreparationError: A file is damaged or has an unknown color.
     """
     image = decode_color(source.image)
     ids = source.mask and colors_to_ids(decode_color(source.mask), palette, str(source.mask))
@@ -185,17 +183,17 @@ def prepare_image(source: Source, out: Path, settings: Settings, palette: Sequen
 
 def prepare(root: Path, out: Path, settings: Settings, splits: Sequence[str] | None = None,
             workers: int = 1) -> dict[str, dict[str, int]]:
-    """Cut a download, or what an earlier run has left of it.
+    """Cut a download, or the part that an earlier run has not done.
 
     Args:
         root: The download's folder.
         out: Output folder.
         settings: Sizes.
-        splits: Splits to cut; None takes those that are there.
+        splits: Splits to cut; None: all that exist.
         workers: Processes.
 
     Returns:
-        For each split in ``out`` the numbers of ``images``, ``crops``, and crops that show ``padding`` alone.
+        For each split in ``out`` the numbers of ``images``, ``crops``, and crops that show ``padding`` only.
 
     Raises:
         PreparationError: See :func:`find_sources`, :func:`data_prep.preparing.store_settings` and
@@ -214,19 +212,19 @@ def prepare(root: Path, out: Path, settings: Settings, splits: Sequence[str] | N
 
 
 def _lift_pixel_limit() -> None:
-    # The largest images have more pixels than Pillow takes from strangers, and they come from a known place.
+    # The largest images exceed Pillow's limit, which protects from files of unknown origin.
     Image.MAX_IMAGE_PIXELS = None
 
 
 def class_palette() -> list[list[int]]:
-    """The 16 colors of iSAID (red, green, blue) in the order of the class ids, as mmseg has them."""
+    """The 16 colors of iSAID (red, green, blue) in the order of the class ids, from mmseg."""
     from mmseg.datasets import iSAIDDataset  # takes seconds to import, which --help should not
 
     return iSAIDDataset.METAINFO['palette']
 
 
 def compare_with_published(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """Say how the numbers of crops agree with the published ones, for splits that have all official images.
+    """Compare the numbers of crops with the published ones, for splits that have all official images.
 
     Args:
         counts: See :func:`prepare`.
@@ -247,17 +245,17 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = preparing.command_line(
         __doc__, 'folder of the download, with train/, val/, test/', 'output folder, e.g. data/isaid')
-    parser.add_argument('--splits', nargs='+', choices=SPLITS, help='splits to cut (default: those that are there)')
+    parser.add_argument('--splits', nargs='+', choices=SPLITS, help='splits to cut (default: all that exist)')
     parser.add_argument('--patch', type=int, default=1024, help='side of a patch in pixels (default: %(default)s)')
     parser.add_argument('--gap', type=int, default=200, help='overlap of patches in pixels (default: %(default)s)')
     parser.add_argument('--crop', type=int, default=512,
                         help='side of a crop in pixels; as --patch: patches are not divided (default: %(default)s)')
-    parser.add_argument('--keep-empty', action='store_true', help='keep training patches that show background alone')
+    parser.add_argument('--keep-empty', action='store_true', help='keep training patches that show background only')
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Command line; see the module and ``--help``."""
+    """Run the command line, see the module and ``--help``."""
     args = parse_args(argv)
     preparing.report(partial(_run, args), 'isaid')
 
@@ -266,7 +264,7 @@ def _run(args: argparse.Namespace) -> list[str]:
     settings = Settings(args.patch, args.gap, args.crop, args.keep_empty)
     counts = prepare(args.source, args.out, settings, args.splits, args.workers)
     lines = [f'{split}: {numbers["images"]:,} images, {numbers["crops"]:,} crops in {args.out}/img_dir/{split}'
-             f' ({numbers["padding"]:,} of padding alone)' for split, numbers in counts.items()]
+             f' ({numbers["padding"]:,} of padding only)' for split, numbers in counts.items()]
     return lines + preparing.none_found(counts, args.splits or SPLITS) + compare_with_published(counts)
 
 

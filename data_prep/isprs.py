@@ -1,4 +1,4 @@
-"""ISPRS 2D semantic labeling: what the commands for Potsdam and Vaihingen share."""
+"""ISPRS 2D semantic labeling: the common part of the commands for Potsdam and Vaihingen."""
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -27,7 +27,7 @@ VAIHINGEN_TILES = {
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides which crops come out; lengths in pixels."""
+    """Settings of the crops; lengths in pixels."""
 
     labels: str
     crop: int = 512
@@ -43,16 +43,17 @@ class Settings:
 
 @dataclass(frozen=True)
 class City:
-    """What the files of one city are called, and what they are known to give.
+    """Names of the files of a city, and official numbers of its crops.
 
     Attributes:
-        name: As in the settings file and in messages.
+        name: Name in the settings file and in messages.
         tiles: Split -> names of its tiles.
-        image: Regular expression of an image's place, whose one group is the tile.
-        labels: Kind of label -> regular expression, likewise; the first kind that all images have is taken.
-        sample: Tile -> first part of the names of its crops, as mmseg's converters name them.
-        published: What the official splits give with the default settings.
-        off_palette: Tiles of which the official label has other colors than those of the palette.
+        image: Regular expression for the path of an image; its one group is the tile.
+        labels: Kind of label -> regular expression for the path of a label, likewise. The first kind that all images
+            have is used.
+        sample: Format of the first part of a crop's name, with the tile as argument, as in mmseg's converters.
+        published: Numbers of the official splits with the default settings.
+        off_palette: Tiles whose official label has colors outside the palette.
     """
 
     name: str
@@ -69,14 +70,14 @@ def find_sources(files: Sequence[tuple[str, File]], city: City, labels: str | No
 
     Args:
         files: The download, see :func:`data_prep.downloads.list_files`.
-        city: What to look for.
-        labels: Kind of label; None takes the first of ``city.labels`` that is there for all images.
+        city: Names of the files.
+        labels: Kind of label; None: the first of ``city.labels`` that all images have.
 
     Returns:
         Images in the order of the splits, and the kind of label.
 
     Raises:
-        PreparationError: No image, or images without a label.
+        PreparationError: There is no image, or an image has no label.
     """
     images = {tile: file for (tile, ), file in first_matches(files, city.image).items()}
     split_of = {tile: split for split, tiles in city.tiles.items() for tile in tiles}
@@ -100,58 +101,58 @@ def label_ids(rgb: np.ndarray, name: str, nearest: bool) -> tuple[np.ndarray, in
 
     Args:
         rgb: (H, W, 3) uint8.
-        name: Its file, for the message.
-        nearest: Give other colors to the palette's color that each of their channels is nearest to; pink, which has
-            none, becomes boundary.
+        name: The label's file, for the message.
+        nearest: Whether to round each channel to 0 or 255 to get a color of the palette. Pink, which the palette does
+            not have, becomes boundary.
 
     Returns:
         Ids 0-6, (H, W) uint8, and the number of pixels with other colors.
 
     Raises:
-        PreparationError: Another color, unless ``nearest``.
+        PreparationError: The label has another color, and ``nearest`` is not set.
     """
     if not nearest:
-        remedy = 'use the official files, neither resized nor saved as JPEG; --nearest-color accepts them as they are'
+        remedy = 'use the official files, neither resized nor saved as JPEG; --nearest-color accepts other colors'
         return preparing.colors_to_ids(rgb, COLORS, name, remedy), 0
-    # All colors of the palette have channels of 0 and 255 alone.
+    # The channels of all colors of the palette are 0 or 255.
     pure = np.where(rgb >= 128, np.uint8(255), np.uint8(0))
     ids = preparing.look_up_colors(pure, COLORS)
     return np.where(ids == preparing.UNKNOWN, 0, ids).astype(np.uint8), int((pure != rgb).any(-1).sum())
 
 
 def prepare_tile(source: Source, out: Path, settings: Settings, city: City) -> dict:
-    """Write the crops of one tile; returns the record with ``off_palette``, the share of such pixels in its label."""
+    """Write the crops of one tile; returns the record, with the share of pixels ``off_palette`` in its label."""
+    from s5_mm.tiling import windows  # takes seconds to import, which --help should not
+
     image, label = decode_color(source.image), decode_color(source.mask)
     preparing.require_equal_sizes(source.image, image.shape[:2], source.mask, label.shape[:2])
     nearest = settings.nearest_color or source.name in city.off_palette
     ids, others = label_ids(label, str(source.mask), nearest)
     stride = settings.train_stride if source.split == 'train' else settings.val_stride
     files = []
-    for top in preparing.window_starts(ids.shape[0], settings.crop, stride):
-        for left in preparing.window_starts(ids.shape[1], settings.crop, stride):
-            window = (slice(top, top + settings.crop), slice(left, left + settings.crop))
-            height, width = ids[window].shape
-            name = '_'.join(map(str, (city.sample.format(source.name), left, top, left + width, top + height)))
-            files += preparing.save_pair(out, source.split, name, image[window], ids[window])
+    for top, left, height, width in windows(ids.shape, settings.crop, stride):
+        crop = (slice(top, top + height), slice(left, left + width))
+        name = '_'.join(map(str, (city.sample.format(source.name), left, top, left + width, top + height)))
+        files += preparing.save_pair(out, source.split, name, image[crop], ids[crop])
     return {'files': files, 'off_palette': others / ids.size}
 
 
 def prepare(root: Path, out: Path, city: City, defaults: Settings, workers: int = 1, **chosen: object) -> list[str]:
-    """Cut a download, or what an earlier run has left of it.
+    """Cut a download, or the part that an earlier run has not done.
 
     Args:
         root: The download's folder.
         out: Output folder.
-        city: Which of the two.
-        defaults: Settings that the published numbers belong to.
+        city: Names of the files.
+        defaults: Settings of the published numbers.
         workers: Processes.
-        **chosen: Settings; ``labels=None`` takes the first kind that is there.
+        **chosen: Settings; ``labels=None``: the first kind that all images have.
 
     Returns:
-        Lines that say what was made, and how it agrees with the published numbers.
+        Lines about the result and its agreement with the published numbers.
 
     Raises:
-        PreparationError: Whatever is wrong with the files or the settings.
+        PreparationError: Files are missing, damaged or contradictory, or settings are out of range.
     """
     sources, kind = find_sources(list_files(root), city, chosen.pop('labels'))
     settings = replace(defaults, labels=kind, **chosen)
@@ -160,7 +161,7 @@ def prepare(root: Path, out: Path, city: City, defaults: Settings, workers: int 
     counts = preparing.count(preparing.stored_records(out))
     lines = [f'{split}: {numbers["images"]:,} tiles, {numbers["samples"]:,} crops in {out}/img_dir/{split} ({kind} '
              'labels)' for split, numbers in counts.items()]
-    lines += [f'{source.mask.name}: {record["off_palette"]:.1%} of the pixels have colors beside the palette and took '
+    lines += [f'{source.mask.name}: {record["off_palette"]:.1%} of the pixels have colors outside the palette and got '
               'the nearest one' for source, record in records.items() if record['off_palette']]
     as_published = replace(settings, labels='') == defaults
     if not as_published:
@@ -186,6 +187,6 @@ def parse_args(doc: str, city: City, defaults: Settings, argv: Sequence[str] | N
 
 
 def main(doc: str, city: City, defaults: Settings, argv: Sequence[str] | None) -> None:
-    """The command line of one city."""
+    """Run the command line of a city."""
     arguments = parse_args(doc, city, defaults, argv)
     preparing.report(partial(prepare, **arguments), city.name.lower())

@@ -1,19 +1,18 @@
-"""Check the official LoveDA download and arrange it as training reads it.
+"""Check the official LoveDA download and arrange its files for training.
 
 LoveDA is published as PNG of 1024 x 1024 px at 30 cm (https://zenodo.org/records/5706578). SRC holds Train.zip, Val.zip
 and Test.zip, or these unpacked:
 
     Train/{Urban,Rural}/images_png/0.png and masks_png/0.png, the same for Val; Test/{Urban,Rural}/images_png/4191.png
 
-Nothing is converted: images and masks are copied as they are. Masks have 0 = no data and 1-7 the classes, which is how
-mmseg has them, too.
+Nothing is converted: images and masks are copied unchanged. Masks have 0 = no data and 1-7 = classes, as in mmseg.
 
     OUT/img_dir/{train,val,test}/0.png and OUT/ann_dir/{train,val}/0.png
     OUT/lists/{train,val,test}_{urban,rural}.txt   names of each domain
     OUT/lists/trainval.txt                         train/0 ... val/2522 ...: both splits, for the score of the server
 
-A run that was stopped goes on where it was when the same command is given again. SRC may hold a part of the download;
-lists and numbers are of all that OUT holds.
+A stopped run resumes when the same command is repeated. SRC may hold a part of the download; lists and numbers refer
+to all files in OUT.
 """
 import sys
 from collections.abc import Mapping, Sequence
@@ -45,11 +44,11 @@ def find_sources(files: Sequence[tuple[str, File]]) -> list[Scene]:
     """Pair images with masks, in the order of the splits.
 
     Raises:
-        PreparationError: No image, a name that both domains have, or images without a mask.
+        PreparationError: There is no image, a name is in both domains, or an image has no mask.
     """
     images, masks = (first_matches(files, PLACE.format(kind)) for kind in ('images', 'masks'))
     if not images:
-        raise PreparationError('found no image .../Train/Urban/images_png/0.png and so on, nor Train.zip; --help shows '
+        raise PreparationError('found no image .../Train/Urban/images_png/0.png ..., nor Train.zip; --help shows '
                                'the layout')
     both = [name for split, domain, name in images if domain == 'Urban' and (split, 'Rural', name) in images]
     if both:
@@ -74,7 +73,7 @@ def prepare_pair(source: Scene, out: Path, link: bool) -> dict:
 
 
 def write_lists(out: Path, domains: Mapping[tuple[str, str], str]) -> None:
-    """Write the lists of domains, and that of both labeled splits.
+    """Write the lists of the domains and the list of both labeled splits.
 
     Args:
         out: Output folder.
@@ -90,23 +89,23 @@ def write_lists(out: Path, domains: Mapping[tuple[str, str], str]) -> None:
 
 
 def prepare(root: Path, out: Path, link: bool = False, workers: int = 1) -> list[str]:
-    """Arrange a download, or what an earlier run has left of it; returns lines that say what was made.
+    """Arrange a download, or the part that an earlier run has not done; returns lines about the result.
 
     Raises:
-        PreparationError: Whatever is wrong with the files.
+        PreparationError: Files are missing, damaged or contradictory.
     """
     sources = find_sources(list_files(root))
     preparing.store_settings(out / 'loveda_settings.json', {'link': link})
     preparing.prepare_all(sources, out, partial(prepare_pair, out=out, link=link), workers)
     records = preparing.stored_records(out)
-    # Records of earlier versions name no domain.
+    # Records of earlier versions have no domain.
     found = {(source.split, source.name): source.domain for source in sources}
     write_lists(out, {key: record.get('domain') or found.get(key, '') for key, record in records.items()})
     return preparing.compare(preparing.count(records), PUBLISHED, 'images')
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Command line; see the module and ``--help``."""
+    """Run the command line, see the module and ``--help``."""
     preparing.copying_command(__doc__, 'loveda', prepare, argv)
 
 

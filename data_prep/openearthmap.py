@@ -1,19 +1,19 @@
-"""Check the official OpenEarthMap download and arrange it as training reads it.
+"""Check the official OpenEarthMap download and arrange its files for training.
 
 OpenEarthMap is published as GeoTIFF of about 1024 x 1024 px at 25-50 cm (https://zenodo.org/records/7223446). SRC holds
-its archive or what is in it:
+its archive or the unpacked files:
 
     REGION/images/REGION_1.tif and REGION/labels/REGION_1.tif
-    train.txt, val.txt, test.txt (or train_wo_xBD.txt and so on): REGION_1.tif, one name a line
+    train.txt, val.txt, test.txt (or train_wo_xBD.txt ...): REGION_1.tif, one name a line
     xbd_files.csv: the names whose images belong to xBD and are not in the release
 
-Listed images that are missing are left out where xbd_files.csv names them, and an error otherwise. Nothing is
-converted: images and labels are copied as they are, labels with 0 = unknown and 1-8 the classes. The official test
-labels are not public, so test has images alone.
+Listed images that are missing are left out if xbd_files.csv names them; otherwise they are an error. Nothing is
+converted: images and labels are copied unchanged, with the ids 0 = unknown and 1-8 = classes. The official test labels
+are not public, so test has no labels.
 
     OUT/img_dir/{train,val,test}/REGION_1.tif and OUT/ann_dir/{train,val}/REGION_1.tif
 
-A run that was stopped goes on where it was when the same command is given again.
+A stopped run resumes when the same command is repeated.
 """
 import re
 import sys
@@ -45,7 +45,7 @@ def find_sources(files: Sequence[tuple[str, File]]) -> tuple[list[Source], list[
         Sources in the order of the lists, and the listed names that belong to xBD and are missing.
 
     Raises:
-        PreparationError: No list, listed images or labels that are missing, or a name listed twice.
+        PreparationError: There is no list, a listed image or label is missing, or a name is listed twice.
     """
     images, labels = ({name: file for (name, ), file in first_matches(files, PLACE.format(kind)).items()}
                       for kind in ('images', 'labels'))
@@ -61,11 +61,11 @@ def find_sources(files: Sequence[tuple[str, File]]) -> tuple[list[Source], list[
         named = ', '.join(f'{name}.tif' for name in lost[:3])
         raise PreparationError(f'{len(lost)} of {len(listed)} listed images are missing, or have no label: {named}; '
                                'fetch the archive again. Images of xBD are left out if xbd_files.csv, or a list like '
-                               'train_wo_xBD.txt, tells which they are')
+                               'train_wo_xBD.txt, names them')
     sources = [Source(split, name, images[name], labels[name] if split in LABELED else None)
                for split, names in lists.items() for name in names if name in images]
     if not sources:
-        raise PreparationError('none of the listed images is there')
+        raise PreparationError('none of the listed images exists')
     return sources, [name for name in listed if name not in images]
 
 
@@ -90,10 +90,10 @@ def _names_in_xbd(files: Sequence[tuple[str, File]]) -> set[str]:
 
 
 def read_geotiff(file: File) -> np.ndarray:
-    """(bands, H, W) as stored.
+    """Read a GeoTIFF: (bands, H, W) as stored.
 
     Raises:
-        PreparationError: The file is damaged or no GeoTIFF.
+        PreparationError: The file is damaged or not a GeoTIFF.
     """
     import rasterio  # takes a while, which --help should not
 
@@ -123,20 +123,20 @@ def prepare_pair(source: Source, out: Path, link: bool) -> dict:
 
 
 def prepare(root: Path, out: Path, link: bool = False, workers: int = 1) -> list[str]:
-    """Arrange a download, or what an earlier run has left of it; returns lines that say what was made.
+    """Arrange a download, or the part that an earlier run has not done; returns lines about the result.
 
     Raises:
-        PreparationError: Whatever is wrong with the files.
+        PreparationError: Files are missing, damaged or contradictory.
     """
     sources, elsewhere = find_sources(list_files(root))
     preparing.store_settings(out / 'openearthmap_settings.json', {'link': link})
     preparing.prepare_all(sources, out, partial(prepare_pair, out=out, link=link), workers)
-    left_out = [f'{len(elsewhere):,} listed images belong to xBD and are not there'] if elsewhere else []
+    left_out = [f'{len(elsewhere):,} listed images belong to xBD and are missing'] if elsewhere else []
     return left_out + preparing.compare(preparing.count(preparing.stored_records(out)), PUBLISHED, 'images')
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Command line; see the module and ``--help``."""
+    """Run the command line, see the module and ``--help``."""
     preparing.copying_command(__doc__, 'openearthmap', prepare, argv)
 
 

@@ -7,14 +7,13 @@ as archives or unpacked, the images and one kind of label:
     5_Labels_all.zip              top_potsdam_2_10_label.tif               "complete"
     5_Labels_all_noBoundary.zip   top_potsdam_2_10_label_noBoundary.tif    "eroded": black where classes meet
 
-(an archive that holds these archives must be unpacked first). The 24 tiles that ISPRS released with labels train, the
-14 of its test validate. Output, with 8-bit masks as mmseg's converter writes them: 0 boundary, 1-5 impervious surface,
-building, low vegetation, tree, car, 6 clutter:
+(an archive that contains these archives must be unpacked first). The 24 tiles that ISPRS released with labels are for
+training, the 14 of its test for validation. Output, with 8-bit masks like those of mmseg's converter: 0 boundary, 1-5
+impervious surface, building, low vegetation, tree, car, 6 clutter:
 
     OUT/img_dir/{train,val}/NAME.png and OUT/ann_dir/{train,val}/NAME.png
 
-NAME is TILE_LEFT_TOP_RIGHT_BOTTOM, in pixels. A run that was stopped goes on where it was when the same command is
-given again.
+NAME is TILE_LEFT_TOP_RIGHT_BOTTOM, in pixels. A stopped run resumes when the same command is repeated.
 """
 import sys
 from collections.abc import Sequence
@@ -42,7 +41,7 @@ DEFAULTS = isprs.Settings(labels='', train_stride=256)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Command line; see the module and ``--help``."""
+    """Run the command line, see the module and ``--help``."""
     isprs.main(__doc__, POTSDAM, DEFAULTS, argv)
 
 

@@ -1,4 +1,4 @@
-"""What the preparation commands share: checks, work that can be resumed, a word on the numbers."""
+"""The common part of the preparation commands: checks, resumable work, comparison with official numbers."""
 import argparse
 import functools
 import json
@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ UNKNOWN = 254
 
 @dataclass(frozen=True)
 class Source:
-    """One image of a split, with its label unless the split has none; ``name`` is that of the output."""
+    """An image of a split and its label, if the split has labels; ``name`` is the name of the output."""
 
     split: str
     name: str
@@ -30,23 +31,9 @@ class Source:
     mask: File | None = None
 
 
-def window_starts(length: int, size: int, stride: int) -> list[int]:
-    """Where windows start along one side; the last is moved inside the image.
-
-    Args:
-        length: Pixels of the image.
-        size: Pixels of a window.
-        stride: Pixels from one window to the next, at least 1.
-
-    Returns:
-        Rising starts; ``[0]`` where the image is not larger than a window.
-    """
-    return [0] if length <= size else [*range(0, length - size, stride), length - size]
-
-
 @functools.cache
 def _color_table(palette: tuple[tuple[int, int, int], ...]) -> np.ndarray:
-    """Class id of each 24-bit color; a full table makes the conversion one look-up a pixel."""
+    """Class id of each 24-bit color, so that the conversion is one look-up for each pixel."""
     table = np.full(1 << 24, UNKNOWN, np.uint8)
     for class_id, (red, green, blue) in enumerate(palette):
         table[red << 16 | green << 8 | blue] = class_id
@@ -68,15 +55,15 @@ def colors_to_ids(rgb: np.ndarray, palette: Sequence[Sequence[int]], name: str, 
 
     Args:
         rgb: (H, W, 3), uint8, red, green, blue.
-        palette: K colors, that of id 0 first, K below 254.
-        name: The mask's file, for the message.
-        remedy: What to do about other colors, for the message.
+        palette: K colors in the order of the ids, K < 254.
+        name: File of the mask, for the message.
+        remedy: How to correct other colors, for the message.
 
     Returns:
         (H, W), uint8, 0 ... K-1.
 
     Raises:
-        PreparationError: A color outside the palette; names the first pixel that has it.
+        PreparationError: A color is not in the palette; the message names the first such pixel.
     """
     ids = look_up_colors(rgb, palette)
     unknown = ids == UNKNOWN
@@ -90,21 +77,21 @@ def colors_to_ids(rgb: np.ndarray, palette: Sequence[Sequence[int]], name: str, 
 
 
 def require_ids(ids: np.ndarray, top: int, name: str) -> None:
-    """Refuse a mask (H, W) with ids outside 0 ... ``top``."""
+    """Raise an error if a mask (H, W) has ids outside 0 ... ``top``."""
     wrong = np.unique(ids[(ids < 0) | (ids > top)]).tolist()
     if wrong:
         raise PreparationError(f'{name} holds the ids {wrong[:10]}; the official labels have 0..{top}')
 
 
 def require_equal_sizes(image: File, image_size: tuple[int, int], mask: File, mask_size: tuple[int, int]) -> None:
-    """Refuse an image and a mask of different size; sizes are (height, width)."""
+    """Raise an error if image and mask differ in size, given as (height, width)."""
     if tuple(image_size) != tuple(mask_size):
         raise PreparationError(f'{image} is {image_size[1]} x {image_size[0]} pixels but its label {mask} is '
                                f'{mask_size[1]} x {mask_size[0]}; they must be equal')
 
 
 def save_pair(out: Path, split: str, name: str, image: np.ndarray, ids: np.ndarray | None) -> list[str]:
-    """Write an image and its mask (unless it has none) as PNG; returns their paths below ``out``."""
+    """Write an image and its mask, if any, as PNG; returns their paths below ``out``."""
     arrays = {'img_dir': image} | ({} if ids is None else {'ann_dir': ids})
     files = [f'{kind}/{split}/{name}.png' for kind in arrays]
     for file, array in zip(files, arrays.values(), strict=True):
@@ -114,32 +101,28 @@ def save_pair(out: Path, split: str, name: str, image: np.ndarray, ids: np.ndarr
 
 def save_png(array: np.ndarray, path: Path) -> None:
     """Write (H, W, 3) or (H, W) uint8 under a temporary name and rename."""
-    partial_path = _partial(path)
-    # Pillow's default level takes three times as long for files that are 3 % smaller.
-    Image.fromarray(array).save(partial_path, format='PNG', compress_level=3)
-    os.replace(partial_path, path)
+    with replacing(path) as temporary:
+        # Pillow's default level takes three times as long for files that are 3 % smaller.
+        Image.fromarray(array).save(temporary, format='PNG', compress_level=3)
 
 
 def write_text(text: str, path: Path) -> None:
     """Write a text file under a temporary name and rename."""
-    partial_path = _partial(path)
-    partial_path.write_text(text)
-    os.replace(partial_path, path)
+    with replacing(path) as temporary:
+        temporary.write_text(text)
 
 
 def place(file: File, path: Path, link: bool) -> None:
-    """Put an unchanged file into the output, or a symbolic link to it where it lies on disk."""
-    partial_path = _partial(path)
-    partial_path.unlink(missing_ok=True)
-    if link and not file.member:
-        partial_path.symlink_to(file.path.resolve())
-    else:
-        file.copy(partial_path)
-    os.replace(partial_path, path)
+    """Copy a file to the output, or link to it if ``link`` is set and it is not in an archive."""
+    with replacing(path) as temporary:
+        if link and not file.member:
+            temporary.symlink_to(file.path.resolve())
+        else:
+            file.copy(temporary)
 
 
 def place_pair(source: Source, out: Path, suffix: str, link: bool) -> list[str]:
-    """Put an unchanged image and its mask (unless it has none) into the output, as :func:`save_pair` does."""
+    """Copy an image and its mask, if any, to the paths of :func:`save_pair`; returns their paths below ``out``."""
     placed = []
     for kind, file in {'img_dir': source.image, 'ann_dir': source.mask}.items():
         if file:
@@ -148,14 +131,17 @@ def place_pair(source: Source, out: Path, suffix: str, link: bool) -> list[str]:
     return placed
 
 
-def _partial(path: Path) -> Path:
-    """The temporary name of a file, in a folder that exists."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.with_suffix('.part')
+def replacing(path: Path) -> AbstractContextManager[Path]:
+    """See :func:`s5_mm.files.replacing`."""
+    from s5_mm.files import replacing  # takes seconds to import, which --help should not
+
+    return replacing(path)
 
 
 def store_settings(path: Path, settings: Mapping) -> None:
     """Write the settings into a new output folder, or compare them with those of an earlier run.
+
+    It is called before processes are forked, so that they share the imported modules of :mod:`s5_mm`.
 
     Args:
         path: The settings file in the output folder.
@@ -164,33 +150,31 @@ def store_settings(path: Path, settings: Mapping) -> None:
     Raises:
         PreparationError: The folder was made with other settings.
     """
-    if path.is_file():
-        stored = json.loads(path.read_text())
-        changed = [f'{key} {stored.get(key)} there, {value} now' for key, value in settings.items()
-                   if stored.get(key) != value]
-        if changed:
-            raise PreparationError(f'{path.parent} was made with other settings ({"; ".join(changed)}); choose another '
-                                   'output folder, repeat the old settings, or delete it')
-    write_text(json.dumps(settings), path)
+    from s5_mm.files import keep_settings  # takes seconds to import, which --help should not
+
+    try:
+        keep_settings(path, settings)
+    except ValueError as error:
+        raise PreparationError(str(error)) from error
 
 
 def prepare_all(sources: Sequence[Source], out: Path, work: Callable[[Source], dict], workers: int,
                 initializer: Callable[[], None] | None = None) -> dict[Source, dict]:
-    """Prepare all images, or those that an earlier run has left.
+    """Prepare all images, except those that an earlier run has completed.
 
     Args:
         sources: The images.
         out: Output folder.
-        work: Writes what becomes of one image and returns its record: ``files``, the paths below ``out`` that it wrote,
-            and what else is to be kept. Must be picklable.
+        work: Function that writes the outputs of an image and returns its record: ``files``, the paths below ``out``,
+            and any other values to keep. It must be picklable.
         workers: Processes.
-        initializer: Called once in each of them.
+        initializer: Called once in each process.
 
     Returns:
         The record of each source.
 
     Raises:
-        PreparationError: What ``work`` raises; images that were complete by then are kept.
+        PreparationError: ``work`` has raised it; completed images are kept.
     """
     exists = _listings(out)
     records = {source: record for source in sources
@@ -215,13 +199,13 @@ def _record_path(source: Source, out: Path) -> Path:
 
 
 def _finished_record(path: Path, exists: Callable[[str], bool]) -> dict | None:
-    """The record of an earlier run, if every file that it names is still there."""
+    """The record of an earlier run, if all of its files still exist."""
     record = json.loads(path.read_text()) if path.is_file() else {}
     return record if 'files' in record and all(map(exists, record['files'])) else None
 
 
 def _listings(out: Path) -> Callable[[str], bool]:
-    """Tells whether a path below ``out`` exists, by listing each folder once: cheaper than a look at each file."""
+    """A function that tells whether a path below ``out`` exists, by listing each folder once."""
 
     @functools.cache
     def names(folder: str) -> frozenset[str]:
@@ -241,12 +225,12 @@ def _each(work: Callable[[Source], dict], sources: Sequence[Source], workers: in
             for future in as_completed(futures):
                 yield futures[future], future.result()
         finally:
-            # After an error nothing new is begun; images that are being worked on are finished and recorded.
+            # After an error no new image is begun; those in progress are finished and recorded.
             pool.shutdown(cancel_futures=True)
 
 
 def stored_records(out: Path) -> dict[tuple[str, str], dict]:
-    """What an output folder holds, of this run and of earlier ones from other parts of the download.
+    """Records of all images in an output folder, including those of earlier runs from other parts of the download.
 
     Args:
         out: The folder.
@@ -260,11 +244,11 @@ def stored_records(out: Path) -> dict[tuple[str, str], dict]:
 
 
 def count(records: Mapping[tuple[str, str], dict], samples: str = '^img_dir/') -> dict[str, dict[str, int]]:
-    """For each split the numbers of ``images`` and ``samples``, which are image files written.
+    """Count ``images`` and ``samples`` (image files written) of each split.
 
     Args:
         records: See :func:`stored_records`.
-        samples: Pattern that is found in the paths of samples.
+        samples: Regular expression that matches paths of samples.
     """
     counts: dict[str, dict[str, int]] = {}
     for (split, _), record in records.items():
@@ -275,13 +259,13 @@ def count(records: Mapping[tuple[str, str], dict], samples: str = '^img_dir/') -
 
 
 def none_found(counts: Mapping[str, Mapping[str, int]], splits: Iterable[str]) -> list[str]:
-    """A line for each of ``splits`` that has no image; ``counts`` is of :func:`count`."""
+    """A line for each of ``splits`` without images; ``counts`` is the result of :func:`count`."""
     return [f'{split}: none found' for split in splits if split not in counts]
 
 
 @dataclass(frozen=True)
 class Official:
-    """What a complete official split gives: its images, the samples made of them, and a word on the latter."""
+    """Numbers of a complete official split (images and samples), and the text to print if they are reached."""
 
     images: int
     samples: int
@@ -289,12 +273,12 @@ class Official:
 
 
 def compare(counts: Mapping[str, Mapping[str, int]], official: Mapping[str, Official], unit: str) -> list[str]:
-    """Say how the numbers agree with the official ones.
+    """Compare the numbers with the official ones.
 
     Args:
         counts: See :func:`count`.
-        official: What each split has.
-        unit: What a sample is called.
+        official: Official numbers of each split.
+        unit: Plural name of a sample.
 
     Returns:
         A line for each split.
@@ -317,7 +301,7 @@ def compare(counts: Mapping[str, Mapping[str, int]], official: Mapping[str, Offi
 
 
 def command_line(doc: str, source_help: str, out_help: str) -> argparse.ArgumentParser:
-    """A parser with the arguments that all commands have."""
+    """A parser with the arguments that are common to all commands."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', type=Path, metavar='SRC', help=source_help)
     parser.add_argument('out', type=Path, metavar='OUT', help=out_help)
@@ -333,7 +317,7 @@ def _positive(text: str) -> int:
 
 
 def report(command: Callable[[], list[str]], name: str) -> None:
-    """Run a command and print its lines, or end with its error in one line."""
+    """Run a command and print its lines; an error is printed in one line and ends the program."""
     try:
         lines = command()
     except PreparationError as error:
@@ -344,12 +328,12 @@ def report(command: Callable[[], list[str]], name: str) -> None:
 
 def copying_command(doc: str, name: str, prepare: Callable[[Path, Path, bool, int], list[str]],
                     argv: Sequence[str] | None) -> None:
-    """The command line of a dataset whose files stay as they are.
+    """The command line of a dataset whose files are copied unchanged.
 
     Args:
         doc: Text of ``--help``.
-        name: Of the command, and of the output folder below ``data``.
-        prepare: Takes the source, the output, whether to link, and the number of processes.
+        name: Name of the command, and of the output folder below ``data``.
+        prepare: Function of the source, the output, whether to link, and the number of processes.
         argv: The arguments.
     """
     parser = command_line(doc, 'folder of the download, archives or unpacked', f'output folder, e.g. data/{name}')

@@ -1,4 +1,4 @@
-"""Writes procedural overhead scenes in the files of a labeled benchmark, or as an unlabeled pool with bad images."""
+"""Writes procedural overhead scenes as a labeled benchmark, or as an unlabeled pool with bad images."""
 
 import argparse
 import sys
@@ -8,14 +8,14 @@ from pathlib import Path
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data_prep.scenes.classes import OBJECTS, check_names
-from data_prep.scenes.files import keep_settings
-from data_prep.scenes.jobs import make_labeled, make_pool, plan_pool
-from data_prep.scenes.sampling import Source
-from data_prep.scenes.styles import STYLES, pick_styles
-from data_prep.scenes.writers import FORMATS, Format
+from data_prep.example_scenes.classes import OBJECTS, check_names
+from data_prep.example_scenes.files import keep_settings
+from data_prep.example_scenes.jobs import make_labeled, make_pool, plan_pool
+from data_prep.example_scenes.sampling import Source
+from data_prep.example_scenes.styles import STYLES, pick_styles
+from data_prep.example_scenes.writers import FORMATS, Format
 
-GENERATOR = 1  # raise when the same settings no longer give the same pictures
+GENERATOR = 1  # to be increased when the same settings no longer give the same pictures
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -43,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
 def _common_options(size: int, styles: tuple[str, ...], gsd: tuple[float, float] | None) -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
-        'out', type=Path, metavar='OUT', help='folder to fill; a second run with the same settings goes on'
+        'out', type=Path, metavar='OUT', help='output folder; a stopped run resumes with the same settings'
     )
     common.add_argument(
         '--size', type=int, default=size, help='side of the images in pixels, from 32 (default: %(default)s)'
@@ -54,7 +54,7 @@ def _common_options(size: int, styles: tuple[str, ...], gsd: tuple[float, float]
         default=styles or tuple(STYLES),
         metavar='A,B',
         help='comma-separated; each gets an equal part of the images '
-        f'(default: {", ".join(styles) or "all"}; there are: {", ".join(STYLES)})',
+        f'(default: {", ".join(styles) or "all"}; choices: {", ".join(STYLES)})',
     )
     common.add_argument(
         '--classes',
@@ -83,13 +83,15 @@ def _add_pool(formats: argparse._SubParsersAction) -> None:
     pool = formats.add_parser(
         'unlabeled',
         parents=[_common_options(256, (), None)],
-        help='OUT/*/*.jpg without labels, and OUT/pool.csv saying what each is',
+        help='OUT/*/*.jpg without labels, and OUT/pool.csv with the kind of each image',
     )
     pool.add_argument('--num', type=int, default=500, help='number of images (default: %(default)s)')
     pool.add_argument(
-        '--degraded', type=float, default=0.1, help='share of spoilt overhead views (default: %(default)s)'
+        '--degraded', type=float, default=0.1, help='share of degraded overhead views (default: %(default)s)'
     )
-    pool.add_argument('--off-domain', type=float, default=0.1, help='share of other pictures (default: %(default)s)')
+    pool.add_argument(
+        '--off-domain', type=float, default=0.1, help='share of pictures of other kinds (default: %(default)s)'
+    )
 
 
 def _check(args: argparse.Namespace, layout: Format | None) -> None:
@@ -98,7 +100,7 @@ def _check(args: argparse.Namespace, layout: Format | None) -> None:
     counts = layout.counts if layout else ('num',)
     for name, low in {'size': 32, 'seed': 0, 'workers': 1, **dict.fromkeys(counts, 0)}.items():
         if getattr(args, name) < low:
-            raise ValueError(f'--{name} {getattr(args, name)} is too small; it starts at {low}')
+            raise ValueError(f'--{name} {getattr(args, name)} is too small; the minimum is {low}')
     for split, most in (layout.limits if layout else {}).items():
         if getattr(args, split) > most:
             raise ValueError(
@@ -110,7 +112,7 @@ def _check(args: argparse.Namespace, layout: Format | None) -> None:
 
 
 def generate(args: argparse.Namespace) -> int:
-    """Makes what is missing of the dataset and returns the number of new images."""
+    """Makes the missing images of the dataset and returns their number."""
     layout = FORMATS.get(args.format)
     _check(args, layout)
     own = {'gsd': layout.gsd, 'salt': layout.salt, 'themes': layout.themes} if layout else {}

@@ -10,14 +10,13 @@ Vaihingen is published as 33 tiles of about 2000 x 2500 px at 9 cm, whose channe
     ISPRS_semantic_labeling_Vaihingen_ground_truth_COMPLETE.zip
         top_mosaic_09cm_area1.tif                "complete"
 
-gts_for_participants/ counts as "complete"; it has the training tiles alone. The 16 tiles that ISPRS released with
-labels train, the 17 of its test validate. Output, with 8-bit masks as mmseg's converter writes them: 0 boundary, 1-5
-impervious surface, building, low vegetation, tree, car, 6 clutter:
+gts_for_participants/ counts as "complete"; it has only the training tiles. The 16 tiles that ISPRS released with labels
+are for training, the 17 of its test for validation. Output, with 8-bit masks like those of mmseg's converter: 0
+boundary, 1-5 impervious surface, building, low vegetation, tree, car, 6 clutter:
 
     OUT/img_dir/{train,val}/NAME.png and OUT/ann_dir/{train,val}/NAME.png
 
-NAME is areaTILE_LEFT_TOP_RIGHT_BOTTOM, in pixels. A run that was stopped goes on where it was when the same command is
-given again.
+NAME is areaTILE_LEFT_TOP_RIGHT_BOTTOM, in pixels. A stopped run resumes when the same command is repeated.
 """
 import sys
 from collections.abc import Sequence
@@ -39,7 +38,7 @@ VAIHINGEN = isprs.City(
     },
     sample='area{}',
     published={
-        'train': Official(16, 344, 'the usual number (the published list has 1,324, which no plain cropping gives)'),
+        'train': Official(16, 344, 'the usual number (the published list has 1,324, which no regular cropping gives)'),
         'val': Official(17, 398),
     },
 )
@@ -47,7 +46,7 @@ DEFAULTS = isprs.Settings(labels='')
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Command line; see the module and ``--help``."""
+    """Run the command line, see the module and ``--help``."""
     isprs.main(__doc__, VAIHINGEN, DEFAULTS, argv)
 
 

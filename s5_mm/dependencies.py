@@ -19,6 +19,8 @@ REQUIREMENTS = (
     Requirement('mmengine', '0.10.12', '0.11.0'),
     Requirement('mmcv', '2.3.6', '2.4.0'),
     Requirement('mmseg', '1.4.2', '1.5.0'),
+    Requirement('mmdet', '3.5.1', '3.6.0'),
+    Requirement('mmrotate', '1.2.1', '1.3.0'),
     Requirement('mmpretrain', '1.3.6', '1.4.0'),
 )
 
@@ -34,7 +36,7 @@ def check_dependencies(requirements: tuple[Requirement, ...] = REQUIREMENTS) -> 
     """
     for module, minimum, below in requirements:
         accepted = f's5_mm needs {minimum} <= {module} < {below}'
-        remedy = '`make setup` prepares a fitting environment, docs/install.md tells how to use your own.'
+        remedy = '`make setup` prepares a fitting environment; docs/install.md explains how to use your own.'
         try:
             found = importlib.import_module(module).__version__
         except (ImportError, AssertionError) as error:

@@ -5,9 +5,10 @@ Each function names the host, the member, and the version that it was checked wi
 from collections.abc import Callable
 from typing import Any
 
-from mmengine.model import BaseDataPreprocessor
+import numpy as np
+from mmengine.model import BaseDataPreprocessor, update_init_info
 from mmengine.runner import Runner
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 
@@ -39,3 +40,21 @@ def map_tensors(function: Callable[[Tensor], Tensor], nested: Any) -> Any:
     torch 2.12: ``torch.utils._pytree.tree_map_only``. torch has no public function for this.
     """
     return tree_map_only(Tensor, function, nested)
+
+
+def note_initialization(module: nn.Module, text: str) -> None:
+    """Let MMEngine's report of initial values say where those of a module come from.
+
+    MMEngine 0.10.12: modules have ``_params_init_info`` while ``init_weights`` runs, and ``update_init_info`` needs it.
+    """
+    if hasattr(module, '_params_init_info'):
+        update_init_info(module, init_info=text)
+
+
+def numpy_makers() -> list[Callable]:
+    """The functions that pickles of NumPy arrays and numbers name; they make plain data alone.
+
+    NumPy 2.2 has them in ``numpy._core.multiarray``.
+    """
+    multiarray = np._core.multiarray
+    return [multiarray._reconstruct, multiarray.scalar]

@@ -1,8 +1,7 @@
-"""Big images of any raster format, read window by window as 8-bit color."""
+"""Large images of any raster format, read window by window as 8-bit color."""
 import contextlib
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,9 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-# What files begin with. GDAL has some 200 drivers, of which some follow links to other files or to the network.
+from s5_mm.radiometry import Stretch, has_data, to_eight_bits
+
+# First bytes of files -> GDAL's driver. Other drivers of GDAL can follow links to other files or to the network.
 SIGNATURES = {b'\xff\xd8\xff': 'JPEG', b'\x89PNG': 'PNG', b'II*\0': 'GTiff', b'MM\0*': 'GTiff', b'II+\0': 'GTiff',
               b'MM\0+': 'GTiff', b'BM': 'BMP'}
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp')
@@ -21,32 +22,7 @@ COLORS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 
 class RasterError(ValueError):
-    """A raster that cannot be cut; the text says why."""
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """How values of more than 8 bits become 0 ... 255; 8-bit ones stay as they are.
-
-    Attributes:
-        percentiles: Of each band of each image, on pixels with data: the first becomes 0, the second 255.
-        value_range: Fixed values in their place, the same for all bands and images; overrides ``percentiles``.
-    """
-
-    percentiles: tuple[float, float] = (2.0, 98.0)
-    value_range: tuple[float, float] | None = None
-
-    def __post_init__(self) -> None:
-        """Check the numbers.
-
-        Raises:
-            RasterError: They are not rising, or no percentiles.
-        """
-        low, high = self.percentiles
-        if not 0 <= low < high <= 100:
-            raise RasterError(f'percentiles are {low} and {high}; they must rise and lie within 0..100')
-        if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
-            raise RasterError(f'the value range is {self.value_range[0]} to {self.value_range[1]}; it must rise')
+    """A raster that cannot be read; the message gives the reason."""
 
 
 class Raster:
@@ -61,7 +37,8 @@ class Raster:
         self.size = source.height, source.width
         self._palette = _palette(source) if bands is None else None
         self._bands = _choose_bands(source, bands)
-        self._ranges = self._find_ranges(stretch)
+        eight_bits = all(source.dtypes[band - 1] == 'uint8' for band in self._bands)
+        self._ranges = None if eight_bits else find_ranges(source, self._bands, stretch)
 
     def read(self, top: int, left: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Read a window.
@@ -73,50 +50,53 @@ class Raster:
             width: Columns.
 
         Returns:
-            (height, width, 3), uint8, red, green, blue; and (height, width), bool, which pixels have data: not marked
-            as no-data or transparent in the file, not 0 in all bands (black collars), and finite.
+            Pixels (height, width, 3), uint8, red, green, blue; and (height, width), bool, which pixels have data, see
+            :func:`s5_mm.radiometry.has_data`.
 
         Raises:
-            RasterError: The file is damaged there.
+            RasterError: The file is damaged in this window.
         """
         window = Window(left, top, width, height)
         try:
             values = self._source.read(self._bands, window=window)
-            data = self._source.dataset_mask(window=window) > 0
+            marked = self._source.dataset_mask(window=window) > 0
         except RasterioError as error:
             raise RasterError(f'it is damaged at row {top}, column {left}: {error}') from error
         if self._palette is not None:
-            return self._palette[values[0]], data
-        data &= (values != 0).any(axis=0) & np.isfinite(values).all(axis=0)
-        image = _to_eight_bits(values, self._ranges) if self._ranges is not None else values
+            return self._palette[values[0]], marked
+        data = has_data(values, marked)
+        image = values if self._ranges is None else to_eight_bits(values, self._ranges, marked)
         return np.moveaxis(np.broadcast_to(image, (3, height, width)), 0, -1), data
 
-    def _find_ranges(self, stretch: Stretch) -> np.ndarray | None:
-        """(bands, 2) values that become 0 and 255; ``None`` for 8-bit images."""
-        types = {self._source.dtypes[band - 1] for band in self._bands}
-        if types == {'uint8'}:
-            return None
-        if any(name.startswith('complex') for name in types):
-            raise RasterError(f'its values are complex numbers ({", ".join(sorted(types))}); convert them first')
-        if stretch.value_range is not None:
-            return np.array([stretch.value_range] * len(self._bands), dtype=np.float64)
-        shape = tuple(min(side, OVERVIEW) for side in self.size)
-        values = self._source.read(self._bands, out_shape=(len(self._bands), *shape)).astype(np.float64)
-        data = self._source.dataset_mask(out_shape=shape) > 0
-        data &= (values != 0).any(axis=0) & np.isfinite(values).all(axis=0)
-        if not data.any():
-            return np.array([(0, 1)] * len(self._bands), dtype=np.float64)
-        return np.percentile(values[:, data], stretch.percentiles, axis=1).T
 
+def find_ranges(source: DatasetReader, bands: Sequence[int], stretch: Stretch) -> np.ndarray:
+    """Values of an image that become 0 and 255.
 
-def _to_eight_bits(values: np.ndarray, ranges: np.ndarray) -> np.ndarray:
-    low, high = ranges[:, :1, None], ranges[:, 1:, None]
-    scaled = (values - low) / np.maximum(high - low, np.finfo(np.float64).tiny) * 255
-    return np.nan_to_num(scaled, nan=0.0).clip(0, 255).round().astype(np.uint8)
+    Percentiles are computed on at most 1024 pixels a side, sampled by GDAL's nearest neighbor.
+
+    Args:
+        source: The open file.
+        bands: Numbers of the bands, from 1.
+        stretch: Fixed values or percentiles.
+
+    Returns:
+        (bands, 2), float64.
+
+    Raises:
+        RasterError: The values are complex numbers.
+    """
+    types = {source.dtypes[band - 1] for band in bands}
+    if any(name.startswith('complex') for name in types):
+        raise RasterError(f'its values are complex numbers ({", ".join(sorted(types))}); convert them first')
+    if stretch.value_range is not None:
+        return stretch.fixed_ranges(len(bands))
+    shape = tuple(min(side, OVERVIEW) for side in source.shape)
+    values = source.read(bands, out_shape=(len(bands), *shape))
+    return stretch.percentile_ranges(values, source.dataset_mask(out_shape=shape) > 0)
 
 
 def _palette(source: DatasetReader) -> np.ndarray | None:
-    """(256, 3), uint8, colors of a palette image; ``None`` for others."""
+    """Colors of a palette image, (256, 3), uint8; ``None`` for other images."""
     if source.count != 1 or source.colorinterp[0] != ColorInterp.palette or source.dtypes[0] != 'uint8':
         return None
     colors = np.zeros((256, 3), dtype=np.uint8)
@@ -126,7 +106,7 @@ def _palette(source: DatasetReader) -> np.ndarray | None:
 
 
 def _choose_bands(source: DatasetReader, bands: Sequence[int] | None) -> list[int]:
-    """The bands of red, green and blue, or one of gray."""
+    """Numbers of the bands of red, green and blue, or of gray."""
     if bands is not None:
         if not all(1 <= band <= source.count for band in bands):
             raise RasterError(f'it has the bands 1..{source.count}, --bands asks for {" ".join(map(str, bands))}')
@@ -138,7 +118,7 @@ def _choose_bands(source: DatasetReader, bands: Sequence[int] | None) -> list[in
              if color != ColorInterp.alpha]
     if len(plain) in (1, 3):
         return plain
-    raise RasterError(f'it has {source.count} bands and does not say which are red, green and blue; choose them with '
+    raise RasterError(f'it has {source.count} bands and does not name red, green and blue; choose them with '
                       '--bands, e.g. --bands 4 3 2')
 
 
@@ -147,27 +127,28 @@ def open_raster(path: Path, bands: Sequence[int] | None = None, stretch: Stretch
                 window: int = 512) -> Iterator[Raster]:
     """Open a JPEG, PNG, (Geo)TIFF or BMP.
 
-    Files are opened by their first bytes with that driver alone and without files beside them (.aux.xml, .msk, .ovr),
-    so neither a name nor a content makes GDAL follow a link. GDAL keeps the rows of a line of windows in memory, not
-    the image.
+    The first bytes of a file decide on the driver, and files beside it (.aux.xml, .msk, .ovr) are not read, so neither
+    the name nor the content of a file can make GDAL open another one. GDAL keeps the rows of a line of windows in
+    memory, not the whole image.
 
     Args:
         path: A local file.
-        bands: Numbers of the bands of red, green and blue (or of one for gray), from 1; ``None``: as the file says.
-        stretch: For values of more than 8 bits.
+        bands: Numbers of the bands of red, green and blue (or of one for gray), from 1; ``None``: as named in the file.
+        stretch: For values of more than 8 bits; those of 8 bits stay as they are.
         window: Height of the windows that will be read, in pixels.
 
     Raises:
-        RasterError: It is no such file, is damaged, or its bands are not known.
+        RasterError: The file has another format, is damaged, or does not name its bands.
     """
     with contextlib.ExitStack() as stack:
         try:
-            # GDAL's short cut for whole PNG images takes truncated ones for good.
+            # GDAL's fast path for whole PNG images accepts truncated files.
             options = dict(GDAL_DISABLE_READDIR_ON_OPEN='EMPTY_DIR', GDAL_PNG_WHOLE_IMAGE_OPTIM=False)
             stack.enter_context(rasterio.Env(**options))
             source = _open(path, stack)
             pixel = sum(np.dtype(name).itemsize for name in source.dtypes)
-            # Formats in lines are decoded from the top: without the lines of a window, each one would start anew.
+            # Some formats are decoded from the top. The cache must hold the lines of a window, or each window would
+            # start from the top again.
             lines = min(window, source.height) * source.width * pixel
             stack.enter_context(rasterio.Env(GDAL_CACHEMAX=max(64 << 20, lines * 5 // 4)))
             raster = Raster(source, bands, stretch or Stretch())
@@ -184,5 +165,5 @@ def _open(path: Path, stack: contextlib.ExitStack) -> DatasetReader:
         raise RasterError(f'it is none of {", ".join(dict.fromkeys(SIGNATURES.values()))}')
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', NotGeoreferencedWarning)
-        # A resolved Path, not a string: rasterio and GDAL take neither a scheme nor an archive from it.
+        # A resolved Path: rasterio and GDAL would interpret a string as an address or an archive.
         return stack.enter_context(rasterio.open(path.resolve(), driver=driver))

@@ -19,4 +19,8 @@ TRANSFORMS = _child(mmengine_registry.TRANSFORMS, 'datasets')
 METRICS = _child(mmengine_registry.METRICS, 'evaluation')
 HOOKS = _child(mmengine_registry.HOOKS, 'engine')
 LOOPS = _child(mmengine_registry.LOOPS, 'engine')
+RUNNERS = _child(mmengine_registry.RUNNERS, 'engine')
+WEIGHT_INITIALIZERS = _child(mmengine_registry.WEIGHT_INITIALIZERS, 'checkpoints')
+# Formats of files of weights, which MMEngine has none of.
+ADAPTERS = Registry('adapter', scope='s5_mm', locations=['s5_mm.checkpoints'])
 OPTIM_WRAPPERS = _child(mmengine_registry.OPTIM_WRAPPERS, 'engine')

@@ -108,7 +108,8 @@ def multi_segmentor(tiny_vit, tiny_segmentor):
     def build(backbone=None, datasets=None, **kwargs):
         return dict(
             type='s5_mm.MultiDatasetSegmentor',
-            backbone=tiny_vit(**{'type': 's5_mm.ViTMoE', 'part_features': 4} | (backbone or {})),
+            backbone=tiny_vit(**(backbone or {})),
+            experts=dict(part_features=4),
             decode_head=tiny_segmentor()['decode_head'],
             datasets=datasets or dict(red=dict(num_classes=3), green=dict(num_classes=4))) | kwargs
     return build

@@ -37,8 +37,8 @@ def detector(golden_mdf, seed=4):
 def published_files(golden, golden_mdf):
     """Kind -> where the file holds its weights, and the weights."""
     return {
-        'S4P encoder': ('model', s4p_encoder(golden)),
-        'S4P segmentor': ('model', golden.weights),
-        'MoE-MDF segmentor': ('model', golden_mdf.weights),
-        'MoE-MDF detector': ('state_dict', detector(golden_mdf)),
+        'published S4P encoder': ('model', s4p_encoder(golden)),
+        'published S4P segmentor': ('model', golden.weights),
+        'published MoE-MDF segmentor': ('model', golden_mdf.weights),
+        'published MoE-MDF detector': ('state_dict', detector(golden_mdf)),
     }

@@ -1,4 +1,4 @@
-"""What an unfit environment is told."""
+"""What an import in an unfit environment reports."""
 import sys
 from types import SimpleNamespace
 
@@ -40,6 +40,13 @@ def test_broken_package_keeps_its_own_reason(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ImportError, match='importing it fails: MMCV==9 is used but incompatible'):
         check_dependencies((Requirement('refusing_package', '1', '2'), ))
+
+
+@pytest.mark.parametrize('name', ['mmseg', 'mmdet', 'mmrotate', 'mmpretrain'])
+def test_a_missing_host_is_named(monkeypatch, name):
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ImportError, match=f'<= {name} < .*, but importing it fails: .*docs/install.md'):
+        check_dependencies()
 
 
 def test_requirements_are_ordered_ranges():

@@ -16,11 +16,8 @@ LAYERS = (
     ('analysis', ),
 )
 """Bottom up; a part imports from its own layer and those below."""
-# curation/model.py checks a checkpoint with a function of a hook.
-EXCEPTIONS = {('curation', 'engine')}
 
-PRIVATE_ALLOWED = ('hosts.py', 'checkpoints/', 'models/backbones/', 'models/layers/deferred_upsampling.py',
-                   'models/segmentors/fixmatch.py')
+PRIVATE_ALLOWED = ('hosts.py', )
 """Files that use private members of hosts."""
 PUBLIC_OF_NAMED_TUPLES = ('_asdict', '_fields', '_make', '_replace')
 
@@ -78,16 +75,12 @@ def test_every_part_has_a_layer():
 def test_parts_import_from_their_layer_and_below():
     layer_of = {part: i for i, layer in enumerate(LAYERS) for part in layer}
     upward = {edge: files for edge, files in import_graph(sources()).items()
-              if layer_of[edge[0]] < layer_of[edge[1]] and edge not in EXCEPTIONS}
+              if layer_of[edge[0]] < layer_of[edge[1]]}
     assert not upward
 
 
 def test_no_parts_import_each_other_in_a_circle():
-    assert cycle(set(import_graph(sources())) - EXCEPTIONS) == []
-
-
-def test_every_exception_is_needed():
-    assert set(import_graph(sources())) >= EXCEPTIONS
+    assert cycle(set(import_graph(sources()))) == []
 
 
 def test_cycles_are_found():

@@ -91,9 +91,10 @@ def small_config(path, config, root, options=None):
     shrink(cfg._cfg_dict, root)
     cfg.model.data_preprocessor.size = (32, 32)
     cfg.model.init_cfg = None
-    cfg.model.backbone.update(arch=TINY, img_size=32, patch_size=8,
-                              part_features=cfg.model.backbone.part_features // 32)
-    cfg.model.decode_head.update(in_channels=[32] * 4, channels=16, norm_cfg=dict(type='BN'))
+    cfg.model.backbone.update(arch=TINY, img_size=32, patch_size=8)
+    if cfg.model.experts:
+        cfg.model.experts.part_features //= 32
+    cfg.model.decode_head.update(channels=16, norm_cfg=dict(type='BN'))
     sources = cfg.train_dataloader.dataset.sources
     cfg.train_dataloader.batch_size = 2 * len(sources)
     cfg.train_dataloader.sampler.per_batch = dict.fromkeys(sources, 2)

@@ -24,6 +24,8 @@ from running import (
     write_config,
 )
 
+from s5_mm.models import ENCODERS
+
 
 def test_supervised_training_then_test_gives_the_validated_score(train, data, tmp_path):
     work_dir = train(SUPERVISED, iters=2)
@@ -64,14 +66,14 @@ def test_testing_with_weights_of_another_model_is_an_error(train, tmp_path):
     train(SUPERVISED, iters=1)
     torch.save({'state_dict': {'layer1.0.conv1.weight': torch.zeros(1)}}, tmp_path / 'resnet.pth')
     forget_instances()
-    with pytest.raises(ValueError, match=r"holds 0\.0% of the parameters of the config's EncoderDecoder"):
+    with pytest.raises(ValueError, match='resnet.pth holds no encoder in a known format'):
         command('tools/test.py')([str(tmp_path / 'run.py'), str(tmp_path / 'resnet.pth'), '--work-dir',
                                   str(tmp_path / 'tested'), '--json', str(tmp_path / 'm')])
     assert not (tmp_path / 'm').exists()
 
 
 def test_fixmatch_logs_its_terms_counts_bad_images_and_draws_panels(train):
-    work_dir = train(FIXMATCH, iters=8, **{'custom_hooks.2.interval': 4})
+    work_dir = train(FIXMATCH, iters=8, **{'custom_hooks.4.interval': 4})
     log = scalars(work_dir)
     assert set(log) == set(range(1, 9))
     for line in log.values():
@@ -79,13 +81,12 @@ def test_fixmatch_logs_its_terms_counts_bad_images_and_draws_panels(train):
         assert 0 <= line['mask_ratio'] <= 1
         assert {'time', 'data_time', 'lr'} <= set(line)
     assert log[8]['unreadable'] == 1
-    assert len(list(work_dir.glob('*/vis_data/vis_image/fixmatch_*.png'))) == 2
+    assert len(list(work_dir.glob('*/vis_data/vis_image/views_*.png'))) == 2
 
 
 @pytest.mark.parametrize('config', [SUPERVISED, FIXMATCH])
 def test_resume_continues_as_if_never_stopped(train, config):
-    teacher = {'model.teacher': {}} if config == FIXMATCH else {}
-    options = dict(workers=2, **teacher)
+    options = dict(workers=2)
     straight = losses(train(config, work_dir='straight', iters=6, **options))
     # Validation in between uses random numbers of its own; it must not matter.
     half = {'train_cfg.val_interval': 3, 'default_hooks.checkpoint.interval': 3}
@@ -94,6 +95,51 @@ def test_resume_continues_as_if_never_stopped(train, config):
     assert set(resumed) == {1, 2, 3, 4, 5, 6}
     assert resumed == straight
     assert len(set(straight.values())) == 6
+
+
+def test_compile_trains_the_same(train):
+    """The encoder alone is compiled; the eager backend computes what the plain encoder does."""
+    plain, compiled = (losses(train(SUPERVISED, work_dir=name, iters=2, **options)) for name, options in (
+        ('plain', {}), ('compiled', {'compile.backend': 'eager', 'compile.fullgraph': True})))
+    assert compiled == pytest.approx(plain, rel=1e-5)
+
+
+@pytest.mark.parametrize('encoder', ['swin-t', 'mit-b0'])
+def test_s4p_of_a_foreign_encoder_goes_through_all_stages(train, tmp_path, encoder):
+    """S4P, test, published encoder, supervised fine-tuning, by configs alone; narrow networks of 64 px."""
+    narrow = {
+        'swin-t': {'embed_dims': 8, 'depths': [1, 1, 1, 1], 'num_heads': [1, 1, 2, 2], 'window_size': 4},
+        'mit-b0': {'embed_dims': 8, 'num_layers': [1, 1, 1, 1], 'num_heads': [1, 1, 2, 2]}}[encoder]
+
+    def options(at):
+        wide = {f'{at}.backbone.encoder': dict(ENCODERS[encoder].cfg['encoder'], **narrow)}
+        return {f'{at}.backbone.name': encoder, f'{at}.init_cfg': None, **wide}
+    work_dir = train(FIXMATCH, work_dir='s4p', iters=2, **options('model.segmentor'))
+    forget_instances()
+    command('tools/test.py')([str(tmp_path / 's4p.py'), str(work_dir / 'iter_2.pth'), '--work-dir',
+                              str(tmp_path / 'tested'), '--json', str(tmp_path / 'scores.json')])
+    assert 'mIoU' in json.loads((tmp_path / 'scores.json').read_text())
+    command('tools/model_converters/publish_s4p.py')([str(work_dir / 'iter_2.pth'), str(tmp_path / 'encoder.pth')])
+    for start in (work_dir / 'iter_2.pth', tmp_path / 'encoder.pth'):
+        tuned = train(SUPERVISED, work_dir=f'tuned_{start.stem}', iters=1, load_from=str(start), **options('model'))
+        assert len(losses(tuned)) == 1
+    torch.save({'conv1.weight': torch.zeros(3)}, tmp_path / 'nonsense.pth')
+    with pytest.raises(ValueError, match='nonsense.pth holds no encoder in a known format'):
+        train(SUPERVISED, work_dir='nonsense', iters=1, load_from=str(tmp_path / 'nonsense.pth'), **options('model'))
+
+
+def test_a_teacher_without_its_hook_is_an_error_before_the_first_step(train):
+    with pytest.raises(RuntimeError, match=r"model.teacher is set, but no hook updates it; add dict\(type="
+                                           r"'s5_mm.MeanTeacherHook'\) to custom_hooks, or set model.teacher=None"):
+        train(FIXMATCH, iters=1, custom_hooks=[dict(type='s5_mm.IterationSeedHook')])
+
+
+@pytest.mark.parametrize('accumulated', [1, 3])
+def test_teacher_is_updated_once_a_step_of_the_optimizer(train, accumulated):
+    """The last iteration makes a step whatever has been accumulated: of 4, after 3 and 4."""
+    work_dir = train(FIXMATCH, iters=4, **{'optim_wrapper.accumulative_counts': accumulated})
+    weights = torch.load(work_dir / 'iter_4.pth', weights_only=False)['state_dict']
+    assert weights['teacher.steps'] == (4 if accumulated == 1 else 2)
 
 
 def test_resume_takes_over_the_seed_of_a_run_without_a_fixed_one(train):

@@ -13,8 +13,9 @@ ARCH = dict(embed_dims=16, num_layers=4, num_heads=2, feedforward_channels=32, o
 def detector(**settings):
     """Config on 64 px images, with experts of 4 channels. Samplers take all, so that nothing is random."""
     cfg = Config.fromfile(CONFIG).model
-    cfg.backbone.update(arch=ARCH, img_size=64, part_features=4)
-    cfg.neck.update(in_channels=[16] * 4, out_channels=8)
+    cfg.backbone.update(arch=ARCH, img_size=64)
+    cfg.experts.part_features = 4
+    cfg.neck.update(out_channels=8)
     cfg.rpn_head.update(in_channels=8, feat_channels=8)
     cfg.roi_head.bbox_roi_extractor.out_channels = 8
     cfg.roi_head.bbox_head.update(in_channels=8, fc_out_channels=16)

@@ -1,4 +1,4 @@
-"""Find objects in images of any size: split, predict, merge."""
+"""Find objects in images of any size: split an image into patches, predict each patch, merge the detections."""
 import argparse
 from collections import Counter
 from collections.abc import Sequence
@@ -18,7 +18,9 @@ from s5_mm.apis import (
     load_detector,
     overview,
 )
-from s5_mm.rasters import RasterError, Stretch, open_raster
+from s5_mm.files import write_text
+from s5_mm.radiometry import Stretch
+from s5_mm.rasters import RasterError, open_raster
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -30,17 +32,17 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--out', required=True, metavar='DIR',
                         help='write DIR/NAME.txt there, a line `x1 y1 x2 y2 x3 y3 x4 y4 class score` for each object')
     parser.add_argument('--draw', action='store_true', help='write DIR/drawn/NAME.png, too, reduced to at most 4096 px')
-    parser.add_argument('--dataset', metavar='NAME', help='dataset whose classes are looked for, of several')
+    parser.add_argument('--dataset', metavar='NAME', help='dataset whose classes are detected, of several')
     parser.add_argument('--size', type=int, default=1024, metavar='PX', help='side of a patch; default 1024')
     parser.add_argument('--overlap', type=int, default=200, metavar='PX', help='overlap of patches; default 200')
     parser.add_argument('--scales', type=float, nargs='+', default=[1.0], metavar='RATE',
-                        help='sizes at which the image is seen, 0.5 is half its sides; default 1')
+                        help='factors on the sides of the image; default 1')
     parser.add_argument('--merge-iou', type=float, default=0.1, metavar='IOU',
-                        help='drop what overlaps a better detection of its class more than this; default 0.1')
+                        help='drop a detection if its IoU with a better one of its class is above this; default 0.1')
     parser.add_argument('--score-thr', type=float, default=0.3, metavar='SCORE', help='lowest score; default 0.3')
-    parser.add_argument('--batch-size', type=int, default=4, metavar='N', help='patches predicted at a time; default 4')
+    parser.add_argument('--batch-size', type=int, default=4, metavar='N', help='patches in a forward pass; default 4')
     parser.add_argument('--bands', type=int, nargs='+', metavar='N',
-                        help='bands of red, green and blue, from 1; default what the file says')
+                        help='bands of red, green and blue, from 1; default: as named in the file')
     parser.add_argument('--value-range', type=float, nargs=2, metavar=('LOW', 'HIGH'),
                         help='values that become 0 and 255 in images of more than 8 bits; default percentiles 2 and 98')
     parser.add_argument('--device', help='default the GPU, if there is one')
@@ -49,26 +51,24 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def write_found(path: Path, found: Detections, classes: tuple[str, ...]) -> None:
-    """Write detections as text, under a temporary name first."""
+    """Write detections as text, a line for each."""
     lines = [' '.join([*map(str, polygon.tolist()), classes[label], str(score)])
              for polygon, score, label in zip(found.polygons, found.scores.tolist(), found.labels, strict=True)]
-    part = path.with_name(f'{path.name}.part')
-    part.write_text(''.join(f'{line}\n' for line in lines))
-    part.replace(path)
+    write_text(path, ''.join(f'{line}\n' for line in lines))
 
 
 def check_images(images: Sequence[Path], bands: Sequence[int] | None, stretch: Stretch) -> None:
-    """Check that every image opens and has a result of its own.
+    """Check that every image can be opened and that their results have different names.
 
     Raises:
-        ValueError: Two have the same name without suffix.
-        RasterError: One or more cannot be read.
+        ValueError: Two images have the same name without suffix.
+        RasterError: One or more images cannot be read.
     """
     names = Counter(image.stem for image in images)
     double = [str(image) for image in images if names[image.stem] > 1]
     if double:
-        raise ValueError(f'{", ".join(double)}: results are named by the image without its suffix, so these would '
-                         'overwrite each other; give them in separate calls with --out of their own.')
+        raise ValueError(f'{", ".join(double)}: results are named after the image without its suffix, so these would '
+                         'overwrite each other; use separate calls with different --out.')
     refused = []
     for image in images:
         try:

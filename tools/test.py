@@ -2,9 +2,9 @@
 import argparse
 
 from mmengine.config import DictAction
-from mmengine.runner import Runner
 
 from s5_mm.apis import (
+    build_runner,
     enable_visualization,
     load_config,
     prepare_for_cpu,
@@ -47,9 +47,8 @@ def main(argv: list[str] | None = None) -> None:
         write_predictions(cfg, args.out)
     if args.show_dir:
         enable_visualization(cfg, args.show_dir)
-    cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='s5_mm.CheckpointFitHook')]
     prepare_for_cpu(cfg)
-    metrics = Runner.from_cfg(cfg).test()
+    metrics = build_runner(cfg).test()
     if args.json:
         write_json(metrics, args.json)
 

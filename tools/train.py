@@ -2,9 +2,8 @@
 import argparse
 
 from mmengine.config import DictAction
-from mmengine.runner import Runner
 
-from s5_mm.apis import enable_amp, load_config, prepare_for_cpu, set_resume
+from s5_mm.apis import build_runner, enable_amp, load_config, prepare_for_cpu, set_resume
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -13,7 +12,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', help='where checkpoints and logs go; default work_dirs/NAME_OF_CONFIG')
     parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
-                        help='go on from a checkpoint; without a name from the latest in the work dir, if there is one')
+                        help='resume from CHECKPOINT; without a name from the latest in the work dir, if any')
     parser.add_argument('--amp', action='store_true', help='train in bfloat16 (GPU or CPU)')
     parser.add_argument('--auto-scale-lr', action='store_true',
                         help="scale the learning rate by the actual batch size / the config's base_batch_size")
@@ -37,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.resume is not None:
         set_resume(cfg, None if args.resume == 'auto' else args.resume)
     prepare_for_cpu(cfg)
-    Runner.from_cfg(cfg).train()
+    build_runner(cfg).train()
 
 
 if __name__ == '__main__':

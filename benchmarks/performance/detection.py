@@ -9,6 +9,7 @@ from mmengine.structures import InstanceData
 from mmrotate.structures import RotatedBoxes
 from torch import Tensor, nn
 
+from s5_mm.models import Encoder
 from s5_mm.registry import MODELS
 
 from .measuring import Case, Settings
@@ -30,10 +31,8 @@ class EncoderWithNeck(nn.Module):
         return self.neck(self.encoder(images))
 
 
-class PublishedRoute(nn.Module):
+class PublishedRoute(Encoder):
     """The baseline's encoder in the place of ours: a forward pass for each dataset."""
-
-    takes_route = True
 
     def __init__(self, datasets: tuple[str, ...], **arch: object) -> None:
         super().__init__()
@@ -52,8 +51,7 @@ def det_backbone(settings: Settings, case: str = 'det_backbone') -> Case:
     side, batch = settings.sides[case], settings.batches[case]
     cfg = Config.fromfile(DETECTION).model
     prepare(cfg, settings, side)
-    options = {key: value for key, value in cfg.backbone.items() if key not in ('part_features', 'expert_order')}
-    encoders = dict(ours=MODELS.build(options | dict(type='s5_mm.ViT')),
+    encoders = dict(ours=MODELS.build(cfg.backbone),
                     baseline=published_style.Encoder(**published_arch(settings.arch, side)))
     models = {way: EncoderWithNeck(encoder, cfg.neck).to(settings.device) for way, encoder in encoders.items()}
     images = torch.randn(batch, 3, side, side, device=settings.device)
@@ -71,7 +69,7 @@ def det_step(settings: Settings, case: str = 'det_step') -> Case:
     prepare(cfg, settings, side)
     ours, baseline = (MODELS.build(cfg).train() for _ in range(2))
     baseline.backbone = PublishedRoute(
-        ours.datasets, part=cfg.backbone.part_features, **published_arch(settings.arch, side))
+        ours.datasets, part=cfg.experts.part_features, **published_arch(settings.arch, side))
     ours.to(settings.device), baseline.to(settings.device)
     classes = [ours.settings[name].num_classes for name in ours.datasets]
     samples = [box_sample(name, number, side, settings.device)

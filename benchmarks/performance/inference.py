@@ -42,7 +42,6 @@ def inference_merged(settings: Settings, case: str = 'inference_merged') -> Case
         prepare(model, settings, side)
     dense.decode_head.num_classes = cfg.datasets[DATASET].num_classes
     experts = MODELS.build(cfg)
-    cfg.backbone.pop('datasets', None)
     merged = MODELS.build(merged_config(cfg, DATASET))
     merged.load_state_dict(merge_segmentor(experts.state_dict(), DATASET))
     models = dict(ours=merged, baseline=MODELS.build(dense), experts=experts)

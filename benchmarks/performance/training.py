@@ -27,8 +27,9 @@ def s4p_step(settings: Settings, case: str = 's4p_step') -> Case:
     cfg = Config.fromfile(S4P).model
     prepare(cfg.segmentor, settings, side)
     ours = MODELS.build(cfg).to(settings.device).train()
-    # With one unlabeled image, its partner in CutMix is itself: the same work.
-    ours._check_sources = lambda samples: None
+    if batch == 1:
+        # The partner in CutMix is the image itself: the same work.
+        ours.partner = lambda view: view
     baseline = published_style.FixMatchNetwork(**published_arch(settings.arch, side)).to(settings.device).train()
 
     labeled, weak, weak_mix = (torch.randn(batch, 3, side, side, device=settings.device) for _ in range(3))
@@ -37,8 +38,8 @@ def s4p_step(settings: Settings, case: str = 's4p_step') -> Case:
     inputs = torch.cat([labeled, weak])
     samples = [*map(sample_of, ['labeled'] * batch, label), *map(sample_of, ['unlabeled'] * batch, shown)]
     views = dict(
-        labeled=labeled, label=label, weak=weak, weak_mix=weak_mix, strong=ours._distort(weak),
-        strong_mix=ours._distort(weak_mix), ignore=shown, ignore_mix=shown,
+        labeled=labeled, label=label, weak=weak, weak_mix=weak_mix, strong=ours.distort(weak),
+        strong_mix=ours.distort(weak_mix), ignore=shown, ignore_mix=shown,
         box=ours.cutmix.boxes(batch, side, side, settings.device))
     return training_case(
         settings, case, ours, lambda: ours.parse_losses(ours.loss(inputs, samples))[0],
@@ -55,7 +56,7 @@ def mdf_step(settings: Settings, case: str = 'mdf_step', datasets: int = 4) -> C
     ours = MODELS.build(cfg).to(settings.device).train()
     classes = {name: told.num_classes for name, told in cfg.datasets.items()}
     baseline = published_style.MultiDatasetNetwork(
-        classes, cfg.backbone.part_features, **published_arch(settings.arch, side)).to(settings.device).train()
+        classes, cfg.experts.part_features, **published_arch(settings.arch, side)).to(settings.device).train()
 
     batches = {name: (torch.randn(batch, 3, side, side, device=settings.device),
                       torch.randint(number, (batch, side, side), device=settings.device))
@@ -106,17 +107,14 @@ def fill_state(optimizer: torch.optim.Optimizer) -> None:
 def prepare(network: dict, settings: Settings, side: int) -> None:
     """Set a network's config for one process without checkpoint files."""
     network.init_cfg = None
-    network.backbone.update(arch=settings.arch, img_size=side, init_cfg=None)
-    width = ARCHS[settings.arch]['embed_dims']
-    network.backbone.patch_size = 16
+    network.backbone.update(arch=settings.arch, patch_size=16, img_size=side, init_cfg=None)
     if settings.device == 'cpu':
         # A CPU has the memory for what a step keeps; on a GPU the config decides.
         network.backbone.with_cp = False
-    if 'part_features' in network.backbone:
-        network.backbone.part_features = min(256, width // 3)
-    for part in ('decode_head', 'neck'):
-        if part in network:
-            network[part].in_channels = [width] * 4
+    if 'experts' in network:
+        network.experts.part_features = min(256, ARCHS[settings.arch]['embed_dims'] // 3)
+    if 'neck' in network:
+        network.neck.in_channels = [ARCHS[settings.arch]['embed_dims']] * 4
     if 'decode_head' in network:
         network.decode_head.norm_cfg = dict(type='BN')
 

@@ -1,4 +1,4 @@
-# The paper's curation: ViT-H and UperNet trained on iSAID scorer 512 px crops of big archives; a million are taken.
+# The paper's curation: ViT-H and UperNet trained on iSAID score 512 px crops of large archives and select a million.
 _base_ = ['../s4p/supervised_vit-h-mae_upernet_8xb12-120k_isaid-512x512.py']
 curation = dict(
     work_dir='data/rs4p1m',

@@ -2,5 +2,4 @@
 _base_ = ['./moe-mdf_vit-b-s4p_oriented-rcnn_4xb4-12e_dior-dota2-1024x1024.py']
 model = dict(
     init_cfg=dict(checkpoint='pretrain/s4p_vit-h.pth'),
-    backbone=dict(arch='huge'),
-    neck=dict(in_channels=[1280, 1280, 1280, 1280]))
+    backbone=dict(name='vit-h'))

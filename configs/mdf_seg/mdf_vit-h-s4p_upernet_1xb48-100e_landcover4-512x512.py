@@ -1,3 +1,3 @@
 # The twin of MoE-MDF with ViT-H without experts.
 _base_ = ['./moe-mdf_vit-h-s4p_upernet_1xb48-100e_landcover4-512x512.py']
-model = dict(backbone=dict(part_features=0))
+model = dict(experts=None)

@@ -1,3 +1,3 @@
-# MoE-MDF with experts of 128 of 768 channels: alpha = 1/6.
+# MoE-MDF with experts of 128 of 768 channels, a share of 1/6.
 _base_ = ['./moe-mdf_vit-b-s4p_upernet_1xb48-100e_landcover4-512x512.py']
-model = dict(backbone=dict(part_features=128))
+model = dict(experts=dict(part_features=128))

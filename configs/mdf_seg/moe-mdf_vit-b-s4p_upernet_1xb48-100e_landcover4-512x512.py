@@ -7,7 +7,8 @@ _base_ = [
 # Test protocols are those of the published code: flip averaging, its own sum over windows, resize. mmseg's way of the
 # first three is dict(mode='whole') twice and dict(mode='slide', crop_size=(512, 512), stride=(256, 256)).
 model = dict(
-    backbone=dict(part_features=256, with_cp=False),
+    backbone=dict(with_cp=False),
+    experts=dict(part_features=256),
     datasets=dict(
         vaihingen=dict(test_cfg=dict(mode='whole', flip=True)),
         potsdam=dict(test_cfg=dict(mode='whole', flip=True)),

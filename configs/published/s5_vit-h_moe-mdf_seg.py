@@ -1,3 +1,3 @@
 # Test of a published MoE-MDF segmentor with ViT-H (patch 16).
 _base_ = ['./s5_vit-b_moe-mdf_seg.py']
-model = dict(backbone=dict(arch='huge'), decode_head=dict(in_channels=[1280, 1280, 1280, 1280]))
+model = dict(backbone=dict(name='vit-h'))

@@ -1,3 +1,3 @@
 # Test of a published S4P segmentor with ViT-H (patch 16).
 _base_ = ['./s5_vit-b_s4p_upernet_isaid.py']
-model = dict(backbone=dict(arch='huge'), decode_head=dict(in_channels=[1280, 1280, 1280, 1280]))
+model = dict(backbone=dict(name='vit-h'))

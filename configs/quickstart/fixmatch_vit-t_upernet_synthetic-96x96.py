@@ -14,4 +14,8 @@ train_dataloader = dict(
     batch_size=16,
     sampler=dict(per_batch=dict(labeled=8, unlabeled=8)),
     dataset=dict(sources=dict(unlabeled=_base_.unlabeled)))
-custom_hooks = [*_base_.custom_hooks, dict(type='s5_mm.FixMatchPanelHook', interval=100)]
+custom_hooks = [
+    *_base_.custom_hooks,
+    dict(type='s5_mm.MeanTeacherHook'),
+    dict(type='s5_mm.SemiPanelHook', interval=100),
+]

@@ -1,3 +1,3 @@
 # The twin of MoE-MDF without experts: the datasets share everything but their decoders.
 _base_ = ['./moe-mdf_vit-t_upernet_landcover4-96x96.py']
-model = dict(backbone=dict(part_features=0))
+model = dict(experts=None)

@@ -2,5 +2,4 @@
 _base_ = ['./fixmatch_vit-b-mae_upernet_8xb12-120k_isaid-rs4p1m-512x512.py']
 model = dict(
     segmentor=dict(
-        backbone=dict(arch='huge', init_cfg=dict(checkpoint='pretrain/mae_vit-h_millionaid.pth')),
-        decode_head=dict(in_channels=[1280, 1280, 1280, 1280])))
+        backbone=dict(name='vit-h', init_cfg=dict(checkpoint='pretrain/mae_vit-h_millionaid.pth'))))

@@ -1,5 +1,4 @@
 # The supervised twin of S4P with ViT-L.
 _base_ = ['./supervised_vit-b-mae_upernet_8xb12-120k_isaid-512x512.py']
 model = dict(
-    backbone=dict(arch='large', init_cfg=dict(checkpoint='pretrain/mae_vit-l_millionaid.pth')),
-    decode_head=dict(in_channels=[1024, 1024, 1024, 1024]))
+    backbone=dict(name='vit-l', init_cfg=dict(checkpoint='pretrain/mae_vit-l_millionaid.pth')))

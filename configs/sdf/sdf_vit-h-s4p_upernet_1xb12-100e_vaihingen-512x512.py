@@ -2,5 +2,4 @@
 _base_ = ['./sdf_vit-b-s4p_upernet_1xb12-100e_vaihingen-512x512.py']
 model = dict(
     init_cfg=dict(checkpoint='pretrain/s4p_vit-h_upernet.pth'),
-    backbone=dict(arch='huge', with_cp=True),
-    decode_head=dict(in_channels=[1280, 1280, 1280, 1280]))
+    backbone=dict(name='vit-h', with_cp=True))

@@ -2,5 +2,4 @@
 _base_ = ['./sdf_vit-b-s4p_upernet_1xb12-100e_openearthmap-512x512.py']
 model = dict(
     init_cfg=dict(checkpoint='pretrain/s4p_vit-l_upernet.pth'),
-    backbone=dict(arch='large', with_cp=True),
-    decode_head=dict(in_channels=[1024, 1024, 1024, 1024]))
+    backbone=dict(name='vit-l', with_cp=True))

@@ -2,5 +2,4 @@
 _base_ = ['./sdf_vit-b-s4p_oriented-rcnn_4xb2-12e_dior-1024x1024.py']
 model = dict(
     init_cfg=dict(checkpoint='pretrain/s4p_vit-l.pth'),
-    backbone=dict(arch='large'),
-    neck=dict(in_channels=[1024, 1024, 1024, 1024]))
+    backbone=dict(name='vit-l'))

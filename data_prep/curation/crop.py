@@ -1,4 +1,4 @@
-"""Big images -> patches for an unlabeled pool."""
+"""Cropping of large images into patches for an unlabeled pool."""
 import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -11,9 +11,11 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from s5_mm.curation.files import keep_settings, write_bytes, write_json
 from s5_mm.datasets.unlabeled import image_names
-from s5_mm.rasters import SUFFIXES, RasterError, Stretch, open_raster
+from s5_mm.files import keep_settings, write_bytes, write_json
+from s5_mm.radiometry import Stretch
+from s5_mm.rasters import SUFFIXES, RasterError, open_raster
+from s5_mm.tiling import windows
 
 RECORDS = 'records'
 IMAGES = 'images'
@@ -21,18 +23,18 @@ IMAGES = 'images'
 
 @dataclass(frozen=True)
 class CropSettings:
-    """What decides which patches come out.
+    """Settings of the patches.
 
     Attributes:
         size: Side of a patch in pixels.
         stride: Pixels from one patch to the next.
-        edge: ``'shift'``: the last patch of a line is moved inside; ``'drop'``: what is left over is dropped.
-        min_side: Patches of images that are smaller than ``size`` are kept from this side on, as they are.
-        min_valid: Share of pixels with data that a patch needs.
+        edge: ``'shift'``: the last patch of a line is moved inside; ``'drop'``: the rest of the line is dropped.
+        min_side: Images smaller than ``size`` are kept whole if their sides are at least this.
+        min_valid: Least share of pixels with data in a patch.
         bands: See :func:`open_raster`.
         stretch: See :class:`Stretch`.
         format: ``'png'`` or ``'jpg'``.
-        quality: Of JPEG, 1 ... 100.
+        quality: Quality of JPEG, 1 ... 100.
     """
 
     size: int = 512
@@ -49,7 +51,7 @@ class CropSettings:
         """Check the numbers.
 
         Raises:
-            ValueError: One is out of range.
+            ValueError: A number is out of range.
         """
         for name, low in dict(size=32, stride=1, min_side=1).items():
             if getattr(self, name) < low:
@@ -63,13 +65,13 @@ class CropSettings:
 
 
 class Totals(NamedTuple):
-    """What a run has done.
+    """Numbers of a run.
 
     Attributes:
-        images: Big images that were cut.
+        images: Large images that were cut.
         patches: Patches written.
-        empty: Patches left out, without enough data or of one color.
-        errors: (image, reason) of those that could not be cut.
+        empty: Patches left out, because they have too little data or one color.
+        errors: (image, reason) of the images that could not be cut.
     """
 
     images: int
@@ -78,38 +80,20 @@ class Totals(NamedTuple):
     errors: list[tuple[str, str]]
 
 
-def starts(length: int, size: int, stride: int, edge: str) -> list[int]:
-    """Where patches begin along one side.
-
-    Args:
-        length: Pixels of the image.
-        size: Pixels of a patch.
-        stride: Pixels from one patch to the next.
-        edge: See :class:`CropSettings`.
-
-    Returns:
-        Rising; ``[0]`` where the image is not larger than a patch.
-    """
-    if length <= size:
-        return [0]
-    whole = list(range(0, length - size + 1, stride))
-    return whole if edge == 'drop' or whole[-1] == length - size else [*whole, length - size]
-
-
 def crop(source: Path, out: Path, settings: CropSettings, workers: int = 1, max_errors: float = 0.01) -> Totals:
-    """Cut all images below a folder into ``OUT/images``, or what an earlier run has left of them.
+    """Cut all images below a folder into ``OUT/images``, except those that an earlier run has cut.
 
     Args:
-        source: Folder of big images; folders below it stay as they are.
+        source: Folder of large images; its subfolders are kept in the output.
         out: Output folder.
-        settings: How.
+        settings: Settings of the patches.
         workers: Processes.
-        max_errors: Share of the images that may be unreadable; they are tried again when the command is repeated.
+        max_errors: Share of the images that may be unreadable. They are tried again when the command is repeated.
 
     Raises:
         FileNotFoundError: The folder is missing or holds no image.
-        ValueError: The output was made with other settings, or two images would give patches of one name, or too
-            many images could not be cut.
+        ValueError: The output was made with other settings, two images would give patches of the same name, or too many
+            images could not be cut.
     """
     images = find_images(source, out)
     keep_settings(out / 'crop.json', {**asdict(settings), 'source': str(source.resolve())})
@@ -125,7 +109,7 @@ def crop(source: Path, out: Path, settings: CropSettings, workers: int = 1, max_
     if len(errors) > max_errors * len(images):
         shown = '; '.join(f'{image}: {reason}' for image, reason in errors[:3])
         raise ValueError(f'{len(errors)} of {len(images)} images could not be cut, the limit is {max_errors:.2%} '
-                         f'(--max-errors): {shown}. The others are done; repeat the command after a repair')
+                         f'(--max-errors): {shown}. The other images are done; repair these and repeat the command')
     good = [record for record in records.values() if 'error' not in record]
     return Totals(len(good), sum(record['patches'] for record in good), sum(record['empty'] for record in good), errors)
 
@@ -135,11 +119,11 @@ def find_images(source: Path, out: Path) -> list[str]:
 
     Args:
         source: The folder.
-        out: Output folder, which is left out if it lies inside.
+        out: Output folder, which is not searched if it is inside.
 
     Raises:
         FileNotFoundError: The folder is missing or holds no image.
-        ValueError: Two images differ in their suffix alone.
+        ValueError: Two images differ only in their suffix.
     """
     if not source.is_dir():
         raise FileNotFoundError(f'the source folder {source} does not exist')
@@ -155,16 +139,16 @@ def find_images(source: Path, out: Path) -> list[str]:
 
 
 def crop_image(image: str, source: Path, out: Path, settings: CropSettings) -> dict:
-    """Write the patches of one image, then the record that says they are complete.
+    """Write the patches of an image, then a record that marks them as complete.
 
     Args:
         image: Path below ``source``.
         source: The source folder.
         out: The output folder.
-        settings: How.
+        settings: Settings of the patches.
 
     Returns:
-        The record: ``patches`` and ``empty`` (numbers), or ``error`` (why it could not be cut).
+        The record: ``patches`` and ``empty`` (numbers), or ``error`` (the reason why it could not be cut).
     """
     record = dict(patches=0, empty=0)
     try:
@@ -172,14 +156,14 @@ def crop_image(image: str, source: Path, out: Path, settings: CropSettings) -> d
             height, width = (min(side, settings.size) for side in raster.size)
             if min(height, width) < settings.min_side:
                 raise RasterError(f'it is {width} x {height} pixels, smaller than --min-side {settings.min_side}')
-            for top in starts(raster.size[0], settings.size, settings.stride, settings.edge):
-                for left in starts(raster.size[1], settings.size, settings.stride, settings.edge):
-                    pixels, data = raster.read(top, left, height, width)
-                    if is_empty(pixels, data, settings.min_valid):
-                        record['empty'] += 1
-                        continue
-                    _write_patch(pixels, _patch_path(out, image, top, left, settings.format), settings.quality)
-                    record['patches'] += 1
+            for window in windows(raster.size, settings.size, settings.stride, settings.edge):
+                pixels, data = raster.read(*window)
+                if is_empty(pixels, data, settings.min_valid):
+                    record['empty'] += 1
+                    continue
+                path = _patch_path(out, image, window.top, window.left, settings.format)
+                _write_patch(pixels, path, settings.quality)
+                record['patches'] += 1
     except RasterError as error:
         record = dict(error=str(error))
     write_json(_record_path(out, image), record)
@@ -187,12 +171,12 @@ def crop_image(image: str, source: Path, out: Path, settings: CropSettings) -> d
 
 
 def is_empty(pixels: np.ndarray, data: np.ndarray, min_valid: float) -> bool:
-    """Whether a patch shows nothing: too few pixels with data, or one color.
+    """Whether a patch is empty: it has too few pixels with data, or one color.
 
     Args:
         pixels: (H, W, 3), uint8.
         data: (H, W), bool, which pixels have data.
-        min_valid: Share that is needed; 0 asks for one pixel.
+        min_valid: Least share of pixels with data; with 0 one pixel is enough.
     """
     return not data.any() or data.mean() < min_valid or bool((pixels == pixels[0, 0]).all())
 
@@ -220,12 +204,12 @@ def _record(out: Path, image: str) -> dict | None:
 
 
 def each(work: Callable[[str], dict], items: Sequence[str], workers: int) -> Iterator[tuple[str, dict]]:
-    """Work items off in processes, a few of them in flight, in any order.
+    """Process items in parallel, with few pending items; results come in any order.
 
     Args:
-        work: What is done to each; can be pickled.
+        work: Function of an item; must be picklable.
         items: The items.
-        workers: Processes, at least 1; 1 works in this one.
+        workers: Processes, at least 1; with 1 the items are processed in this process.
 
     Yields:
         Item and result.

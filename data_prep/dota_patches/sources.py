@@ -1,4 +1,4 @@
-"""Which files of a DOTA download are images and labels of a split."""
+"""Search for the images and labels of each split in a DOTA download."""
 import re
 from collections.abc import Mapping, Sequence
 
@@ -19,10 +19,10 @@ def find_sources(files: Sequence[tuple[str, File]], version: str) -> list[Source
 
     Args:
         files: See :func:`data_prep.downloads.list_files`.
-        version: Of the labels.
+        version: Version of the labels.
 
     Raises:
-        PreparationError: No image, a name that patches could not have, or labels that are missing.
+        PreparationError: There is no image, an image's name is like that of a patch, or labels are missing.
     """
     images, labels = images_and_labels(files)
     if not images:
@@ -39,7 +39,7 @@ def find_sources(files: Sequence[tuple[str, File]], version: str) -> list[Source
 
 def images_and_labels(
         files: Sequence[tuple[str, File]]) -> tuple[dict[tuple[str, str], File], dict[tuple[str, str], list]]:
-    """(split, name) -> the image, and -> folder and file of its labels of all versions."""
+    """Two tables: (split, name) -> the image, and -> folder and file of its labels of all versions."""
     images: dict[tuple[str, str], File] = {}
     labels: dict[tuple[str, str], list[tuple[str, File]]] = {}
     for where, file in files:
@@ -62,7 +62,7 @@ def _split_name(found: str) -> str:
 
 
 def _of_version(labels: Sequence[tuple[str, File]], version: str) -> File | None:
-    """The label that is marked with the version, or else one without mark."""
+    """The label that is marked with the version, otherwise one without a mark."""
     marks = [(re.findall(VERSION, folder.lower()), file) for folder, file in labels]
     return next((file for found, file in marks if found and f'v{found[-1]}' == version),
                 next((file for found, file in marks if not found), None))
@@ -79,7 +79,7 @@ def _require_labels(images: Mapping, chosen: Mapping, labels: Mapping, version: 
 
 
 def lonely_labels(files: Sequence[tuple[str, File]]) -> dict[str, list[str]]:
-    """Labels whose image is not there: split -> their names, of splits that have images at all.
+    """Labels without an image: split -> their names, for splits that have images.
 
     Args:
         files: See :func:`data_prep.downloads.list_files`.

@@ -1,4 +1,4 @@
-"""Where patches lie in an image, and which objects they show."""
+"""Positions of patches in an image, and the objects that they show."""
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -7,28 +7,27 @@ import numpy as np
 import shapely
 
 from data_prep.downloads import PreparationError
-from data_prep.preparing import window_starts
 
 TRUNCATED_DIFFICULTY = 2
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides which patches come out, kept in ``OUT/dota_settings.json``; lengths in pixels of a patch.
+    """Settings of the patches, stored in ``OUT/dota_settings.json``; lengths in pixels of a patch.
 
     Attributes:
-        version: Of the labels.
-        classes: Names that objects may have, for data of one's own; None: those of the version.
+        version: Version of the labels.
+        classes: Allowed class names of objects, for your own data; None: those of the version.
         size: Side of a patch.
         gap: Overlap of patches.
         rates: Factors on the size of the image.
-        pad: Red, green and blue around images that are smaller than a patch.
-        keep: Share of an object from which it belongs to a patch.
-        truncated: What becomes of those of which it shows less: ``'difficult'`` or ``'drop'``.
-        drop_empty: Leave out training patches to which no object belongs.
-        value_range: Values of images with more than 8 bits that become 0 and 255; None takes the percentiles 2 and 98
-            of each.
-        link: Link to files instead of copying them.
+        pad: Red, green and blue of the padding around images that are smaller than a patch.
+        keep: Least visible share of an object that belongs to a patch.
+        truncated: What to do with objects with a smaller share: ``'difficult'`` or ``'drop'``.
+        drop_empty: Whether to leave out training patches without objects.
+        value_range: Values of images with more than 8 bits that become 0 and 255; None: the percentiles 2 and 98 of
+            each image.
+        link: Whether to link to files instead of copying them.
     """
 
     version: str = 'v2.0'
@@ -54,10 +53,12 @@ class Settings:
             raise PreparationError(f'--rates are {self.rates}; they must differ and be from 0.01 to below 32')
         if not all(0 <= value <= 255 for value in self.pad):
             raise PreparationError(f'--pad is {self.pad}; values are 0..255')
+        if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
+            raise PreparationError(f'--value-range is {self.value_range}; its first value must be below its second')
 
 
-class Window(NamedTuple):
-    """A patch's place: left, top, width and height in the image scaled by ``rate``, without padding."""
+class PatchWindow(NamedTuple):
+    """Position of a patch: left, top, width and height in the image scaled by ``rate``, without padding."""
 
     rate: float
     left: int
@@ -66,12 +67,12 @@ class Window(NamedTuple):
     height: int
 
     def name(self, image: str, size: int) -> str:
-        """Name of the patch; ``size`` is its side with padding."""
+        """Name of the patch; ``size`` is its side including padding."""
         scale = str(size) if self.rate == 1 else str(float(self.rate))
         return f'{image}__{scale}__{self.left}___{self.top}'
 
     def to_patch(self, polygons: np.ndarray) -> np.ndarray:
-        """(N, 8) pixels of the file to pixels of the patch."""
+        """Transform corners (N, 8) from pixels of the file to pixels of the patch."""
         return polygons * self.rate - np.array([self.left, self.top] * 4)
 
     def on_file(self) -> tuple[float, float, float, float]:
@@ -80,19 +81,20 @@ class Window(NamedTuple):
         return left / self.rate, top / self.rate, right / self.rate, bottom / self.rate
 
 
-def find_windows(image_size: tuple[int, int], settings: Settings) -> Iterator[Window]:
-    """All windows of an image of (height, width) pixels."""
+def find_patches(image_size: tuple[int, int], settings: Settings) -> Iterator[PatchWindow]:
+    """All patches of an image of (height, width) pixels."""
+    from s5_mm.tiling import windows  # takes seconds to import, which --help should not
+
     for rate in settings.rates:
         height, width = (max(1, int(side * rate + 1e-6)) for side in image_size)
-        for top in window_starts(height, settings.size, settings.size - settings.gap):
-            for left in window_starts(width, settings.size, settings.size - settings.gap):
-                yield Window(rate, left, top, min(settings.size, width - left), min(settings.size, height - top))
+        for window in windows((height, width), settings.size, settings.size - settings.gap):
+            yield PatchWindow(rate, window.left, window.top, window.width, window.height)
 
 
 class ObjectShares:
-    """How much windows show of the objects of an image.
+    """Visible shares of an image's objects in patches.
 
-    Polygons are taken as their convex hulls, which boxes are made around and which exist for crossed corners, too.
+    Polygons are replaced by their convex hulls, which also exist if sides cross.
 
     Args:
         polygons: (N, 8), pixels, also outside the image.
@@ -105,11 +107,12 @@ class ObjectShares:
         self._centers = polygons.reshape(-1, 4, 2).mean(1)
         self._visible = shapely.area(shapely.intersection(self._hulls, shapely.box(0, 0, *image_size[::-1])))
 
-    def of(self, window: Window) -> np.ndarray:
-        """(N, ), 0 ... 1: share of what the image shows that the window shows; of lines and points 1 where their
-        center is inside.
+    def of(self, patch: PatchWindow) -> np.ndarray:
+        """Share of each object's part in the image that is in the patch, (N, ), in [0, 1].
+
+        For objects without area it is 1 if their center is in the patch, otherwise 0.
         """
-        left, top, right, bottom = window.on_file()
+        left, top, right, bottom = patch.on_file()
         near = ((self._bounds[:, :2] <= (right, bottom)) & (self._bounds[:, 2:] >= (left, top))).all(1)
         shown = np.zeros(len(near))
         shown[near] = shapely.area(shapely.intersection(self._hulls[near], shapely.box(left, top, right, bottom)))
@@ -119,24 +122,24 @@ class ObjectShares:
 
 
 def patch_lines(polygons: np.ndarray, names: Sequence[str], difficulties: Sequence[int], shares: np.ndarray,
-                window: Window, settings: Settings) -> tuple[list[str], int]:
-    """Label lines of a patch, and how many of them are of objects that belong to it.
+                patch: PatchWindow, settings: Settings) -> tuple[list[str], int]:
+    """Label lines of a patch, and the number of objects that belong to it.
 
     Args:
         polygons: (N, 8) pixels of the file.
         names: Class of each.
         difficulties: Difficulty of each.
         shares: See :meth:`ObjectShares.of`.
-        window: The patch's place.
-        settings: What becomes of truncated objects.
+        patch: Position of the patch.
+        settings: What to do with truncated objects.
 
     Returns:
-        Lines with coordinates in full precision, so that what is added again gives those of the file.
+        Lines, with coordinates in full precision so that those of the file can be restored; and the number of objects.
     """
     # Shares are quotients of areas in float64; an object that fits exactly must not fail by the last digit.
     belongs = shares >= settings.keep - 1e-9
     written = belongs if settings.truncated == 'drop' else shares > 0
-    moved, lines = window.to_patch(polygons), []
+    moved, lines = patch.to_patch(polygons), []
     for index in np.flatnonzero(written):
         difficulty = difficulties[index] if belongs[index] else TRUNCATED_DIFFICULTY
         corners = ' '.join(repr(value) for value in moved[index].tolist())

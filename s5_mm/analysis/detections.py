@@ -1,4 +1,4 @@
-"""Looking at detections that a test has kept: curves, confusion matrix, right and wrong boxes."""
+"""Analysis of saved detections: precision-recall curves, confusion matrix, pictures of right and wrong boxes."""
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -8,19 +8,19 @@ from matplotlib.figure import Figure
 
 from s5_mm.apis.detection_drawing import draw_boxes, with_legend
 from s5_mm.evaluation import DetectedImage, overlapping_pairs
-from s5_mm.evaluation.average_precision import Curve, average_precision, match_class, precision_recall, scorer
+from s5_mm.evaluation.average_precision import Curve, average_precision, match_class, precision_recall, true_and_false
 
 RIGHT, WRONG, MISSED, IGNORED = (40, 200, 60), (235, 40, 40), (255, 210, 0), (150, 150, 150)
 """Red, green, blue of drawn boxes."""
 
 
 class Verdict(NamedTuple):
-    """What became of detections and objects of an image, whose classes may differ.
+    """Which detection of an image belongs to which object; their classes may differ.
 
     Attributes:
-        objects: (N, ), index of the object that each detection takes; -1 for none.
+        objects: (N, ), index of the object assigned to each detection; -1 for none.
         ignored: (N, ), bool, detections without an object that lie on a difficult one of their class.
-        missed: (M, ), bool, objects that no detection takes, without difficult ones.
+        missed: (M, ), bool, objects without a detection; difficult ones are not counted.
     """
 
     objects: np.ndarray
@@ -32,7 +32,7 @@ def curves(images: Sequence[DetectedImage], num_classes: int, iou_thr: float = 0
     """Precision-recall curve of each class.
 
     Args:
-        images: What was kept.
+        images: Detections and objects of each image.
         num_classes: Number of classes.
         iou_thr: The IoU must be above this.
     """
@@ -40,12 +40,12 @@ def curves(images: Sequence[DetectedImage], num_classes: int, iou_thr: float = 0
 
 
 def plot_curves(found: Sequence[Curve], classes: Sequence[str], mode: str = '11points') -> Figure:
-    """Draw precision over recall of the classes that there are, with their AP.
+    """Draw precision over recall for each class that has objects, with its AP.
 
     Args:
-        found: Of each class.
-        classes: Their names.
-        mode: Of the AP, see :func:`s5_mm.evaluation.average_precision`.
+        found: Curve of each class.
+        classes: Names of the classes.
+        mode: How AP is computed, see :func:`s5_mm.evaluation.average_precision`.
     """
     figure = Figure(figsize=(9, 6), layout='constrained')
     axes = figure.add_subplot()
@@ -63,14 +63,14 @@ def plot_curves(found: Sequence[Curve], classes: Sequence[str], mode: str = '11p
 
 
 def judge_image(image: DetectedImage, iou_thr: float = 0.5, score_thr: float = 0.3) -> Verdict:
-    """Let detections of any class take objects of any class, by falling score.
+    """Assign objects to detections regardless of class, in descending order of score.
 
-    A detection takes the object that it overlaps most among those that are not taken and not difficult.
+    A detection gets the object that it overlaps most among those that are free and not difficult.
 
     Args:
         image: Detections and objects.
         iou_thr: The IoU must be above this.
-        score_thr: Detections with a lower score take nothing.
+        score_thr: Detections with a lower score get no object.
     """
     taken = np.full(len(image.scores), -1)
     free = ~image.difficult
@@ -88,17 +88,17 @@ def judge_image(image: DetectedImage, iou_thr: float = 0.5, score_thr: float = 0
 
 def confusion_matrix(images: Sequence[DetectedImage], num_classes: int, iou_thr: float = 0.5,
                      score_thr: float = 0.3) -> np.ndarray:
-    """Count which classes are found as which, see :func:`judge_image`.
+    """Count which classes are detected as which, see :func:`judge_image`.
 
     Args:
-        images: What was kept.
+        images: Detections and objects of each image.
         num_classes: Number of classes.
         iou_thr: The IoU must be above this.
         score_thr: Detections with a lower score do not count.
 
     Returns:
-        (K + 1, K + 1): true classes in rows, detected ones in columns. The last column counts objects that were missed,
-        the last row detections of nothing.
+        (K + 1, K + 1): true classes in rows, detected ones in columns. The last column counts missed
+        objects, the last row detections without an object.
     """
     counts = np.zeros((num_classes + 1, num_classes + 1), np.int64)
     for image in images:
@@ -114,7 +114,7 @@ def plot_confusion(counts: np.ndarray, classes: Sequence[str]) -> Figure:
     """Draw a confusion matrix; colors are shares of a row, numbers are counts.
 
     Args:
-        counts: From :func:`confusion_matrix`; classes that occur nowhere are left out.
+        counts: From :func:`confusion_matrix`. Classes that do not occur are left out.
         classes: Names of the classes.
     """
     present = np.flatnonzero(counts.sum(axis=0) + counts.sum(axis=1))
@@ -138,17 +138,17 @@ def plot_confusion(counts: np.ndarray, classes: Sequence[str]) -> Figure:
 
 def draw_verdicts(picture: np.ndarray, image: DetectedImage, iou_thr: float = 0.5, score_thr: float = 0.3,
                   scale: float = 1.0) -> np.ndarray:
-    """Draw what is right, wrong and missed by the rules of the metric, class by class.
+    """Draw right detections, wrong ones and missed objects by the rules of the metric, class by class.
 
     Args:
         picture: (H, W, 3), uint8, red, green, blue.
         image: Detections and objects in px of the image.
         iou_thr: The IoU must be above this.
         score_thr: Detections with a lower score are left out.
-        scale: Pixels of the picture to one of the image.
+        scale: Pixels of the picture for each pixel of the image, along a side.
 
     Returns:
-        A picture with a legend: right detections, wrong ones, missed objects; difficult objects and detections of them.
+        A picture with a legend: right detections, wrong ones, missed objects, difficult objects and their detections.
     """
     kept = image.scores >= score_thr
     image = replace(image, polygons=image.polygons[kept], scores=image.scores[kept], labels=image.labels[kept])
@@ -157,7 +157,7 @@ def draw_verdicts(picture: np.ndarray, image: DetectedImage, iou_thr: float = 0.
         own = np.flatnonzero(image.labels == label)
         own = own[np.argsort(-image.scores[own], kind='stable')]
         matches = match_class([image], label)
-        right[own], wrong[own] = scorer(matches, iou_thr)
+        right[own], wrong[own] = true_and_false(matches, iou_thr)
         missed[np.flatnonzero(image.true_labels == label)[matches.objects[right[own]]]] = False
     ignored = ~right & ~wrong
     layers = [('difficult', IGNORED, np.concatenate([image.true_polygons[image.difficult], image.polygons[ignored]])),

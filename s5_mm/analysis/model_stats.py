@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds of a model, from its config alone."""
+"""Parameters and multiply-adds of a model, computed from its config."""
 import contextlib
 import sys
 from typing import NamedTuple
@@ -19,13 +19,13 @@ class ModelStats(NamedTuple):
     """Size and cost of a model.
 
     Attributes:
-        parameters: All trainable and frozen numbers.
-        encoder: Those of the backbone.
-        decoder: Those of everything behind it that is needed to predict (neck, heads).
-        multiply_adds: Of one image, in convolutions, linear layers and attention; of a detector of two stages with as
-            many proposals as it takes at most in testing.
-        size: Height and width of that image.
-        dataset: Dataset of that image, whose expert and decoder it goes through; ``None`` if the model has one only.
+        parameters: Number of parameters, trainable and frozen.
+        encoder: Parameters of the backbone.
+        decoder: Parameters of the neck and the heads that are needed for prediction.
+        multiply_adds: Multiply-adds (MACs) for one image, in convolutions, linear layers and attention. For a two-stage
+            detector, with the largest number of proposals in testing.
+        size: Height and width of that image, in px.
+        dataset: Dataset whose expert and decoder the image uses; ``None`` for a model of one dataset.
     """
 
     parameters: int
@@ -36,7 +36,7 @@ class ModelStats(NamedTuple):
     dataset: str | None = None
 
     def as_dict(self) -> dict:
-        """The figures with rounded ones beside them: parameters in millions, multiply-adds in thousand millions."""
+        """The exact figures and rounded ones: parameters in millions, multiply-adds in billions (G)."""
         return dict(
             parameters=self.parameters,
             parameters_m=round(self.parameters / 1e6, 1),
@@ -51,15 +51,15 @@ class ModelStats(NamedTuple):
 
 
 def count_model(cfg: Config, size: tuple[int, int], dataset: str | None = None) -> ModelStats:
-    """Count a model without its weights: nothing is allocated, no checkpoint is needed.
+    """Count a model without allocating its weights; no checkpoint is needed.
 
-    Of a training wrapper such as :class:`s5_mm.FixMatchSegmentor` the network inside is counted. Multiply-adds are half
-    the operations that torch's counter sees, which knows the matrix products inside ``scaled_dot_product_attention``.
+    For a training wrapper such as :class:`s5_mm.FixMatchSegmentor`, the network inside is counted. Multiply-adds are
+    half the operations of torch's counter, which includes the matrix products of ``scaled_dot_product_attention``.
 
     Args:
-        cfg: A whole config.
+        cfg: Config of a training run.
         size: Height and width of the image in pixels.
-        dataset: Dataset of the image, for a model of several; default its first.
+        dataset: Dataset of the image, for a model of several datasets; default: the first.
 
     Raises:
         ValueError: The config has no model, the model does not take images of that size or has no such dataset.
@@ -67,7 +67,7 @@ def count_model(cfg: Config, size: tuple[int, int], dataset: str | None = None) 
     network = _network_of(_model_of(cfg))
     dataset = _dataset_of(network, dataset)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
-    # Hosts print about optional parts when they look for a class, but standard output is for the results of tools.
+    # The hosts print messages on optional parts when they import; standard output is for the results of tools.
     with torch.device('meta'), contextlib.redirect_stdout(sys.stderr):
         model = MODELS.build(network).eval()
         image = torch.empty(1, 3, *size)
@@ -82,7 +82,7 @@ def count_model(cfg: Config, size: tuple[int, int], dataset: str | None = None) 
 
 
 def _classify_proposals(model: nn.Module, dataset: str | None) -> None:
-    """Run a detector's second stage, which no other way reaches without data."""
+    """Run a detector's second stage, which its forward pass does not reach without data."""
     detector = getattr(model, 'detectors', {dataset: model})[dataset]
     if not getattr(detector, 'with_roi_head', False):
         return
@@ -96,17 +96,17 @@ def input_size(cfg: Config) -> tuple[int, int]:
     """Height and width at which a config trains.
 
     Args:
-        cfg: A whole config.
+        cfg: Config of a training run.
 
     Raises:
-        ValueError: Neither the data preprocessor's ``size`` nor ``crop_size`` nor the backbone's ``img_size`` says it.
+        ValueError: None of the data preprocessor's ``size``, ``crop_size`` and the backbone's ``img_size`` is set.
     """
     model = _model_of(cfg)
     preprocessor, backbone = model.get('data_preprocessor') or {}, _network_of(model).get('backbone', {})
     size = preprocessor.get('size') or cfg.get('crop_size') or backbone.get('img_size')
     if size is None:
-        raise ValueError(f'{cfg.filename} does not say its crop size in model.data_preprocessor.size, crop_size or the '
-                         "backbone's img_size; give it with --size.")
+        raise ValueError(f'{cfg.filename} sets none of model.data_preprocessor.size, crop_size and '
+                         'model.backbone.img_size; give the size of images with --size.')
     return (size, size) if isinstance(size, int) else tuple(size)
 
 

@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import Tensor
 
-from s5_mm.checkpoints import read_checkpoint
+from s5_mm.checkpoints import load_weights
 from s5_mm.checkpoints.segmentor import add_dataset, merge_segmentor
 from s5_mm.checkpoints.writing import check_target, plain, write_weights
 from s5_mm.models import MultiDatasetSegmentor
@@ -129,12 +129,7 @@ def load_segmentor(cfg: Config, checkpoint: str) -> MultiDatasetSegmentor:
     model = MODELS.build(copy.deepcopy(cfg.model))
     if not isinstance(model, MultiDatasetSegmentor):
         raise ValueError(f'{cfg.filename} builds a {type(model).__name__}; give the config of a MultiDatasetSegmentor.')
-    weights = read_checkpoint(checkpoint)
-    weights = weights.get('state_dict', weights)
-    missing = model.load_state_dict(weights, strict=False).missing_keys
-    if missing:
-        raise ValueError(f'{checkpoint} lacks {len(missing)} tensors of the model, e.g. {missing[:3]}; give a '
-                         'checkpoint of this config (one of a single dataset is a start, not a model).')
+    load_weights(model, checkpoint)
     return model
 
 

@@ -1,4 +1,4 @@
-"""Rotated detection in images of any size: split, predict, merge."""
+"""Rotated detection in images of any size: split the image, predict each patch, merge the detections."""
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -12,30 +12,30 @@ from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
-from mmengine.runner import load_checkpoint
 from PIL import Image
 from torch import nn
 from tqdm import tqdm
 
-from s5_mm.engine.hooks.checkpoint_fit_hook import check_fit
+from s5_mm.checkpoints import load_weights
 from s5_mm.evaluation import as_polygons, merge
-from s5_mm.rasters import Stretch, open_raster
+from s5_mm.radiometry import Stretch
+from s5_mm.rasters import open_raster
 from s5_mm.registry import DATASETS, MODELS
+from s5_mm.tiling import Window, windows
 
 
 @dataclass(frozen=True)
 class TilingConfig:
-    """How a big image is split and what was found in its patches is merged.
+    """How a large image is split into patches and how their detections are merged.
 
     Attributes:
         size: Side of a patch as the model sees it, in px.
         overlap: Overlap of neighboring patches, in px of the patch. Objects should not be longer.
-        scales: Sizes at which the image is seen: 0.5 is half its width and height. What is found at all of them is
-            merged.
-        merge_iou_thr: A detection with an IoU above this with a better one of its class is dropped.
-        score_thr: Detections with a lower score are left out.
-        batch_size: Patches that are predicted at a time.
-        pad: Red, green and blue of what a patch lacks where the image is smaller, as ``data_prep/dota.py`` pads.
+        scales: Factors on the image's width and height. The detections of all scales are merged.
+        merge_iou_thr: A detection is dropped if its IoU with one of its class and a higher score is above this.
+        score_thr: Detections with a lower score are dropped.
+        batch_size: Number of patches in a forward pass.
+        pad: Red, green and blue of the padding of patches at the edge of a small image, as in ``data_prep/dota.py``.
     """
 
     size: int = 1024
@@ -50,7 +50,7 @@ class TilingConfig:
         """Check the numbers.
 
         Raises:
-            ValueError: One is out of range.
+            ValueError: A number is out of range.
         """
         if not 0 <= self.overlap < self.size:
             raise ValueError(f'overlap is {self.overlap} and size is {self.size}; 0 <= overlap < size is needed.')
@@ -61,12 +61,12 @@ class TilingConfig:
 
 
 class Detections(NamedTuple):
-    """What was found in an image, by class, then by falling score.
+    """Detections in an image, sorted by class, then by descending score.
 
     Attributes:
         polygons: (N, 8), float64, corners x1 y1 ... x4 y4 in px of the image.
         scores: (N, ), in [0, 1].
-        labels: (N, ), classes.
+        labels: (N, ), indices of classes.
     """
 
     polygons: np.ndarray
@@ -74,22 +74,16 @@ class Detections(NamedTuple):
     labels: np.ndarray
 
 
-class Window(NamedTuple):
-    """A part of an image, and how it becomes a patch.
+class ScaledWindow(NamedTuple):
+    """A part of an image, and the scale at which the model sees it.
 
     Attributes:
-        top: First row, in px of the image.
-        left: First column.
-        height: Rows.
-        width: Columns.
-        rate: Pixels of the patch to a pixel of the image.
+        window: The part, in px of the image.
+        scale: Pixels of the patch for each pixel of the image, along a side.
     """
 
-    top: int
-    left: int
-    height: int
-    width: int
-    rate: float
+    window: Window
+    scale: float
 
 
 class Readable(Protocol):
@@ -98,7 +92,7 @@ class Readable(Protocol):
     size: tuple[int, int]
 
     def read(self, top: int, left: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-        """(height, width, 3) red, green, blue, uint8; and (height, width), bool, where there is data."""
+        """Pixels (height, width, 3), uint8, red, green, blue; and (height, width), bool, which pixels have data."""
 
 
 class ArrayImage:
@@ -108,7 +102,7 @@ class ArrayImage:
         array: (H, W, 3), uint8, blue, green, red, as OpenCV reads it.
 
     Raises:
-        ValueError: Another form or type.
+        ValueError: The array has another shape or type.
     """
 
     def __init__(self, array: np.ndarray) -> None:
@@ -119,7 +113,7 @@ class ArrayImage:
         self.size = array.shape[:2]
 
     def read(self, top: int, left: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-        """A window, see :class:`Readable`."""
+        """Read a window, see :class:`Readable`."""
         part = self._array[top:top + height, left:left + width, ::-1]
         return part, np.ones(part.shape[:2], bool)
 
@@ -141,7 +135,7 @@ def load_detector(cfg: Config, checkpoint: str, device: str | None = None) -> nn
     """
     init_default_scope(cfg.get('default_scope', 'mmrotate'))
     model = MODELS.build(cfg.model)
-    check_fit(model, load_checkpoint(model, checkpoint, map_location='cpu'))
+    load_weights(model, checkpoint)
     return model.to(device or get_device()).eval()
 
 
@@ -149,14 +143,14 @@ def dataset_meta(cfg: Config, dataset: str | None = None) -> dict:
     """Classes and palette of a dataset that a config tests.
 
     Args:
-        cfg: With ``test_dataloader``.
-        dataset: Name, if the config has several.
+        cfg: Config with ``test_dataloader``.
+        dataset: Name of the dataset; needed if the config has several.
 
     Returns:
-        With ``classes``; nothing is read from the disk.
+        The metainfo of the dataset, with ``classes``. No file of the dataset is read.
 
     Raises:
-        ValueError: There is no such dataset, or a choice is needed.
+        ValueError: The config has no such dataset, or has several and none is named.
     """
     loaders = cfg.test_dataloader
     if 'dataset' not in loaders:
@@ -177,59 +171,53 @@ def detect(model: nn.Module,
            progress: bool = False) -> Detections:
     """Find objects in an image of any size.
 
-    The image is split into overlapping patches as ``data_prep/dota.py`` splits, they are predicted, and the detections
-    are merged as :class:`s5_mm.DOTAMetric` merges. A file is read window by window and never held as a whole.
+    The image is split into overlapping patches like those of ``data_prep/dota.py``, the model predicts each patch, and
+    the detections are merged like those of :class:`s5_mm.DOTAMetric`. A file is read window by window, so it may be
+    larger than memory.
 
     Args:
         model: A detector in eval mode, see :func:`load_detector`.
         image: JPEG, PNG, (Geo)TIFF or BMP of any number of bands and bits; or (H, W, 3), uint8, blue, green, red.
-        dataset: Dataset whose classes are looked for, for a model of several.
+        dataset: Dataset whose classes are detected; needed for a model of several datasets.
         settings: How to split and merge.
-        bands: Numbers of a file's bands of red, green and blue, from 1; default what the file says.
+        bands: Numbers of a file's bands of red, green and blue, from 1; default: as named in the file.
         stretch: How a file's values of more than 8 bits become 0 ... 255.
-        progress: Whether to show a bar.
+        progress: Whether to show a progress bar.
 
     Returns:
         The detections in px of the image.
 
     Raises:
         RasterError: The file cannot be read.
-        ValueError: The model does not know the dataset, or an array has another form.
+        ValueError: The model does not know the dataset, or an array has another shape.
     """
     settings = settings or TilingConfig()
     dataset = _known_dataset(model, dataset)
     parts = []
     with _opened(image, bands, stretch, settings) as source:
-        windows = list(split(source.size, settings))
-        bar = tqdm(total=len(windows), unit='patch', disable=not progress)
-        for chosen in _batches(windows, settings.batch_size):
-            patches = [_read(source, window, settings) for window in chosen]
-            parts += zip(chosen, _predict(model, patches, dataset), strict=True)
+        patches = list(split(source.size, settings))
+        bar = tqdm(total=len(patches), unit='patch', disable=not progress)
+        for chosen in _batches(patches, settings.batch_size):
+            images = [_read(source, patch, settings) for patch in chosen]
+            parts += zip(chosen, _predict(model, images, dataset), strict=True)
             bar.update(len(chosen))
         bar.close()
     return Detections(*merge([_in_image(*part, settings) for part in parts], settings.merge_iou_thr))
 
 
-def split(size: tuple[int, int], settings: TilingConfig) -> Iterator[Window]:
-    """Windows of an image, the last of each line and column moved inside.
+def split(size: tuple[int, int], settings: TilingConfig) -> Iterator[ScaledWindow]:
+    """Patches of an image, the last of each line and column moved inside.
 
     Args:
         size: Height and width of the image.
         settings: Size, overlap and scales.
 
     Yields:
-        The windows, rate by rate, line by line.
+        The patches, scale by scale, line by line.
     """
-    for rate in settings.scales:
-        side, stride = round(settings.size / rate), max(1, round((settings.size - settings.overlap) / rate))
-        for top in _starts(size[0], side, stride):
-            for left in _starts(size[1], side, stride):
-                yield Window(top, left, min(side, size[0]), min(side, size[1]), rate)
-
-
-def _starts(length: int, side: int, stride: int) -> list[int]:
-    last = max(length - side, 0)
-    return [*range(0, last, stride), last]
+    for scale in settings.scales:
+        side, stride = round(settings.size / scale), max(1, round((settings.size - settings.overlap) / scale))
+        yield from (ScaledWindow(window, scale) for window in windows(size, side, stride))
 
 
 def _known_dataset(model: nn.Module, dataset: str | None) -> str | None:
@@ -248,51 +236,53 @@ def _opened(image: str | Path | np.ndarray, bands: Sequence[int] | None, stretch
     return open_raster(Path(image), bands, stretch, window=round(settings.size / min(settings.scales)))
 
 
-def _batches(windows: list[Window], size: int) -> Iterator[list[Window]]:
-    rest = iter(windows)
+def _batches(patches: list[ScaledWindow], size: int) -> Iterator[list[ScaledWindow]]:
+    rest = iter(patches)
     while chosen := list(islice(rest, size)):
         yield chosen
 
 
-def _read(source: Readable, window: Window, settings: TilingConfig) -> np.ndarray:
-    """A patch, (size, size, 3), blue, green, red as the models' pipelines load images."""
-    pixels, _ = source.read(window.top, window.left, window.height, window.width)
-    if window.rate != 1:
+def _read(source: Readable, patch: ScaledWindow, settings: TilingConfig) -> np.ndarray:
+    """Pixels of a patch, (size, size, 3), blue, green, red as the models' pipelines load images."""
+    pixels, _ = source.read(*patch.window)
+    if patch.scale != 1:
         whole = Image.fromarray(np.ascontiguousarray(pixels))
-        pixels = np.asarray(whole.resize(_resized(window, settings), Image.Resampling.BILINEAR))
-    patch = np.empty((settings.size, settings.size, 3), np.uint8)
-    patch[:] = settings.pad
-    patch[:pixels.shape[0], :pixels.shape[1]] = pixels
-    return patch[..., ::-1]
+        pixels = np.asarray(whole.resize(_resized(patch, settings), Image.Resampling.BILINEAR))
+    image = np.empty((settings.size, settings.size, 3), np.uint8)
+    image[:] = settings.pad
+    image[:pixels.shape[0], :pixels.shape[1]] = pixels
+    return image[..., ::-1]
 
 
-def _resized(window: Window, settings: TilingConfig) -> tuple[int, int]:
-    """Width and height of a window in the patch."""
-    width, height = (min(settings.size, max(1, round(side * window.rate))) for side in (window.width, window.height))
+def _resized(patch: ScaledWindow, settings: TilingConfig) -> tuple[int, int]:
+    """Width and height of a window, in px of the patch."""
+    sides = patch.window.width, patch.window.height
+    width, height = (min(settings.size, max(1, round(side * patch.scale))) for side in sides)
     return width, height
 
 
 @torch.no_grad()
-def _predict(model: nn.Module, patches: Sequence[np.ndarray],
+def _predict(model: nn.Module, images: Sequence[np.ndarray],
              dataset: str | None) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Corners in px of the patch, scores and labels of each patch."""
     samples = []
-    for patch in patches:
-        shape = patch.shape[:2]
+    for image in images:
+        shape = image.shape[:2]
         sample = DetDataSample(metainfo=dict(img_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0)))
         if dataset is not None:
             sample.set_metainfo(dict(dataset_name=dataset))
         samples.append(sample)
-    inputs = [torch.from_numpy(np.ascontiguousarray(patch.transpose(2, 0, 1))) for patch in patches]
+    inputs = [torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))) for image in images]
     found = [sample.pred_instances.cpu() for sample in model.test_step(dict(inputs=inputs, data_samples=samples))]
     return [(as_polygons(one.bboxes), one.scores.double().numpy(), one.labels.numpy()) for one in found]
 
 
-def _in_image(window: Window, found: tuple[np.ndarray, np.ndarray, np.ndarray],
+def _in_image(patch: ScaledWindow, found: tuple[np.ndarray, np.ndarray, np.ndarray],
               settings: TilingConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Corners in px of the image, scores and labels of what counts."""
+    """Corners in px of the image, scores and labels of the detections above the threshold."""
     polygons, scores, labels = found
     kept = scores >= settings.score_thr
-    width, height = _resized(window, settings)
+    width, height = _resized(patch, settings)
+    window = patch.window
     factors, corner = [window.width / width, window.height / height], [window.left, window.top]
     return polygons[kept] * np.tile(factors, 4) + np.tile(corner, 4), scores[kept], labels[kept]

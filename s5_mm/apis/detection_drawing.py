@@ -1,4 +1,4 @@
-"""Rotated boxes drawn on images."""
+"""Drawing of rotated boxes on images."""
 from collections.abc import Sequence
 
 import cv2
@@ -6,27 +6,32 @@ import numpy as np
 
 from .detection import Readable
 
+LONGEST = 4096
+"""The longer side of an overview is at most this, in px."""
+
+STRIP = 1024
+"""Rows of an image that are read at a time."""
+
 LINE = 26
 """Height of a line of the legend, in px."""
 
 
-def overview(source: Readable, longest: int = 4096, strip: int = 1024, least: int = 1) -> tuple[np.ndarray, float]:
-    """A picture of a big image, read strip by strip.
+def overview(source: Readable, least: int = 1) -> tuple[np.ndarray, float]:
+    """Reduce a large image to a picture, reading it strip by strip.
 
     Args:
         source: The image.
-        longest: The longer side of the picture is at most this.
-        strip: Rows that are read at a time.
         least: The longer side of the picture is at least this: small images are enlarged.
 
     Returns:
-        Picture, (h, w, 3), uint8, red, green, blue; and its pixels to one of the image.
+        The picture, (h, w, 3), uint8, red, green, blue; and its scale, pixels of the picture for each pixel of the
+        image along a side.
     """
     height, width = source.size
-    scale = min(max(1.0, least / max(height, width)), longest / max(height, width))
+    scale = min(max(1.0, least / max(height, width)), LONGEST / max(height, width))
     shape = max(1, round(height * scale)), max(1, round(width * scale))
     picture = np.zeros((*shape, 3), np.uint8)
-    tops = np.linspace(0, shape[0], -(-height // strip) + 1).round().astype(int)
+    tops = np.linspace(0, shape[0], -(-height // STRIP) + 1).round().astype(int)
     for first, last in zip(tops[:-1], tops[1:], strict=True):
         if first == last:
             continue
@@ -42,7 +47,7 @@ def draw_boxes(picture: np.ndarray, polygons: np.ndarray, colors: np.ndarray) ->
 
     Args:
         picture: (H, W, 3), uint8.
-        polygons: (N, 8), corners in px of the picture; those that are not finite are left out.
+        polygons: (N, 8), corners in px of the picture. Polygons that are not finite are skipped.
         colors: (N, 3), 0-255, in the picture's order of channels.
 
     Returns:
@@ -50,7 +55,7 @@ def draw_boxes(picture: np.ndarray, polygons: np.ndarray, colors: np.ndarray) ->
     """
     drawn = np.ascontiguousarray(picture).copy()
     width = max(1, round(max(picture.shape[:2]) / 800))
-    # Eighths of a pixel, and nothing so far outside that it overflows.
+    # In eighths of a pixel; coordinates far outside the picture would overflow.
     corners = np.clip(polygons, -1e5, 1e5).reshape(-1, 4, 2) * 8
     for polygon, color in zip(corners, colors, strict=True):
         if np.isfinite(polygon).all():
@@ -60,14 +65,14 @@ def draw_boxes(picture: np.ndarray, polygons: np.ndarray, colors: np.ndarray) ->
 
 
 def with_legend(picture: np.ndarray, entries: Sequence[tuple[str, Sequence[int]]]) -> np.ndarray:
-    """Put the meaning of colors below a picture.
+    """Add a legend below a picture.
 
     Args:
         picture: (H, W, 3), uint8.
         entries: Texts and their colors.
 
     Returns:
-        A higher picture.
+        A picture of the same width, with the legend at the bottom.
     """
     texts = [(text, color, cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)[0][0] + 30)
              for text, color in entries]
@@ -86,12 +91,12 @@ def with_legend(picture: np.ndarray, entries: Sequence[tuple[str, Sequence[int]]
 
 def draw_classes(picture: np.ndarray, polygons: np.ndarray, labels: np.ndarray, classes: Sequence[str],
                  palette: Sequence[Sequence[int]]) -> np.ndarray:
-    """Draw boxes in the colors of their classes, with a legend of those that there are.
+    """Draw boxes in the colors of their classes, with a legend of the classes that occur.
 
     Args:
         picture: (H, W, 3), uint8, red, green, blue.
         polygons: (N, 8), corners in px of the picture.
-        labels: (N, ).
+        labels: (N, ), indices of classes.
         classes: Names of the classes.
         palette: Red, green, blue of each class.
     """

@@ -5,9 +5,10 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.runner import find_latest_checkpoint
+from mmengine.runner import Runner, find_latest_checkpoint
 
 from s5_mm.engine import Bf16OptimWrapper
+from s5_mm.registry import RUNNERS
 
 
 def load_config(path: str,
@@ -35,6 +36,12 @@ def load_config(path: str,
     if launcher != 'none':
         atexit.register(destroy_process_group)
     return cfg
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the runner of ``runner_type``; default :class:`s5_mm.S5Runner`."""
+    cfg.setdefault('runner_type', 's5_mm.S5Runner')
+    return RUNNERS.build(cfg)
 
 
 def destroy_process_group() -> None:

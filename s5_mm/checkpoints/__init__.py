@@ -1,4 +1,11 @@
-from .encoder import MIN_SHARE, load_encoder
+from . import formats
+from .adapters import StateDictAdapter, TableAdapter
+from .initializer import LoadWeights, replace_pretrained
+from .loading import adapt_weights, encoder_prefix, load_weights
 from .reading import read_checkpoint
+from .report import LoadReport
 
-__all__ = ['MIN_SHARE', 'load_encoder', 'read_checkpoint']
+__all__ = [
+    'LoadReport', 'LoadWeights', 'StateDictAdapter', 'TableAdapter', 'adapt_weights', 'encoder_prefix', 'formats',
+    'load_weights', 'read_checkpoint', 'replace_pretrained'
+]

@@ -1,17 +1,15 @@
-"""Weights of experts: from dense ones, from published ones, and back.
+"""Weights of experts in state dicts, whatever encoder they belong to.
 
-Names are those inside an encoder, without prefix. The second linear layer of a dense FFN is ``layers.I.ffn.layers.1``
-with C rows; with experts the same name is the shared expert's, with C - P rows, and ``layers.I.ffn.experts.NAME`` has
-the other P rows for dataset NAME.
+A second linear layer ``NAME`` of C rows with experts (:class:`s5_mm.models.layers.ExpertLinear`) is stored as
+``NAME.{weight,bias}``, the shared C - P rows, and ``NAME.experts.DATASET.{weight,bias}``, the other P.
 """
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor
 
-SECOND = re.compile(r'^(layers\.\d+\.ffn\.)layers\.1\.(weight|bias)$')
-EXPERT = re.compile(r'^(layers\.\d+\.ffn\.)experts\.([^.]+)\.(weight|bias)$')
+EXPERT = re.compile(r'^(.+)\.experts\.([^.]+)\.(weight|bias)$')
 
 
 def experts_in(names: Iterable[str]) -> list[str]:
@@ -20,62 +18,11 @@ def experts_in(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(match[2] for match in found if match))
 
 
-def split_names(before: Iterable[str], after: Iterable[str]) -> set[str]:
-    """Names that came out of :func:`split_dense`: FFNs' second layers and experts, if there were no experts before."""
-    after = list(after)
-    had = any('.ffn.experts.' in name for name in before)
-    has = any('.ffn.experts.' in name for name in after)
-    second = r'(?:^|\.)layers\.\d+\.ffn\.(layers\.1|experts\.[^.]+)\.(weight|bias)$'
-    return {name for name in after if has and not had and re.search(second, name)}
-
-
-def split_dense(weights: dict[str, Tensor], channels: int, part: int, datasets: Sequence[str]) -> dict[str, Tensor]:
-    """Make experts from dense weights; others are returned as they are.
+def merge_experts(weights: Mapping[str, Tensor], dataset: str) -> dict[str, Tensor]:
+    """Put the shared part and one dataset's expert together to dense layers.
 
     Args:
-        weights: An encoder's.
-        channels: C, the rows of a dense layer.
-        part: P, the last rows, which every dataset's expert gets.
-        datasets: Datasets that get one.
-    """
-    if not part or experts_in(weights):
-        return weights
-    split = {}
-    for name, value in weights.items():
-        match = SECOND.match(name)
-        if match is None or len(value) != channels:
-            split[name] = value
-            continue
-        split[name] = value[:channels - part]
-        split.update({f'{match[1]}experts.{dataset}.{match[2]}': value[channels - part:] for dataset in datasets})
-    return split
-
-
-def name_experts(weights: dict[str, Tensor], datasets: Sequence[str], order: Sequence[str] | None) -> dict[str, Tensor]:
-    """Give numbered experts the names of their datasets.
-
-    Args:
-        weights: An encoder's.
-        datasets: Datasets of the model.
-        order: Datasets of expert 0, 1, ...
-
-    Raises:
-        ValueError: Experts are numbered and the order is not told or does not fit.
-    """
-    found = experts_in(weights)
-    if not found or set(found) & set(datasets) or not all(name.isdigit() for name in found):
-        return weights
-    if order is None or len(order) != len(found):
-        raise ValueError(f'The file numbers its {len(found)} experts, and expert_order is {order}; tell which dataset '
-                         'each is, 0 first, with backbone.expert_order=[...] of that length.')
-    return rename_experts(weights, lambda number: order[int(number)])
-
-
-def merge_experts(weights: dict[str, Tensor], dataset: str) -> dict[str, Tensor]:
-    """Put the shared and one dataset's expert together to a dense FFN's second layer.
-
-    Args:
-        weights: An encoder's, with experts or without.
+        weights: With experts or without.
         dataset: Whose expert.
 
     Raises:
@@ -85,13 +32,15 @@ def merge_experts(weights: dict[str, Tensor], dataset: str) -> dict[str, Tensor]
     if found and dataset not in found:
         raise ValueError(f'There is no expert of dataset {dataset!r}; the encoder has {found}.')
     merged = {name: value for name, value in weights.items() if not EXPERT.match(name)}
-    for name in filter(SECOND.match, merged if found else ()):
-        block, kind = SECOND.match(name).groups()
-        merged[name] = torch.cat([merged[name], weights[f'{block}experts.{dataset}.{kind}']])
+    for name, value in weights.items():
+        match = EXPERT.match(name)
+        if match and match[2] == dataset:
+            layer = f'{match[1]}.{match[3]}'
+            merged[layer] = torch.cat([merged[layer], value])
     return merged
 
 
-def rename_experts(weights: dict[str, Tensor], rename: Callable[[str], str]) -> dict[str, Tensor]:
+def rename_experts(weights: Mapping[str, Tensor], rename: Callable[[str], str]) -> dict[str, Tensor]:
     """Rename the datasets of experts; ``rename`` maps old to new names."""
-    return {EXPERT.sub(lambda match: f'{match[1]}experts.{rename(match[2])}.{match[3]}', name): value
+    return {EXPERT.sub(lambda match: f'{match[1]}.experts.{rename(match[2])}.{match[3]}', name): value
             for name, value in weights.items()}

@@ -1,105 +1,50 @@
-"""Naming styles of ViT encoders, as tables.
-
-A table's rows are pairs of patterns, theirs and ours: the beginning of a name, in which ``*`` stands for a part without
-dots. The first row that fits a name renames it; read from right to left a table gives the way back.
-"""
-import functools
+"""The formats that are known, as tables: plain ViTs of several projects, and the files that S5 published."""
 import math
-import re
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
-Rows = tuple[tuple[str, str], ...]
+from s5_mm.registry import ADAPTERS
+
+from .adapters import EXPERTS, OLD_EXPERTS, UNUSED, Change, Rows, TableAdapter, inverse, rename
+from .parts import ENCODER, Weights, root_of
+
 PATCH, TABLE = 'patch_embed.projection.weight', 'pos_embed'
 
 
-class Format(NamedTuple):
-    """A naming style of encoder weights.
-
-    Attributes:
-        name: How messages call it.
-        needs: Names that only this style has together; what stands before them is the prefix of the encoder. The first
-            is the weight of the attention's input layer, (3 C, C).
-        rows: Names of theirs and of ours. What no row names is no part of our encoder.
-        lacks: Pattern of our parameters that such a file never holds.
-        class_entry: Whether the position table has one entry more than a square number; ``None``: either.
-    """
-
-    name: str
-    needs: tuple[str, ...]
-    rows: Rows
-    lacks: str | None = None
-    class_entry: bool | None = None
-
-
 def same(*patterns: str) -> Rows:
-    """Rows of names that are equal in both styles."""
+    """Rows of names that are equal in both formats."""
     return tuple((pattern, pattern) for pattern in patterns)
 
 
-PYRAMID = r'^pyramid\.'
-COMMON = same('pos_embed', 'patch_embed.projection.', 'layers.*.ln1.', 'layers.*.ln2.', 'layers.*.ffn.layers.0.0.',
+COMMON = same(TABLE, 'patch_embed.projection.', 'layers.*.ln1.', 'layers.*.ln2.', 'layers.*.ffn.layers.0.0.',
               'layers.*.ffn.layers.1.')
 QKV = same('layers.*.attn.qkv.', 'layers.*.attn.proj.')
 FUSED = (('layers.*.attn.attn.in_proj_', 'layers.*.attn.qkv.'), ('layers.*.attn.attn.out_proj.', 'layers.*.attn.proj.'))
-EXPERTS = same('layers.*.ffn.experts.*.')
-
-OURS = Format('s5_mm', ('layers.0.attn.qkv.weight', 'pyramid.upsample_4x.0.weight'),
-              (*COMMON, *QKV, *EXPERTS, *same('pyramid.')))
-PUBLISHED = Format(
-    'published S5',
-    ('layers.0.attn.attn.in_proj_weight', ),
-    (*COMMON, *FUSED, *EXPERTS, ('fpn1.1.ln.', 'pyramid.upsample_4x.1.'), ('fpn1.', 'pyramid.upsample_4x.'),
-     ('fpn2.', 'pyramid.upsample_2x.')),
-    class_entry=False)
-FORMATS = (
-    OURS,
-    PUBLISHED,
-    Format(
-        'MAE / timm ViT',
-        ('blocks.0.attn.qkv.weight', ),
-        (('pos_embed', 'pos_embed'), ('patch_embed.proj.', 'patch_embed.projection.'),
-         ('blocks.*.norm1.', 'layers.*.ln1.'), ('blocks.*.norm2.', 'layers.*.ln2.'),
-         ('blocks.*.attn.qkv.', 'layers.*.attn.qkv.'), ('blocks.*.attn.proj.', 'layers.*.attn.proj.'),
-         ('blocks.*.mlp.fc1.', 'layers.*.ffn.layers.0.0.'), ('blocks.*.mlp.fc2.', 'layers.*.ffn.layers.1.')),
-        lacks=PYRAMID),
-    Format('mmpretrain ViT', ('layers.0.attn.qkv.weight', ), (*COMMON, *QKV), lacks=PYRAMID),
-    Format('mmseg ViT', ('layers.0.attn.attn.in_proj_weight', ), (*COMMON, *FUSED), lacks=PYRAMID, class_entry=True),
-)
-MARKS = tuple(dict.fromkeys(style.needs[0] for style in FORMATS))
 
 
-def recognize(weights: Mapping[str, Tensor]) -> list[tuple[Format, str]]:
-    """Find the plain ViT encoders in a file by names and shapes.
+class ViTAdapter(TableAdapter):
+    """A format of plain ViTs, told by names and shapes.
 
-    Args:
-        weights: The file's; values that are no tensors do not count.
-
-    Returns:
-        One (format, prefix) for each encoder, e.g. ``(published S5, 'module.encoder.')``.
+    Attributes:
+        needs: The first is the weight of the attention's input layer, (3 C, C).
+        class_entry: Whether the position table has one entry more than a square number; ``None``: either.
     """
-    prefixes = [name.removesuffix(mark) for name in weights for mark in MARKS
-                if name == mark or name.endswith('.' + mark)]
-    styles = ((next((style for style in FORMATS if _is(style, weights, prefix)), None), prefix) for prefix in prefixes)
-    return [(style, prefix) for style, prefix in styles if style is not None]
 
+    class_entry: bool | None = None
 
-def _is(style: Format, weights: Mapping[str, Tensor], prefix: str) -> bool:
-    """Whether the encoder at ``prefix`` has this style's names, and shapes of a plain ViT."""
-    if not all(prefix + name in weights for name in style.needs):
-        return False
-    patch = weights.get(prefix + rename(PATCH, inverse(style.rows)))
-    fused = weights[prefix + style.needs[0]]
-    if not isinstance(patch, Tensor) or patch.ndim != 4 or fused.shape != (3 * patch.shape[0], patch.shape[0]):
-        return False
-    table = weights.get(prefix + TABLE)
-    if table is None:
-        return True
-    if table.ndim != 3 or table.shape[2] != patch.shape[0]:
-        return False
-    return style.class_entry in (None, has_class_entry(table.shape[1]))
+    def is_encoder(self, state: Weights, prefix: str) -> bool:
+        """Whether the encoder at ``prefix`` has the names, and shapes of a plain ViT."""
+        if not super().is_encoder(state, prefix):
+            return False
+        patch, table = state.get(prefix + rename(PATCH, inverse(self.rows))), state.get(prefix + TABLE)
+        if patch is None or patch.ndim != 4 or state[prefix + self.needs[0]].shape != (3 * len(patch), len(patch)):
+            return False
+        if table is None:
+            return True
+        return (table.ndim == 3 and table.shape[2] == len(patch)
+                and self.class_entry in (None, has_class_entry(table.shape[1])))
 
 
 def has_class_entry(entries: int) -> bool:
@@ -107,40 +52,195 @@ def has_class_entry(entries: int) -> bool:
     return math.isqrt(entries)**2 != entries and math.isqrt(entries - 1)**2 == entries - 1
 
 
-def rename(name: str, rows: Rows) -> str | None:
-    """A name by a table, from left to right.
+@ADAPTERS.register_module()
+class MMSegViT(ViTAdapter):
+    """mmseg's ViT."""
 
-    Args:
-        name: Without prefix.
-        rows: The table.
+    name = 'mmseg ViT'
+    needs = ('layers.0.attn.attn.in_proj_weight', )
+    rows = (*COMMON, *FUSED, *same('cls_token'))
+    may_drop = ('cls_token', 'ln1.')
+    may_lack = ('pyramid.', )
+    class_entry = True
 
-    Returns:
-        The other side's name; ``None`` if no row fits.
+
+@ADAPTERS.register_module()
+class MMPretrainViT(ViTAdapter):
+    """mmpretrain's ViT; our own without a pyramid."""
+
+    name = 'mmpretrain ViT'
+    needs = ('layers.0.attn.qkv.weight', )
+    rows = (*COMMON, *QKV, *same('cls_token'))
+    may_drop = ('cls_token', 'ln1.', 'mask_token', 'head.', UNUSED)
+    may_lack = ('pyramid.', )
+
+
+@ADAPTERS.register_module()
+class MAEViT(ViTAdapter):
+    """MAE and what shares its names: timm, DINO, SelectiveMAE, MA3E, SatMAE++ on RGB."""
+
+    name = 'MAE / timm ViT'
+    needs = ('blocks.0.attn.qkv.weight', )
+    rows = (*same(TABLE, 'cls_token'), ('patch_embed.proj.', 'patch_embed.projection.'),
+            ('blocks.*.norm1.', 'layers.*.ln1.'), ('blocks.*.norm2.', 'layers.*.ln2.'),
+            ('blocks.*.attn.qkv.', 'layers.*.attn.qkv.'), ('blocks.*.attn.proj.', 'layers.*.attn.proj.'),
+            ('blocks.*.mlp.fc1.', 'layers.*.ffn.layers.0.0.'), ('blocks.*.mlp.fc2.', 'layers.*.ffn.layers.1.'))
+    may_drop = ('cls_token', 'mask_token', 'decoder_', 'norm.', 'head.', 'fc_norm.', 'get_token_probs*',
+                'pos_embed_probs', 'hog.', 'angle_embed', 'proj_up_conv.', 'proj_up_norm.', 'up_block.')
+    may_lack = ('pyramid.', )
+
+
+@ADAPTERS.register_module()
+class S5ViT(ViTAdapter):
+    """Ours, with its pyramid."""
+
+    name = 's5_mm'
+    needs = ('layers.0.attn.qkv.weight', 'pyramid.upsample_4x.0.weight')
+    rows = (*same(EXPERTS), (OLD_EXPERTS, EXPERTS), *COMMON, *QKV, *same('cls_token', 'pyramid.'))
+    may_drop = (UNUSED, )
+
+
+class PublishedViT(ViTAdapter):
+    """What the files that S5 published have in common.
+
+    Attributes:
+        mark: Pattern of a name, below the root, that only this kind of file has.
+        own_mark: The same of our models.
+        key: Where the file has its weights.
+        wrapper: What the published files have before all names.
     """
-    for pattern, other in rows:
-        match = _compiled(pattern).match(name)
-        if match:
-            for part in match.groups():
-                other = other.replace('*', part, 1)
-            return other + name[match.end():]
-    return None
+
+    needs = ('layers.0.attn.attn.in_proj_weight', )
+    rows = ((OLD_EXPERTS, EXPERTS), *COMMON, *FUSED, ('fpn1.1.ln.', 'pyramid.upsample_4x.1.'),
+            ('fpn1.', 'pyramid.upsample_4x.'), ('fpn2.', 'pyramid.upsample_2x.'))
+    may_drop = ('cls_token', )
+    class_entry = False
+    mark: str
+    own_mark: str
+    key = 'model'
+    wrapper = ''
+    encoder = 'encoder.'
+
+    def is_encoder(self, state: Weights, prefix: str) -> bool:
+        """See :class:`ViTAdapter`; the mark must be there too."""
+        return super().is_encoder(state, prefix) and has(state, root_of(prefix) + self.mark)
+
+    def from_model(self, state: Weights) -> Weights:
+        """See :class:`StateDictAdapter`. What the published modules have and nothing reads is filled with zeros."""
+        named = super().from_model(state)
+        width = len(state[f'{ENCODER}patch_embed.projection.bias'])
+        unused = {f'{self.encoder}cls_token': torch.zeros(1, 1, width)}
+        for name, value in named.items():
+            if name.startswith('semsegdecoder') and name.endswith('.decode_head.bottleneck.conv.weight'):
+                classifier = name.removesuffix('bottleneck.conv.weight') + 'conv_seg.'
+                unused |= {f'{classifier}weight': torch.zeros(1, len(value), 1, 1), f'{classifier}bias': torch.zeros(1)}
+        return unused | named
 
 
-def inverse(rows: Rows) -> Rows:
-    """The table for the way back."""
-    return tuple((ours, theirs) for theirs, ours in rows)
+def has(names: Sequence[str] | Weights, pattern: str) -> bool:
+    """Whether a name fits a pattern."""
+    return any(rename(name, ((pattern, pattern), )) == name for name in names)
 
 
-def translate(name: str, style: Format) -> str:
-    """Our name of a parameter; itself if the format's table does not know it.
+@ADAPTERS.register_module()
+class PublishedEncoder(PublishedViT):
+    """``*_s4p.pth``."""
 
-    Args:
-        name: Its name in the file, without the encoder's prefix.
-        style: The file's format.
+    name = 'published S4P encoder'
+    encoder = ''
+    own_mark = 'backbone.layers.0.attn.qkv.weight'
+
+    def is_encoder(self, state: Weights, prefix: str) -> bool:
+        """Whatever else stands in the file."""
+        return ViTAdapter.is_encoder(self, state, prefix)
+
+
+@ADAPTERS.register_module()
+class PublishedSegmentor(PublishedViT):
+    """``*_s4p_upernet.pth``."""
+
+    name = 'published S4P segmentor'
+    mark, own_mark = 'semseghead.1.weight', 'decode_head.conv_seg.weight'
+    wrapper = 'module.'
+    others = (
+        ('semseghead.1.', 'decode_head.conv_seg.'),
+        ('semsegdecoder.decode_head.conv_seg.', f'{UNUSED}semsegdecoder.decode_head.conv_seg.'),
+        ('semsegdecoder.decode_head.', 'decode_head.'),
+    )
+
+
+@ADAPTERS.register_module()
+class PublishedMultiSegmentor(PublishedViT):
+    """MoE-MDF segmentation."""
+
+    name = 'published MoE-MDF segmentor'
+    mark, own_mark = 'semseghead_*.1.weight', 'decode_heads.*.conv_seg.weight'
+    experts = ('vaihingen', 'potsdam', 'openearthmap', 'loveda')
+    others = (
+        ('semseghead_OpenEarthMap.1.', 'decode_heads.openearthmap.conv_seg.'),
+        ('semseghead_*.1.', 'decode_heads.*.conv_seg.'),
+        ('semsegdecoder.decode_head.conv_seg.', f'{UNUSED}semsegdecoder.decode_head.conv_seg.'),
+        ('semsegdecoder_*.decode_head.conv_seg.', f'{UNUSED}semsegdecoder_*.decode_head.conv_seg.'),
+        ('semsegdecoder.decode_head.', 'decode_heads.vaihingen.'),
+        ('semsegdecoder_OpenEarthMap.decode_head.', 'decode_heads.openearthmap.'),
+        ('semsegdecoder_*.decode_head.', 'decode_heads.*.'),
+    )
+
+
+def flip_angle(value: Tensor, back: bool) -> Tensor:
+    """Negate the angle's row of a box regressor, (5, ...): the published angles turn counter-clockwise.
+
+    Raises:
+        ValueError: It has not five rows.
     """
-    return rename(name, style.rows) or name
+    if len(value) != 5:
+        raise ValueError(f'A published box regressor has 5 rows (x, y, w, h, angle), this file\'s has {len(value)}; it '
+                         'is another detector\'s.')
+    return torch.cat([value[:4], -value[4:]])
 
 
-@functools.cache
-def _compiled(pattern: str) -> re.Pattern:
-    return re.compile(re.escape(pattern).replace(r'\*', r'([^.]+)'))
+def reorder(theirs: Sequence[str], ours: Sequence[str]) -> Change:
+    """A change of the order of a classifier's rows, of which one more, the last, is the background's."""
+    forth = [*(theirs.index(name) for name in ours), len(ours)]
+    back = [*(ours.index(name) for name in theirs), len(ours)]
+
+    def change(value: Tensor, reverse: bool) -> Tensor:
+        if len(value) != len(forth):
+            raise ValueError(f'The published classifier has {len(forth)} rows (18 classes of DOTA-v2.0 and the '
+                             f'background), this file\'s has {len(value)}; it is another detector\'s.')
+        return value[back if reverse else forth]
+    return change
+
+
+# The order of DOTA's classes in the published detectors (arXiv 2508.12409), and in mmrotate and here.
+DOTA_PUBLISHED = (
+    'large-vehicle', 'swimming-pool', 'helicopter', 'bridge', 'plane', 'ship', 'soccer-ball-field', 'basketball-court',
+    'ground-track-field', 'small-vehicle', 'baseball-diamond', 'tennis-court', 'roundabout', 'storage-tank', 'harbor',
+    'container-crane', 'airport', 'helipad')
+DOTA_OURS = (
+    'plane', 'baseball-diamond', 'bridge', 'ground-track-field', 'small-vehicle', 'large-vehicle', 'ship',
+    'tennis-court', 'basketball-court', 'storage-tank', 'soccer-ball-field', 'roundabout', 'harbor', 'swimming-pool',
+    'helicopter', 'container-crane', 'airport', 'helipad')
+
+
+@ADAPTERS.register_module()
+class PublishedMultiDetector(PublishedViT):
+    """MoE-MDF detection."""
+
+    name = 'published MoE-MDF detector'
+    mark, own_mark = 'roi_head_*.bbox_head.fc_reg.weight', 'detectors.*.roi_head.bbox_head.fc_reg.weight'
+    key = 'state_dict'
+    encoder = ENCODER
+    experts = ('dior', 'dota')
+    others = (
+        ('neck_*.', 'detectors.*.neck.'),
+        ('rpn_head_*.', 'detectors.*.rpn_head.'),
+        ('roi_head_*.', 'detectors.*.roi_head.'),
+    )
+    changes = (
+        ('detectors.*.roi_head.bbox_head.fc_reg.', flip_angle),
+        ('detectors.dota.roi_head.bbox_head.fc_cls.', reorder(DOTA_PUBLISHED, DOTA_OURS)),
+    )
+
+
+PUBLISHED = (PublishedMultiDetector, PublishedMultiSegmentor, PublishedSegmentor, PublishedEncoder)

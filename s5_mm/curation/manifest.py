@@ -15,9 +15,9 @@ import numpy as np
 import pyarrow.parquet as pq
 from mmengine.logging import print_log
 
+from s5_mm.files import sha256_of, write_json
 from s5_mm.version import __version__
 
-from .files import sha256_of, write_json
 from .near_duplicates import near_duplicates
 from .prototypes import load_prototypes
 from .quota import fill

@@ -5,14 +5,13 @@ from typing import NamedTuple
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
-from mmengine.runner import load_checkpoint
 from torch import nn
 
-from s5_mm.engine.hooks.checkpoint_fit_hook import check_fit
+from s5_mm.checkpoints import load_weights
+from s5_mm.files import sha256_of
 from s5_mm.registry import MODELS
 
 from .entropy import largest_entropy
-from .files import sha256_of
 
 
 class ScoringModel(NamedTuple):
@@ -46,8 +45,7 @@ def load_scoring_model(cfg: Config, checkpoint: str, background: int | None, ren
     """
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     model = MODELS.build(cfg.model)
-    loaded = load_checkpoint(model, checkpoint, map_location='cpu')
-    check_fit(model, loaded)
+    load_weights(model, checkpoint)
     largest = largest_entropy(model.out_channels, background, renormalize)
     name = f'{Path(cfg.filename).stem}-{sha256_of(Path(checkpoint))[:12]}'
     return ScoringModel(model.to(device or get_device()).eval(), name, largest)

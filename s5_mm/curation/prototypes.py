@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 from torch.nn import functional as F
 
-from .files import write_bytes
+from s5_mm.files import write_bytes
 
 DEFAULT_NUM_CLUSTERS = 16
 """The paper does not say M; as many as iSAID has classes, background counted."""

@@ -14,8 +14,8 @@ from mmengine.dataset import Compose
 from PIL import Image, ImageDraw
 
 from s5_mm.datasets import ImageReadError
+from s5_mm.files import write_bytes
 
-from .files import write_bytes
 from .manifest import open_scores
 from .settings import CurationSettings
 

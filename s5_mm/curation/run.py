@@ -11,7 +11,8 @@ from mmengine.dist import get_dist_info
 from mmengine.logging import print_log
 from tqdm import tqdm
 
-from .files import sha256_of
+from s5_mm.files import sha256_of
+
 from .loading import build_loader, build_pool
 from .model import ScoringModel, load_scoring_model
 from .prototypes import Prototypes, fit_prototypes, load_prototypes, propose_num_clusters, save_prototypes

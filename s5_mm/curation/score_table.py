@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .files import keep_settings, write_bytes
+from s5_mm.files import keep_settings, write_bytes
+
 from .scoring import Scores
 
 ERROR_SCHEMA = pa.schema([('path', pa.string()), ('reason', pa.string())])

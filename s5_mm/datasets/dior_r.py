@@ -13,12 +13,12 @@ class DIORRDataset(RotatedDataset, DIORDataset):
     """DIOR-R, 20 classes in the order of mmrotate's ``DIORDataset``.
 
     ``ann_file`` is a list of names (``ImageSets/Main/trainval.txt``), ``data_prefix=dict(img_path=...)`` the folder of
-    their ``.jpg`` images, ``ann_subdir`` that of the XML files. Names of classes are compared in lower case; unknown
-    ones are left out, as published, and counted. The other options are those of :class:`RotatedDataset`.
+    their ``.jpg`` images, ``ann_subdir`` that of the XML files. Names of classes are compared in lower case. Objects of
+    unknown classes are left out, as published, and counted. The other options are those of :class:`RotatedDataset`.
     """
 
     def read_data_list(self) -> list[dict]:
-        """Read the list and the XML file of each of its names."""
+        """Read the list of names and the XML file of each name."""
         raised = [name for name in self.metainfo['classes'] if name != name.lower()]
         if raised:
             raise ValueError(f'DIORRDataset: the class {raised[0]!r} matches no object, since names in label files are '
@@ -26,7 +26,7 @@ class DIORRDataset(RotatedDataset, DIORDataset):
         names = [name.strip() for name in list_from_file(self.ann_file, backend_args=self.backend_args)]
         twice = len(names) - len(set(names))
         if twice or '' in names:
-            raise ValueError(f'{self.ann_file} has empty lines or {twice} doubled names; each line is one name')
+            raise ValueError(f'{self.ann_file} has empty lines or {twice} duplicate names; give one name a line')
         return DIORDataset.load_data_list(self)
 
     def parse_data_info(self, img_info: dict) -> dict:

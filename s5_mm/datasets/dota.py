@@ -12,19 +12,19 @@ from .rotated_files import read_dota_text
 
 @DATASETS.register_module()
 class S5DOTADataset(RotatedDataset, mmrotate_datasets.DOTADataset):
-    """DOTA, the classes of a version in the order of mmrotate's datasets.
+    """DOTA, with the classes of a version in the order of mmrotate's datasets.
 
-    ``ann_file`` is the folder of the text files, each of which stands for an image of its name; ``''`` takes all images
-    of ``data_prefix=dict(img_path=...)``, without labels. Order: sorted by name.
+    ``ann_file`` is the folder of the label files; each of them adds the image of the same name. With ``''`` the dataset
+    has all images of ``data_prefix=dict(img_path=...)``, without labels. Images are sorted by name.
 
     Args:
         version (str): ``'v1.0'`` (15 classes), ``'v1.5'`` (16) or ``'v2.0'`` (18).
-        strict (bool): See :class:`RotatedDataset`; the files of a version have no other classes.
+        strict (bool): See :class:`RotatedDataset`; the label files of a version hold no other classes.
         img_suffix (str): Suffix of the images without its dot.
-        **kwargs: Of :class:`RotatedDataset`.
+        **kwargs: Arguments of :class:`RotatedDataset`.
 
     Raises:
-        ValueError: An unknown version, or what :class:`RotatedDataset` raises.
+        ValueError: The version is unknown; see also :class:`RotatedDataset`.
     """
 
     METAINFO = mmrotate_datasets.DOTAv2Dataset.METAINFO
@@ -37,13 +37,13 @@ class S5DOTADataset(RotatedDataset, mmrotate_datasets.DOTADataset):
     def __init__(self, version: str = 'v2.0', strict: bool = True, img_suffix: str = 'png',
                  metainfo: dict | None = None, **kwargs) -> None:
         if version not in self.VERSIONS:
-            raise ValueError(f'`version` of S5DOTADataset is {version!r}; there are {", ".join(self.VERSIONS)}')
+            raise ValueError(f'`version` of S5DOTADataset is {version!r}; choose from {", ".join(self.VERSIONS)}')
         self.version = version
         super().__init__(strict=strict, img_suffix=img_suffix, metainfo={**self.VERSIONS[version], **(metainfo or {})},
                          **kwargs)
 
     def read_data_list(self) -> list[dict]:
-        """List the text files, or the images where there are none."""
+        """List the label files, or the images of a set without labels."""
         images = self.data_prefix['img_path']
         folder, suffix = (self.ann_file, '.txt') if self.ann_file else (images, f'.{self.img_suffix}')
         if not osp.isdir(folder):

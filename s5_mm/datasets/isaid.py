@@ -8,7 +8,7 @@ from .segmentation import SegDataset
 
 @DATASETS.register_module()
 class ISAIDDataset(SegDataset):
-    """iSAID, 15 object classes and background (id 0, trained but left out of the published mean).
+    """iSAID: 15 object classes and background (id 0, which is trained but excluded from the published mean).
 
     Classes and palette are mmseg's. Image and mask of a crop have the same name, both ``.png``; padding in a mask is
     255.

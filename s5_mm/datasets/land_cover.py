@@ -1,4 +1,4 @@
-"""Land-cover benchmarks: classes, suffixes, and the conventions that their label files follow."""
+"""Land-cover benchmarks: classes, suffixes, and conventions of the label files."""
 from mmseg.datasets import ISPRSDataset as MMSegISPRSDataset
 from mmseg.datasets import LoveDADataset as MMSegLoveDADataset
 
@@ -11,11 +11,11 @@ from .segmentation import SegDataset
 class S5ISPRSDataset(SegDataset):
     """ISPRS 2D semantic labeling, both cities, as written by ``data_prep/potsdam.py`` and ``data_prep/vaihingen.py``.
 
-    Classes and palette are mmseg's. The five classes of the benchmark are the default and clutter is ignored;
-    ``metainfo=dict(classes=S5ISPRSDataset.METAINFO['classes'])`` trains clutter as a sixth class.
+    Classes and palette are mmseg's. By default the five classes of the benchmark are trained and clutter is ignored;
+    with ``metainfo=dict(classes=S5ISPRSDataset.METAINFO['classes'])`` clutter is a sixth class.
 
-    Label rules: ``'mmseg'``, as mmseg's converters write: 0 = boundary (ignored), 1-5 the classes, 6 clutter.
-    ``'published'``, as the published S5 lists have it: 0-4 the classes, 5 clutter.
+    Label rules: ``'mmseg'``, the ids of mmseg's converters: 0 = boundary (ignored), 1-5 = classes, 6 = clutter.
+    ``'published'``, the ids of the published S5 lists: 0-4 = classes, 5 = clutter.
     """
 
     METAINFO = MMSegISPRSDataset.METAINFO
@@ -32,7 +32,7 @@ class S5ISPRSDataset(SegDataset):
 class S5LoveDADataset(SegDataset):
     """LoveDA as written by ``data_prep/loveda.py``; classes and palette are mmseg's.
 
-    Label rule ``'mmseg'``, which is that of the official files: 0 = no data (ignored), 1-7 the classes.
+    Label rule ``'mmseg'``, the ids of the official files: 0 = no data (ignored), 1-7 = classes.
     """
 
     METAINFO = MMSegLoveDADataset.METAINFO
@@ -44,10 +44,10 @@ class S5LoveDADataset(SegDataset):
 
 @DATASETS.register_module()
 class OpenEarthMapDataset(SegDataset):
-    """OpenEarthMap (arXiv 2210.10732), GeoTIFF images and labels; names and colors are those of its own code.
+    """OpenEarthMap (arXiv 2210.10732), GeoTIFF images and labels; names and colors are those of its published code.
 
-    Label rules: ``'mmseg'``, the dataset's own protocol: 0 = unknown (ignored), 1-8 the classes. ``'published'``, as
-    S5 trains it: 0-8 are nine classes, unknown among them.
+    Label rules: ``'mmseg'``, the benchmark's protocol: 0 = unknown (ignored), 1-8 = classes. ``'published'``, the
+    protocol of S5: 0-8 are nine classes, including unknown.
     """
 
     METAINFO = dict(

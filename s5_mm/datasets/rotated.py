@@ -1,4 +1,4 @@
-"""What the datasets of rotated boxes share: classes, difficulty, what training leaves out."""
+"""The common part of datasets with rotated boxes: classes, difficulty, filters for training."""
 import logging
 import os
 import os.path as osp
@@ -16,24 +16,26 @@ FILTERS = ('filter_empty_gt', 'min_side')
 
 
 class RotatedDataset(BaseDataset):
-    """Images with polygons of four corners, a mixin in front of the datasets of mmrotate.
+    """Images with polygons of four corners. A mixin that precedes a dataset of mmrotate in the list of bases.
 
-    A subclass reads its files in :meth:`read_data_list` and hands their objects to :meth:`instances_of`.
+    A subclass reads its label files in :meth:`read_data_list` and passes their objects to :meth:`instances_of`.
 
     Args:
-        strict (bool): A class name that is not in ``classes`` is an error; otherwise such objects are left out and one
-            warning tells how many.
-        diff_thr (int, optional): Objects of higher difficulty are ignored: neither found nor missed in an evaluation,
-            no target in training. None: 0 in a test, 1 in training, which uses difficult objects but not those that
-            ``data_prep/dota.py`` marks with 2, of which a patch shows too little.
-        filter_cfg (dict, optional): What training leaves out; a test keeps everything. ``min_side``: boxes whose
-            shorter side is below so many pixels of the file. ``filter_empty_gt``: images without a target, after that.
-        **kwargs: Of MMEngine's ``BaseDataset``: ``data_root``, ``ann_file``, ``data_prefix=dict(img_path=...)``,
-            ``metainfo=dict(classes=...)``, ``pipeline``, ``test_mode`` ...
+        strict (bool): Whether an object of a class that is not in ``classes`` is an error. Otherwise such objects are
+            left out, and one warning reports their number.
+        diff_thr (int, optional): Objects of higher difficulty are ignored: they are neither found nor missed in an
+            evaluation, and no targets in training. Default: 0 in a test; 1 in training, which uses difficult objects
+            except truncated ones (``data_prep/dota.py`` gives them the difficulty 2).
+        filter_cfg (dict, optional): Filters for training; a test keeps everything. ``min_side``: boxes with a shorter
+            side below this are left out, in pixels of the file. ``filter_empty_gt``: images without a remaining target
+            are left out.
+        **kwargs: Arguments of MMEngine's ``BaseDataset``: ``data_root``, ``ann_file``,
+            ``data_prefix=dict(img_path=...)``, ``metainfo=dict(classes=...)``, ``pipeline``, ``test_mode`` ...
 
     Raises:
-        ValueError: An unknown filter, an unknown class (``strict``), no image, no target left by ``filter_cfg``.
-        FileNotFoundError: A folder or images do not exist.
+        ValueError: A filter is unknown, a class is unknown (``strict``), there is no image, or ``filter_cfg`` leaves no
+            target.
+        FileNotFoundError: A folder or an image does not exist.
         LabelError: See :mod:`s5_mm.datasets.rotated_files`.
     """
 
@@ -41,7 +43,7 @@ class RotatedDataset(BaseDataset):
                  filter_cfg: dict | None = None, **kwargs) -> None:
         unknown = sorted(set(filter_cfg or ()) - set(FILTERS))
         if unknown:
-            raise ValueError(f'`filter_cfg` of {type(self).__name__} has {", ".join(unknown)}; it knows '
+            raise ValueError(f'`filter_cfg` of {type(self).__name__} has {", ".join(unknown)}; allowed are '
                              f'{", ".join(FILTERS)}')
         self.strict = strict
         self.difficulty_limit = diff_thr if diff_thr is not None else 0 if test_mode else 1
@@ -52,7 +54,7 @@ class RotatedDataset(BaseDataset):
         """Read all label files and check that their images exist.
 
         Returns:
-            list[dict]: ``img_path``, ``img_id`` and ``instances``, of which each has ``bbox`` (8 numbers, pixels),
+            list[dict]: ``img_path``, ``img_id`` and ``instances``; each instance has ``bbox`` (8 numbers, pixels),
             ``bbox_label`` and ``ignore_flag``.
         """
         self.unknown.clear()
@@ -66,11 +68,11 @@ class RotatedDataset(BaseDataset):
         return data_list
 
     def read_data_list(self) -> list[dict]:
-        """What :meth:`load_data_list` returns, before the checks."""
+        """Read the list of :meth:`load_data_list`, without checks."""
         raise NotImplementedError
 
     def instances_of(self, path: str, objects: Iterable[RotatedObject]) -> list[dict]:
-        """The objects of a file that have one of the classes, as MMEngine's datasets hold them."""
+        """The objects of a file that belong to one of the classes, in the form of MMEngine's datasets."""
         labels = {name: label for label, name in enumerate(self.metainfo['classes'])}
         known, others = [], Counter()
         for polygon, name, difficulty in objects:
@@ -81,12 +83,12 @@ class RotatedDataset(BaseDataset):
                 others[name] += 1
         if others and self.strict:
             raise ValueError(f'{path} has objects of unknown classes: {_counts(others)}; {type(self).__name__} knows '
-                             f'{", ".join(labels)}. Correct the file, or leave such objects out with strict=False')
+                             f'{", ".join(labels)}. Correct the file, or set strict=False to leave such objects out')
         self.unknown.update(others)
         return known
 
     def filter_data(self) -> list[dict]:
-        """Leave out thin boxes, then images without a target, see ``filter_cfg``; nothing in a test."""
+        """Leave out thin boxes, then images without a target, see ``filter_cfg``; in a test nothing is left out."""
         settings = self.filter_cfg or {}
         if self.test_mode:
             return self.data_list
@@ -107,7 +109,7 @@ class RotatedDataset(BaseDataset):
         return kept
 
     def _check_images(self, data_list: Sequence[dict]) -> None:
-        """Compare with a listing of the folder, which is far cheaper than a look at every file."""
+        """Compare with a listing of the folder, which is much faster than a check of every file."""
         folder = self.data_prefix['img_path']
         if getattr(self, 'backend_args', None):
             return
@@ -127,7 +129,7 @@ class RotatedDataset(BaseDataset):
 
 
 def short_sides(polygons: Sequence[Sequence[float]]) -> list[float]:
-    """Shorter side in pixels of the smallest rotated rectangle around each polygon (8 numbers), as boxes become."""
+    """Shorter side, in pixels, of the smallest rotated rectangle around each polygon (8 numbers)."""
     return [min(cv2.minAreaRect(np.array(polygon, np.float32).reshape(4, 2))[1]) for polygon in polygons]
 
 

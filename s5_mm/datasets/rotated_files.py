@@ -1,4 +1,4 @@
-"""Readers of the label files of rotated detection: text of DOTA, XML of DIOR-R; nothing in them is trusted."""
+"""Readers of label files of rotated detection (text of DOTA, XML of DIOR-R) that validate their input."""
 import math
 from typing import NamedTuple
 from xml.etree.ElementTree import Element, TreeBuilder
@@ -7,14 +7,14 @@ from xml.parsers import expat
 from mmengine import fileio
 
 HEADERS = ('imagesource:', 'gsd:')
-"""What the lines above the objects of a DOTA file begin with; not all files have them."""
+"""Prefixes of the header lines of a DOTA file, which not all files have."""
 CORNERS = tuple(f'{axis}_{corner}' for corner in ('left_top', 'right_top', 'right_bottom', 'left_bottom')
                 for axis in 'xy')
-"""Elements of a ``robndbox``, in the order of a polygon."""
+"""Elements of a ``robndbox`` in the order of a polygon's corners."""
 
 
 class LabelError(ValueError):
-    """A label file that breaks its format.
+    """A label file that violates its format.
 
     Args:
         path (str): The file.
@@ -34,9 +34,9 @@ class RotatedObject(NamedTuple):
     """One labeled object.
 
     Attributes:
-        polygon: x1, y1, ... x4, y4 in pixels as the file has them; corners may lie outside the image.
+        polygon: x1, y1, ... x4, y4 in pixels, as in the file; corners may lie outside the image.
         name: Class name as in the file.
-        difficulty: 0, or above where the file says that the object is hard to recognize.
+        difficulty: 0, or larger if the file marks the object as hard to recognize.
     """
 
     polygon: tuple[float, ...]
@@ -52,23 +52,23 @@ def read_dota_text(path: str, backend_args: dict | None = None) -> list[RotatedO
 def parse_dota_text(content: bytes, path: str) -> list[RotatedObject]:
     """Read the text of a DOTA label file: ``x1 y1 x2 y2 x3 y3 x4 y4 class difficulty`` a line.
 
-    Empty lines and the headers ``imagesource:`` and ``gsd:`` are passed over, line ends may be of any system, and a
+    Empty lines and the headers ``imagesource:`` and ``gsd:`` are skipped. Line ends may be those of any system. A
     missing difficulty is 0.
 
     Args:
         content (bytes): The text.
-        path (str): Where it is from, for messages.
+        path (str): The file, for messages.
 
     Returns:
-        list[RotatedObject]: In the order of the file.
+        list[RotatedObject]: The objects in the order of the file.
 
     Raises:
-        LabelError: A line that is none of these.
+        LabelError: A line has another form.
     """
     try:
         text = content.decode('utf-8-sig')
     except UnicodeDecodeError as error:
-        raise LabelError(path, 1, f'it is no UTF-8 text ({error.reason} at byte {error.start})') from error
+        raise LabelError(path, 1, f'it is not UTF-8 text ({error.reason} at byte {error.start})') from error
     lines = ((number, line.strip()) for number, line in enumerate(text.splitlines(), start=1))
     return [_parse_line(path, number, line) for number, line in lines if line and not line.startswith(HEADERS)]
 
@@ -100,18 +100,20 @@ def read_dior_xml(path: str, backend_args: dict | None = None) -> tuple[tuple[in
 
 
 def parse_dior_xml(content: bytes, path: str) -> tuple[tuple[int, int] | None, list[RotatedObject]]:
-    """Read the XML of a DIOR-R label file, which has a ``robndbox`` for each object.
+    """Read the XML of a DIOR-R label file with a ``robndbox`` for each object.
 
     Args:
         content (bytes): The XML.
-        path (str): Where it is from, for messages.
+        path (str): The file, for messages.
 
     Returns:
-        tuple: (height, width) of the image, None where the file does not say; objects in the order of the file,
-        their names in lower case.
+        tuple: (height, width) of the image, or None if the file does not have it; objects in the order of the file,
+            with
+        names in lower case.
 
     Raises:
-        LabelError: No XML, a document type (which could name other files), an element that is missing or no number.
+        LabelError: The content is not XML or has a document type (which could refer to other files), or an element is
+            missing or not a number.
     """
     root, lines = _parse_xml(path, content)
     size = root.find('size')
@@ -124,7 +126,7 @@ def _parse_xml(path: str, content: bytes) -> tuple[Element, dict[Element, int]]:
     builder, parser, lines = TreeBuilder(), expat.ParserCreate(), {}
 
     def refuse(*_: object) -> None:
-        raise LabelError(path, parser.CurrentLineNumber, 'it has a document type, which labels have no need of')
+        raise LabelError(path, parser.CurrentLineNumber, 'it has a document type, which is not allowed in labels')
 
     def start(tag: str, attributes: dict) -> None:
         lines[builder.start(tag, attributes)] = parser.CurrentLineNumber
@@ -135,7 +137,7 @@ def _parse_xml(path: str, content: bytes) -> tuple[Element, dict[Element, int]]:
     try:
         parser.Parse(content, True)
     except expat.ExpatError as error:
-        raise LabelError(path, error.lineno, f'it is no XML: {expat.ErrorString(error.code)}') from error
+        raise LabelError(path, error.lineno, f'it is not XML: {expat.ErrorString(error.code)}') from error
     return builder.close(), lines
 
 

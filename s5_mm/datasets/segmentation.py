@@ -1,4 +1,4 @@
-"""Labeled datasets that are a matter of configuration alone, checked before training starts."""
+"""Labeled datasets that are defined by configuration and checked before training starts."""
 import logging
 import os
 import os.path as osp
@@ -14,35 +14,34 @@ from s5_mm.registry import DATASETS
 from .transforms.loading import IGNORED, read_label_ids, read_size, size_error, train_ids
 
 MASKS_CHECKED = 16
-"""How many of the checked pairs have the ids of their mask looked at as well (it must be decoded for that)."""
+"""Number of the checked pairs whose mask is decoded to check its ids."""
 SUSPICIOUS_SHARE = 0.2
-"""Share of ignored pixels in these masks above which another label rule is likely to be the right one."""
+"""Share of ignored pixels in these masks above which another label rule is probably right."""
 
 
 @DATASETS.register_module()
 class SegDataset(BaseSegDataset):
     """Image and mask folders of any dataset: classes, palette, folders and suffixes come from the config.
 
-    Adds to mmseg's dataset the checks whose absence costs a day of training. At start: directories and files exist,
-    every image has a mask, and of a spread-out sample the sizes agree and the ids are possible. With
-    :class:`~s5_mm.datasets.transforms.LoadLabels` in the pipeline every pair is checked exactly when it is loaded.
-    Files behind a remote ``backend_args`` are checked at loading alone.
+    It extends mmseg's dataset by checks. At start: all directories and files exist, every image has a mask, and in a
+    sample of pairs the sizes agree and the ids are allowed. With :class:`~s5_mm.datasets.transforms.LoadLabels` in the
+    pipeline, every pair is also checked when it is loaded. Files of a remote ``backend_args`` are checked only then.
 
-    A subclass whose label files exist in several conventions names them in ``LABEL_RULES``: rule -> the arguments
-    (``reduce_zero_label``, ``ignore_index``, ``metainfo``) that stand for it, the default rule first.
+    A subclass whose label files exist in several conventions lists them in ``LABEL_RULES``: name of the rule -> its
+    arguments (``reduce_zero_label``, ``ignore_index``, ``metainfo``). The first rule is the default.
 
     Args:
-        num_checked (int): How many pairs, spread evenly over the dataset, have their sizes compared at start; the ids
-            of up to 16 of their masks are checked as well. 0 leaves both out.
-        label_rule (str, optional): Convention of the ids on disk, a key of ``LABEL_RULES``; None takes the first.
-        **kwargs: Of mmseg's ``BaseSegDataset``. ``metainfo=dict(classes=..., palette=...)`` unless a subclass has it,
-            ``data_prefix=dict(img_path=..., seg_map_path=...)`` (the latter left out for a test set without labels),
-            ``ignore_index``: the id on disk (0-255) of pixels without a class, 255 in memory whatever it is on disk.
+        num_checked (int): Number of pairs, spread evenly over the dataset, whose sizes are compared at start. The ids
+            of up to 16 of their masks are checked, too. 0 turns both checks off.
+        label_rule (str, optional): Convention of the ids on disk, a key of ``LABEL_RULES``; None: the first.
+        **kwargs: Arguments of mmseg's ``BaseSegDataset``. ``metainfo=dict(classes=..., palette=...)`` unless a subclass
+            defines it; ``data_prefix=dict(img_path=..., seg_map_path=...)``, without ``seg_map_path`` for a test set
+            without labels; ``ignore_index``, the id on disk (0-255) of pixels without a class, which become 255.
 
     Raises:
-        ValueError: No classes, an impossible ``ignore_index``, an unknown or contradicted ``label_rule``, no image
-            found, images without a mask, different sizes, ids outside the classes.
-        FileNotFoundError: A directory, a list file or listed images do not exist.
+        ValueError: There are no classes or no images, ``ignore_index`` is out of range, ``label_rule`` is unknown or
+            contradicts another argument, images have no mask, sizes differ, or ids are not allowed.
+        FileNotFoundError: A directory, a list file or a listed image does not exist.
     """
 
     LABEL_RULES: dict[str, dict] = {}
@@ -53,11 +52,11 @@ class SegDataset(BaseSegDataset):
         super().__init__(**self._with_rule(kwargs))
 
     def _with_rule(self, given: dict) -> dict:
-        """The arguments ``given`` together with those that the label rule stands for."""
+        """The arguments ``given`` and those of the label rule."""
         if self.label_rule is None:
             return given
         if self.label_rule not in self.LABEL_RULES:
-            raise ValueError(f'`label_rule` is {self.label_rule!r}; {type(self).__name__} knows '
+            raise ValueError(f'`label_rule` is {self.label_rule!r}; allowed in {type(self).__name__}: '
                              f'{", ".join(self.LABEL_RULES) or "none"}')
         rule = self.LABEL_RULES[self.label_rule]
         against = [key for key in rule if key != 'metainfo' and given.get(key, rule[key]) != rule[key]]
@@ -69,7 +68,7 @@ class SegDataset(BaseSegDataset):
         return {**rule, **given, 'metainfo': metainfo}
 
     def full_init(self) -> None:
-        """Load and check the list of pairs, see the class."""
+        """Load the list of pairs and check it, see the class."""
         if not self._fully_initialized:
             self._check_settings()
         super().full_init()
@@ -78,7 +77,8 @@ class SegDataset(BaseSegDataset):
         """List the pairs, sorted by path or in the order of ``ann_file``.
 
         Returns:
-            list[dict]: mmseg's keys, and ``num_classes``, ``ignore_index`` and ``label_rule`` of the ids on disk.
+            list[dict]: mmseg's keys, and ``num_classes``, ``ignore_index`` and ``label_rule``, which describe the ids
+            on disk.
         """
         local = isinstance(get_file_backend(self.data_prefix['img_path'], backend_args=self.backend_args), LocalBackend)
         if local:
@@ -119,7 +119,7 @@ class SegDataset(BaseSegDataset):
                                     f'{self.data_root!r})')
 
     def _check_files(self, data_list: list[dict]) -> None:
-        """Compare with listings of the directories: a listing is far cheaper than a look at every file."""
+        """Compare with listings of the directories, which is much faster than a check of every file."""
         if self.ann_file:
             images = _files_below(self.data_prefix['img_path'])
             lost = [info['img_path'] for info in data_list if osp.normpath(info['img_path']) not in images]
@@ -149,7 +149,7 @@ class SegDataset(BaseSegDataset):
             self._check_rule(masks)
 
     def _check_rule(self, masks: list[np.ndarray]) -> None:
-        """Warn where the rule fits by its ids alone: read as another rule, a frequent class may be the ignored one."""
+        """Warn if the ids are allowed but many pixels are ignored: the files may follow another rule."""
         share = sum(int((mask == IGNORED).sum()) for mask in masks) / sum(mask.size for mask in masks)
         if share > SUSPICIOUS_SHARE:
             others = [rule for rule in self.LABEL_RULES if rule != self.label_rule]
@@ -164,16 +164,16 @@ def _files_below(root: str) -> set[str]:
 
 
 def _spread(items: list, count: int) -> list:
-    """At most ``count`` items, evenly spread, first and last among them."""
+    """At most ``count`` items, evenly spread, including the first and the last."""
     return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, min(count, len(items))).astype(int))]
 
 
-def _first(paths: list[str], count: int = 3) -> str:
-    return ', '.join(paths[:count]) + (', ...' if len(paths) > count else '')
+def _first(paths: list[str]) -> str:
+    return ', '.join(paths[:3]) + (', ...' if len(paths) > 3 else '')
 
 
 def _oriented_size(path: str) -> tuple[int, int]:
-    """Size after the EXIF orientation; reads the whole image, so only asked for when the header's size does not fit."""
+    """Size after the EXIF orientation. Reads the whole image, so it is used only if the header's size does not fit."""
     with Image.open(path) as image:
         width, height = ImageOps.exif_transpose(image).size
     return height, width

@@ -1,4 +1,4 @@
-"""Images without labels, a million and more of them, listed in one Arrow array."""
+"""Large sets of images without labels, listed in one Arrow array."""
 import copy
 import os
 import os.path as osp
@@ -23,11 +23,12 @@ PATHS_CHECKED = 8
 class UnlabeledDataset(BaseDataset):
     """An unlabeled pool from a folder, a list file or a Parquet manifest.
 
-    All paths live in one Arrow string array (about the bytes of the text, a path becomes a Python string only when its
-    sample is drawn), which forked loader workers share. The order is that of the file, or sorted for a folder.
+    All paths are in one Arrow string array, which takes about as many bytes as their text and is shared by forked
+    loader workers. A path becomes a Python string only when its sample is drawn. The order is that of the file; images
+    of a folder are sorted by path.
 
-    In training an image that cannot be read is replaced by another one, drawn from NumPy's global generator; the paths
-    that failed travel in the sample as ``unreadable`` (list it in ``meta_keys`` of ``PackSegInputs``), where
+    In training, an image that cannot be read is replaced by another one, drawn from NumPy's global generator. The
+    sample lists the paths that failed as ``unreadable`` (add it to ``meta_keys`` of ``PackSegInputs``), and
     :class:`~s5_mm.engine.hooks.UnreadableImagesHook` counts them. With ``test_mode=True`` the error is raised.
 
     Args:
@@ -37,19 +38,21 @@ class UnlabeledDataset(BaseDataset):
             - a text file (any name but ``*.parquet``), UTF-8, one path a line, empty lines ignored;
             - a Parquet file (``*.parquet``) with a text column ``path``; other columns are ignored.
 
-            Looked for as it is, then below ``data_root``. Paths inside a file are relative to ``data_root``.
+            The path is tried first as given, then relative to ``data_root``. Paths in a file are relative to
+            ``data_root``.
         pipeline (list): Transforms, the first of which is usually ``s5_mm.LoadImage``.
         data_root (str): Folder that listed paths are relative to. Empty: the working directory.
         metainfo (dict, optional): Meta information of the dataset.
-        indices (int or Sequence[int], optional): Use only the first (negative: last) so many, or these entries.
+        indices (int or Sequence[int], optional): Use only these entries; a number n means the first n, -n the last n.
         test_mode (bool): Raise on an unreadable image instead of replacing it.
-        lazy_init (bool): Read ``source`` only when it is needed.
-        max_replacements (int): How many images in a row may be unreadable before that is an error.
+        lazy_init (bool): Whether to read ``source`` only when it is needed.
+        max_replacements (int): Number of unreadable images in a row above which an error is raised.
 
     Raises:
-        FileNotFoundError: ``source`` or all the first listed paths do not exist.
-        ValueError: No entry, no column ``path``, an empty or doubled path, a negative ``max_replacements``.
-        RuntimeError: When drawn: more than ``max_replacements`` images in a row were unreadable.
+        FileNotFoundError: ``source`` does not exist, or none of the first listed paths does.
+        ValueError: There is no entry or no column ``path``, a path is empty or occurs twice, or ``max_replacements`` is
+            negative.
+        RuntimeError: When a sample is drawn: more than ``max_replacements`` images in a row were unreadable.
     """
 
     def __init__(self,
@@ -86,12 +89,12 @@ class UnlabeledDataset(BaseDataset):
 
     @property
     def root(self) -> str:
-        """The folder that relative paths start from."""
+        """The folder that the paths are relative to."""
         self.full_init()
         return self._root
 
     def _read_source(self) -> tuple[str, pa.LargeStringArray]:
-        """Find out what ``source`` is; give the folder its paths are relative to, and the paths."""
+        """Read a folder, a list file or a Parquet file; returns the root of the paths, and the paths."""
         tried = list(dict.fromkeys([self.source, osp.join(self.data_root, self.source)]))
         source = next((path for path in tried if osp.exists(path)), None)
         if source is None:
@@ -109,7 +112,7 @@ class UnlabeledDataset(BaseDataset):
 
     def _check_existence(self, source: str, paths: pa.LargeStringArray) -> None:
         first = [osp.join(self.data_root, path) for path in paths[:PATHS_CHECKED].to_pylist()]
-        # Single files may be gone, that is what replacement is for; when all are, the root is wrong.
+        # Single missing files are replaced in training; if all are missing, the root is probably wrong.
         if not any(osp.exists(path) for path in first):
             raise FileNotFoundError(f'none of the first {len(first)} images of {source} exists, e.g. {first[0]}; paths '
                                     f'are relative to `data_root`, which is {self.data_root!r}')
@@ -131,16 +134,16 @@ class UnlabeledDataset(BaseDataset):
         return {'img_path': path, 'sample_idx': idx, 'seg_fields': [], 'unreadable': ()}
 
     def prepare_data(self, idx: int) -> dict | None:
-        """Run the pipeline on an image, or on a replacement when it cannot be read.
+        """Run the pipeline on an image, or on a replacement if it cannot be read.
 
         Args:
             idx (int): Index of the image.
 
         Returns:
-            dict: What the pipeline gives.
+            dict: The result of the pipeline.
 
         Raises:
-            ImageReadError: With ``test_mode``, an unreadable image.
+            ImageReadError: The image cannot be read and ``test_mode`` is set.
             RuntimeError: More than ``max_replacements`` in a row are unreadable.
         """
         unreadable: list[str] = []
@@ -167,10 +170,10 @@ class UnlabeledDataset(BaseDataset):
         """A dataset of some of the entries.
 
         Args:
-            indices (int or Sequence[int]): The first (negative: last) so many, or these entries.
+            indices (int or Sequence[int]): These entries; a number n means the first n, -n the last n.
 
         Returns:
-            UnlabeledDataset: Shares the text of the paths where ``indices`` is a number.
+            UnlabeledDataset: The part; it shares the text of the paths if ``indices`` is a number.
         """
         subset = copy.copy(self)
         subset.get_subset_(indices)
@@ -204,7 +207,7 @@ def _check_entries(source: str, paths: pa.LargeStringArray) -> None:
 
 
 def _first_doubled(paths: pa.LargeStringArray) -> str | None:
-    """A path that occurs twice. Sorted positions, not a set: 8 bytes an entry instead of a copy of the text."""
+    """A path that occurs twice, if any. Sorted positions take 8 bytes an entry; a set would copy the text."""
     order = pc.sort_indices(paths)
     step = 1 << 16
     for start in range(0, len(paths) - 1, step):
@@ -219,7 +222,7 @@ def _paths_of_parquet(source: str) -> pa.LargeStringArray:
     try:
         file = pa.parquet.ParquetFile(source)
     except pa.ArrowInvalid as error:
-        raise ValueError(f'{source} is no Parquet file: {error}') from error
+        raise ValueError(f'{source} is not a Parquet file: {error}') from error
     with file:
         schema = file.schema_arrow
         if 'path' not in schema.names:
@@ -239,7 +242,7 @@ def _paths_of_list(source: str) -> pa.LargeStringArray:
     if not osp.getsize(source):
         return pa.array([], pa.large_string())
     try:
-        # A separator that no path holds makes the CSV reader one of plain lines, without a Python object for each.
+        # With a separator that no path contains, the CSV reader reads plain lines without a Python object for each.
         reader = pa.csv.open_csv(
             source,
             read_options=pa.csv.ReadOptions(column_names=['path']),
@@ -248,7 +251,7 @@ def _paths_of_list(source: str) -> pa.LargeStringArray:
         with reader:
             trimmed = [pc.utf8_trim_whitespace(batch['path']) for batch in reader]
     except pa.ArrowInvalid as error:
-        raise ValueError(f'{source} is no list file (UTF-8 text, one path a line): {error}') from error
+        raise ValueError(f'{source} is not a list file (UTF-8 text, one path a line): {error}') from error
     return _combine(chunk.filter(pc.greater(pc.binary_length(chunk), 0)) for chunk in trimmed)
 
 
@@ -263,11 +266,11 @@ def _paths_of_folder(folder: str) -> pa.LargeStringArray:
 def image_names(folder: str,
                 suffixes: tuple[str, ...] = IMAGE_EXTENSIONS,
                 left_out: str | None = None) -> Iterator[list[str]]:
-    """Images of a folder and its subfolders. Links to folders are followed; a folder that has two names counts once.
+    """Images of a folder and its subfolders. Links to folders are followed; a folder with two names counts once.
 
     Args:
         folder: The folder.
-        suffixes: How names of images end, in lower case.
+        suffixes: Suffixes of image names, in lower case.
         left_out: A folder that is not searched.
 
     Yields:
@@ -280,7 +283,7 @@ def image_names(folder: str,
             subfolders.clear()
             continue
         seen.add(real)
-        # Of a folder's names the first counts, whatever order the file system lists them in.
+        # A folder is listed under the first of its names, independently of the file system's order.
         subfolders.sort()
         prefix = osp.relpath(current, folder)
         yield [name if prefix == '.' else osp.join(prefix, name) for name in names

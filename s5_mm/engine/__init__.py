@@ -1,19 +1,20 @@
 from .hooks import (
-    CheckpointFitHook,
     DatasetFilterHook,
     DivergenceHook,
-    FixMatchPanelHook,
     IterationSeedHook,
+    MeanTeacherHook,
     MultiDatasetVisualizationHook,
     PreflightHook,
     SamplerSeedHook,
+    SemiPanelHook,
     UnreadableImagesHook,
 )
 from .loops import LongestEpochTrainLoop, MultiDatasetTestLoop, MultiDatasetValLoop
 from .optim_wrapper import Bf16OptimWrapper
+from .runner import S5Runner
 
 __all__ = [
-    'Bf16OptimWrapper', 'CheckpointFitHook', 'DatasetFilterHook', 'DivergenceHook', 'FixMatchPanelHook',
-    'IterationSeedHook', 'LongestEpochTrainLoop', 'MultiDatasetTestLoop', 'MultiDatasetValLoop',
-    'MultiDatasetVisualizationHook', 'PreflightHook', 'SamplerSeedHook', 'UnreadableImagesHook'
+    'Bf16OptimWrapper', 'DatasetFilterHook', 'DivergenceHook', 'IterationSeedHook', 'LongestEpochTrainLoop',
+    'MeanTeacherHook', 'MultiDatasetTestLoop', 'MultiDatasetValLoop', 'MultiDatasetVisualizationHook', 'PreflightHook',
+    'S5Runner', 'SamplerSeedHook', 'SemiPanelHook', 'UnreadableImagesHook'
 ]

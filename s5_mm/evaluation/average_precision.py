@@ -1,15 +1,16 @@
 """Matching of detections with true objects, and average precision, by the rules of the public DOTA devkit (Task 1).
 
-For each class, detections of all images in the order of falling score:
+For each class, the detections of all images are processed in descending order of score:
 
-- a detection belongs to the object of its image that it overlaps most, difficult ones included, the first of several;
+- a detection is matched with the object of its image that it overlaps most, including difficult objects (the first one
+  if several are equal);
 - its IoU with that object must be *above* the threshold, else it is a false positive;
-- that object is difficult: the detection counts neither way;
-- the object was found by an earlier detection: a false positive, even where another object is overlapped enough, too;
-- else it is a true positive.
+- if that object is difficult, the detection is ignored;
+- if an earlier detection has found the object, it is a false positive, even if it also overlaps another object enough;
+- otherwise it is a true positive.
 
-Difficult objects are no part of the number to be found. Detections of equal score keep the order of images and of
-detections in them, which the devkit leaves to chance.
+Difficult objects do not count as objects to be found. Detections of equal score keep their order in the input; in the
+devkit their order is undefined.
 """
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,17 +25,17 @@ MODES = ('11points', 'area')
 
 @dataclass(frozen=True)
 class DetectedImage:
-    """What was found in an image and what is there.
+    """Detections and true objects of an image.
 
     Attributes:
-        name: Of the image, without suffix.
+        name: File name of the image, without suffix.
         polygons: (N, 8), float64, corners of the detections in px.
-        scores: (N, ), float64, as the model gave them.
+        scores: (N, ), float64.
         labels: (N, ), int64, classes of the detections.
         true_polygons: (M, 8), float64, corners of the objects.
         true_labels: (M, ), int64.
-        difficult: (M, ), bool, objects that need not be found.
-        path: File of the image, where it is known.
+        difficult: (M, ), bool, which objects are difficult and need not be found.
+        path: File of the image; empty if it is not known.
     """
 
     name: str
@@ -48,14 +49,14 @@ class DetectedImage:
 
 
 class ClassMatches(NamedTuple):
-    """The detections of one class in all images, by falling score.
+    """The detections of one class in all images, in descending order of score.
 
     Attributes:
         scores: (D, ).
-        iou: (D, ), with the object overlapped most; 0 without any.
-        objects: (D, ), number of that object among the objects of all images; -1 without any.
+        iou: (D, ), IoU with the object that overlaps most; 0 if none does.
+        objects: (D, ), index of that object among the objects of all images; -1 if there is none.
         difficult: (D, ), bool, whether that object is difficult.
-        num_objects: Objects to be found, without difficult ones.
+        num_objects: Number of objects without difficult ones.
     """
 
     scores: np.ndarray
@@ -66,13 +67,13 @@ class ClassMatches(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """Precision and recall of one class when detections are taken in one after another.
+    """Precision and recall of one class after each detection.
 
     Attributes:
-        scores: (D, ), falling.
-        recall: (D, ), in [0, 1]; NaN without any object to be found.
+        scores: (D, ), in descending order.
+        recall: (D, ), in [0, 1]; NaN if there is no object.
         precision: (D, ), in [0, 1].
-        num_objects: Objects to be found, without difficult ones.
+        num_objects: Number of objects without difficult ones.
     """
 
     scores: np.ndarray
@@ -114,7 +115,7 @@ def best_overlaps(polygons: np.ndarray, objects: np.ndarray) -> tuple[np.ndarray
         objects: (M, 8), float64 corners of objects.
 
     Returns:
-        IoU, (N, ), and index of the object, (N, ); 0 and -1 where nothing is overlapped.
+        IoU, (N, ), and index of the object, (N, ); 0 and -1 where it overlaps none.
     """
     iou, nearest = np.zeros(len(polygons)), np.full(len(polygons), -1)
     if not (len(polygons) and len(objects)):
@@ -128,7 +129,7 @@ def best_overlaps(polygons: np.ndarray, objects: np.ndarray) -> tuple[np.ndarray
 
 
 def precision_recall(matches: ClassMatches, iou_thr: float) -> Curve:
-    """Count right and wrong detections by falling score.
+    """Count right and wrong detections in descending order of score.
 
     Args:
         matches: From :func:`match_class`.
@@ -137,15 +138,15 @@ def precision_recall(matches: ClassMatches, iou_thr: float) -> Curve:
     Returns:
         Recall and precision after each detection.
     """
-    hits, misses = scorer(matches, iou_thr)
+    hits, misses = true_and_false(matches, iou_thr)
     right, wrong = hits.cumsum(), misses.cumsum()
     recall = right / matches.num_objects if matches.num_objects else np.full(len(hits), np.nan)
     precision = right / np.maximum(right + wrong, np.finfo(np.float64).eps)
     return Curve(matches.scores, recall, precision, matches.num_objects)
 
 
-def scorer(matches: ClassMatches, iou_thr: float) -> tuple[np.ndarray, np.ndarray]:
-    """Which detections are right and which are wrong; those of difficult objects are neither.
+def true_and_false(matches: ClassMatches, iou_thr: float) -> tuple[np.ndarray, np.ndarray]:
+    """Which detections are true and which are false positives; those of difficult objects are neither.
 
     Args:
         matches: From :func:`match_class`.
@@ -163,18 +164,18 @@ def scorer(matches: ClassMatches, iou_thr: float) -> tuple[np.ndarray, np.ndarra
 
 
 def average_precision(curve: Curve, mode: str = '11points') -> float:
-    """Area below a precision-recall curve, precision at a recall being the best one at that or a higher recall.
+    """Area below a precision-recall curve, whose precision is the maximum at the same or a higher recall.
 
     Args:
-        curve: Of one class.
+        curve: The curve of one class.
         mode: ``'11points'``: mean over the recalls 0, 0.1 ... 1 (PASCAL VOC 2007, DOTA, DIOR-R); ``'area'``: the area
             itself (VOC 2012).
 
     Returns:
-        In [0, 1]; NaN for a class without any object to be found.
+        In [0, 1]; NaN for a class without objects.
 
     Raises:
-        ValueError: Another mode.
+        ValueError: The mode is unknown.
     """
     if mode not in MODES:
         raise ValueError(f'the mode of average precision is {mode!r}; choose one of {", ".join(MODES)}.')
@@ -184,8 +185,8 @@ def average_precision(curve: Curve, mode: str = '11points') -> float:
     if mode == 'area':
         steps = np.diff(curve.recall, prepend=0.0)
         return float((steps * best).sum())
-    # The devkit's (and VOC's) levels, of which 0.3, 0.6 and 0.7 come out as the next larger float64: a recall of 3 / 10
-    # does not reach the level 0.3 there, and so not here.
+    # As in the devkit (and VOC), the levels 0.3, 0.6 and 0.7 are the next larger float64, which a recall of 3 / 10 does
+    # not reach.
     levels = np.arange(0.0, 1.1, 0.1)
     reached = np.searchsorted(curve.recall, levels, side='left')
     return float(np.append(best, 0.0)[reached].sum() / len(levels))

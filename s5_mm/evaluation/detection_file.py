@@ -1,8 +1,10 @@
-"""Detections and true objects of a test in one file, to look at them without the model."""
+"""A file with the detections and true objects of a test, for analysis without the model."""
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
+from s5_mm.files import replacing
 
 from .average_precision import DetectedImage
 
@@ -12,13 +14,13 @@ FIELDS = dict(polygons=(np.float64, 8), scores=(np.float64, None), labels=(np.in
 
 
 def check_out_file(out_file: str | None) -> Path | None:
-    """The path of such a file.
+    """The path of a file of detections.
 
     Args:
-        out_file: Name, or none.
+        out_file: File name, or ``None``.
 
     Raises:
-        ValueError: It does not end with ``.npz``.
+        ValueError: The name does not end with ``.npz``.
     """
     if out_file is None:
         return None
@@ -29,7 +31,7 @@ def check_out_file(out_file: str | None) -> Path | None:
 
 
 def save_detections(path: Path, images: Sequence[DetectedImage], classes: Sequence[str]) -> None:
-    """Write images one after another, under a temporary name first.
+    """Write detections and true objects under a temporary name and rename the file.
 
     Args:
         path: File ``*.npz``; its folder is made.
@@ -43,15 +45,12 @@ def save_detections(path: Path, images: Sequence[DetectedImage], classes: Sequen
         arrays[name] = np.concatenate([empty, *(getattr(image, name) for image in images)])
     for name in ('scores', 'difficult'):
         arrays[f'{name}_per_image'] = np.array([len(getattr(image, name)) for image in images], np.int64)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'{path.name}.part')
-    with part.open('wb') as file:
+    with replacing(path) as temporary, temporary.open('wb') as file:
         np.savez_compressed(file, **arrays)
-    part.replace(path)
 
 
 def load_detections(path: str | Path) -> tuple[list[DetectedImage], list[str]]:
-    """Read such a file; nothing in it is run.
+    """Read a file of detections. Pickled objects are refused.
 
     Args:
         path: File ``*.npz``.
@@ -60,7 +59,7 @@ def load_detections(path: str | Path) -> tuple[list[DetectedImage], list[str]]:
         The images, and the names of the classes.
 
     Raises:
-        ValueError: It is no such file.
+        ValueError: It is no file of detections.
     """
     try:
         with np.load(path, allow_pickle=False) as file:

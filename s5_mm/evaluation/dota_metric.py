@@ -1,4 +1,4 @@
-"""mAP of whole DOTA images whose patches were tested, and the submission to the DOTA server."""
+"""mAP of whole DOTA images from detections in their patches, and the submission to the DOTA server."""
 import logging
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -21,21 +21,21 @@ class DOTAMetric(RotatedMAP):
     """Merge the detections of patches into whole images and compare them with the labels of whole images.
 
     Patches are named ``IMAGE__SIZE__X___Y`` or ``IMAGE__RATE__X___Y``, see :func:`s5_mm.evaluation.parse_patch`.
-    Detections that overlap a better one of their class are dropped by float64 overlaps: mmcv's NMS keeps duplicates
-    that nearly coincide. ``mAP`` is that of whole images, with difficult objects ignored, as the DOTA devkit computes
-    it; ``patch_mAP`` that of the patches by themselves, which is another number: objects are cut, and those in two
-    patches count twice.
+    Non-maximum suppression uses overlaps in float64, since mmcv's NMS keeps duplicates that nearly coincide. ``mAP`` is
+    that of whole images, with difficult objects ignored, as in the DOTA devkit. ``patch_mAP`` is that of the patches.
+    It differs, because patches cut objects and objects in two patches count twice.
 
     Args:
-        ann_dir: Folder with the label files ``IMAGE.txt`` of the whole images, all of which count. ``None`` for a test
-            set without labels: then there is no ``mAP``.
-        merge_iou_thr: A detection with an IoU above this with a better one of its class is dropped when patches are
-            merged, in [0, 1]. DOTA's habit is 0.1; the published S5 exports with 0.5.
+        ann_dir: Folder with the label files ``IMAGE.txt`` of all whole images of the split. ``None`` for a test set
+            without labels, which has no ``mAP``.
+        merge_iou_thr: When patches are merged, a detection is dropped if its IoU with one of its class and a higher
+            score is above this, in [0, 1]. The DOTA devkit uses 0.1, the published S5 exports with 0.5.
         format_only: Whether to write ``zip_file``, the submission to the server, without computing metrics.
-        kwargs: Those of :class:`RotatedMAP`. ``zip_file`` and ``out_file`` get the whole images.
+        kwargs: Arguments of :class:`RotatedMAP`. ``zip_file`` and ``out_file`` hold the detections in whole images.
 
     Raises:
-        ValueError: An impossible option; or an image that has no patch name or no label file, as soon as it comes.
+        ValueError: An option is out of range. Also raised during the test, for an image whose name is not that of a
+            patch or that has no label file.
         FileNotFoundError: ``ann_dir`` does not exist.
     """
 
@@ -57,7 +57,7 @@ class DOTAMetric(RotatedMAP):
         self.format_only = format_only
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Keep the detections of patches; an image without a label file is an error at once, not after the test."""
+        """Collect the detections of patches; an image without a label file is an error at once, not after the test."""
         super().process(data_batch, data_samples)
         if self.ann_dir is not None:
             new = {parse_patch(patch.name).image for patch in self.results[-len(data_samples):]}
@@ -65,14 +65,14 @@ class DOTAMetric(RotatedMAP):
             _refuse_unlabeled(lost, len(new), self.ann_dir)
 
     def compute_metrics(self, results: list[DetectedImage]) -> dict[str, float]:
-        """Merge, write what is asked for, and compute the metrics.
+        """Merge the patches, write the files that are configured, and compute the metrics.
 
         Args:
             results: The patches.
 
         Returns:
-            ``mAP``, ``AP.<class>`` and, if asked for, ``mAP_50_95`` of whole images, if they have labels; ``patch_mAP``
-            if the patches have; in per cent.
+            ``mAP``, ``AP.<class>`` and, with ``iou_range``, ``mAP_50_95`` of whole images if they have labels, and
+            ``patch_mAP`` if the patches have labels; in percent.
         """
         images = merge_images(results, self.merge_iou_thr)
         if self.ann_dir is not None:
@@ -82,7 +82,7 @@ class DOTAMetric(RotatedMAP):
         if self.format_only:
             return metrics
         if any(len(patch.true_labels) for patch in results):
-            print_log(f'{len(results)} patches by themselves:', 'current')
+            print_log(f'{len(results)} patches:', 'current')
             metrics['patch_mAP'] = self.mean_ap(results)['mAP']
         if self.ann_dir is not None:
             print_log(f'{len(images)} whole images:', 'current')
@@ -91,10 +91,10 @@ class DOTAMetric(RotatedMAP):
 
 
 def merge_images(patches: Sequence[DetectedImage], iou_thr: float) -> list[DetectedImage]:
-    """Put the detections of patches together, without true objects.
+    """Merge the detections of patches; true objects are dropped.
 
     Args:
-        patches: With names that tell where they come from.
+        patches: Detections in patches, with names as :func:`s5_mm.evaluation.parse_patch` reads them.
         iou_thr: See :func:`s5_mm.evaluation.merge`.
 
     Returns:
@@ -106,7 +106,7 @@ def merge_images(patches: Sequence[DetectedImage], iou_thr: float) -> list[Detec
     parts = defaultdict(dict)
     for found in patches:
         patch = parse_patch(found.name)
-        # By name: a patch that two processes met counts once.
+        # A patch that two processes have tested counts once.
         parts[patch.image][found.name] = (to_image(found.polygons, patch), found.scores, found.labels)
     images = []
     for name in sorted(parts):
@@ -120,7 +120,8 @@ def with_labels(images: Sequence[DetectedImage], ann_dir: Path, classes: Sequenc
 
     Args:
         images: Detections.
-        ann_dir: Folder with a label file for each image. An image that has one, but no detections, joins in.
+        ann_dir: Folder with a label file for each image. An image that has a label file, but no
+            detections, is added.
         classes: Names of the classes, by label.
 
     Returns:
@@ -134,8 +135,8 @@ def with_labels(images: Sequence[DetectedImage], ann_dir: Path, classes: Sequenc
     _refuse_unlabeled(set(found) - set(files), len(found), ann_dir)
     missed = sorted(set(files) - set(found))
     if missed:
-        print_log(f'{len(missed)} of {len(files)} images in {ann_dir} had no patch in the test, their objects count as '
-                  f'not found: {", ".join(missed[:3])}', 'current', logging.WARNING)
+        print_log(f'{len(missed)} of {len(files)} images in {ann_dir} had no patch in the test; their objects count as '
+                  f'missed: {", ".join(missed[:3])}', 'current', logging.WARNING)
     none = (np.zeros((0, 8)), np.zeros(0), np.zeros(0, np.int64))
     labeled = []
     for name, path in sorted(files.items()):

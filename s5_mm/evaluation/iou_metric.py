@@ -1,4 +1,4 @@
-"""Mean IoU and F1 over chosen classes."""
+"""Mean IoU and F1 over a subset of the classes."""
 import logging
 import warnings
 
@@ -11,26 +11,28 @@ from torch import Tensor
 from s5_mm.registry import METRICS
 
 TABLE_ONLY = ('Precision', 'Recall')
-"""Values of each class that the table shows and the metrics leave out, to keep logs readable."""
+"""Values of each class that are shown in the table but not reported as metrics, to keep logs readable."""
 
 
 @METRICS.register_module()
 class S5IoUMetric(MMSegIoUMetric):
-    """mmseg's metric with classes left out of the means, values of each class, and an F score that misses no class.
+    """mmseg's metric, with classes excluded from the means, values of each class, and an F score over all other
+    classes.
 
-    A left-out class is still a class: predicting it for another one's pixels counts against that one. Classes that
-    occur neither in truth nor in prediction are not part of a mean either; the mean of no class at all (every pixel
-    ignored, say) is 0, with a warning. Beside the means, each class's values are reported, e.g. ``IoU.ship`` (``nan``
-    if undefined). Pixels are summed over the whole set in float64: mmseg's float32 rounds above 16.8 million. mmseg
-    leaves a class that is never predicted, and one that is only predicted, out of ``mFscore``; here its score is 0.
+    Pixels of another class that are predicted as an excluded class still count as wrong. Classes that occur neither in
+    truth nor in prediction are not part of a mean; if no class is left (all pixels are ignored, for example), the mean
+    is 0, with a warning. The values of each class are reported beside the means, e.g. ``IoU.ship`` (``nan`` if
+    undefined). Pixels are summed over the whole set in float64, since mmseg's float32 rounds above 16.8 million. mmseg
+    leaves a class that is never predicted, or that is predicted but never true, out of ``mFscore``; here its score is
+    0.
 
     Args:
-        excluded: Names of the classes left out of the means, e.g. ``('background', )`` for iSAID.
-        kwargs: As mmseg's metric takes them: ``iou_metrics=['mIoU', 'mFscore']`` gives mIoU, mAcc, mFscore (F1),
+        excluded: Names of the classes that are excluded from the means, e.g. ``('background', )`` for iSAID.
+        kwargs: Arguments of mmseg's metric: ``iou_metrics=['mIoU', 'mFscore']`` gives mIoU, mAcc, mFscore (F1),
             mPrecision, mRecall and aAcc.
 
     Raises:
-        ValueError: An excluded class is no class of the dataset; raised when the loop is built.
+        ValueError: An excluded class is not a class of the dataset; raised when the loop is built.
     """
 
     def __init__(self, excluded: tuple[str, ...] = (), **kwargs) -> None:
@@ -47,7 +49,7 @@ class S5IoUMetric(MMSegIoUMetric):
         classes = dataset_meta['classes']
         unknown = sorted(set(self.excluded) - set(classes))
         if unknown:
-            raise ValueError(f'S5IoUMetric: excluded class {unknown} is no class of the dataset, which has '
+            raise ValueError(f'S5IoUMetric: excluded class {unknown} is not a class of the dataset, which has '
                              f'{list(classes)}.')
         self._dataset_meta = dataset_meta
 
@@ -59,15 +61,15 @@ class S5IoUMetric(MMSegIoUMetric):
                               metrics: list[str] = ('mIoU', ),
                               nan_to_num: int | None = None,
                               beta: int = 1) -> dict[str, np.ndarray]:
-        """Values of each class, as mmseg computes them but for the F score.
+        """Values of each class. All but the F score are computed by mmseg.
 
         Args:
-            total_area_intersect: Right pixels of each class, (K, ); the other areas alike.
-            total_area_union: Pixels that are of the class in truth or prediction.
-            total_area_pred_label: Predicted pixels.
-            total_area_label: True pixels.
+            total_area_intersect: Correctly predicted pixels of each class, (K, ); the other areas have the same shape.
+            total_area_union: Pixels of the class in truth or prediction.
+            total_area_pred_label: Pixels predicted as the class.
+            total_area_label: Pixels of the class in truth.
             metrics: ``'mIoU'``, ``'mDice'``, ``'mFscore'``.
-            nan_to_num: Value of what is undefined; ``None`` leaves NaN.
+            nan_to_num: Replacement for undefined values; ``None`` keeps NaN.
             beta: Weight of recall in the F score.
 
         Returns:
@@ -82,13 +84,13 @@ class S5IoUMetric(MMSegIoUMetric):
         return values
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Sum the areas over the whole set, then average over the classes that count.
+        """Sum the areas over the whole set, then average over the classes that are not excluded.
 
         Args:
             results: Areas of intersection, union, prediction and truth for each image, (K, ) each.
 
         Returns:
-            Means and values of each class, in per cent.
+            Means and values of each class, in percent.
         """
         results = [tuple(area.double() for area in areas) for areas in results]
         with warnings.catch_warnings():
@@ -109,8 +111,8 @@ class S5IoUMetric(MMSegIoUMetric):
                 metrics.update({f'{name}.{label}': round(float(value) * 100, 2)
                                 for label, value in zip(classes, per_class, strict=True)})
         if not areas[1][torch.from_numpy(counted)].any():
-            print_log('No pixel of a class that counts, neither in truth nor in prediction: means of 0 say nothing.',
-                      'current', logging.WARNING)
+            print_log('No pixel of a class that is not excluded, neither in truth nor in prediction: the means are set '
+                      'to 0.', 'current', logging.WARNING)
         if self.excluded:
-            print_log(f'left out of the means: {", ".join(self.excluded)}', 'current')
+            print_log(f'excluded from the means: {", ".join(self.excluded)}', 'current')
         return {name: float(value) for name, value in metrics.items()}

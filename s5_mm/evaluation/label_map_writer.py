@@ -5,30 +5,30 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from mmengine.dist import get_rank
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from PIL import Image
 
+from s5_mm.files import replacing
 from s5_mm.registry import METRICS
 
 
 @METRICS.register_module()
 class LabelMapWriter(BaseMetric):
-    """Write each prediction as an 8-bit PNG named as its image; a metric by form, without any value.
+    """Write each prediction as an 8-bit PNG named after its image. A metric for MMEngine that reports no value.
 
-    Pixels are class indices, 0 ... K-1 in the order of the dataset's ``classes``, whatever the ids in its label files
-    are. mmseg's ``output_dir`` adds 1 where ``reduce_zero_label`` is set, which for LoveDA gives the value 7 that its
-    server refuses. Files are written under a temporary name and renamed.
+    Pixels are class indices 0 ... K-1 in the order of the dataset's ``classes``, also where the label files have other
+    ids. (mmseg's ``output_dir`` adds 1 if ``reduce_zero_label`` is set; LoveDA's server refuses the resulting value 7.)
+    Files are written under a temporary name and renamed.
 
     Args:
         output_dir: Folder to write to.
-        zip_file: Zip to write instead, with the PNGs at its top level. They are collected in ``ZIP_FILE.parts``, which
-            all processes must share and which is removed in the end.
-        kwargs: Those of MMEngine's ``BaseMetric``.
+        zip_file: Zip to write instead, with the PNGs at its top level. They are collected in the folder
+            ``ZIP_FILE.parts``, which all processes must share. It is removed at the end.
+        kwargs: Arguments of MMEngine's ``BaseMetric``.
 
     Raises:
-        ValueError: Not exactly one of ``output_dir`` and ``zip_file`` is given, a prediction has an id that is no
+        ValueError: Not exactly one of ``output_dir`` and ``zip_file`` is given, a prediction has an id that is not a
             class, or two images have the same name.
     """
 
@@ -55,7 +55,7 @@ class LabelMapWriter(BaseMetric):
             self.results.append((name, path))
 
     def compute_metrics(self, results: list) -> dict:
-        """Check the names and close the zip.
+        """Check that the names are unique, and write the zip.
 
         Args:
             results: Name of the PNG and path of the image, for each image of the set.
@@ -83,15 +83,12 @@ class LabelMapWriter(BaseMetric):
         return ids.astype(np.uint8)
 
     def _write(self, name: str, ids: np.ndarray) -> None:
-        part = self.folder / f'.{name}.{get_rank()}.part'
-        Image.fromarray(ids).save(part, format='PNG')
-        part.replace(self.folder / name)
+        with replacing(self.folder / name) as temporary:
+            Image.fromarray(ids).save(temporary, format='PNG')
 
     def _zip(self, names: list[str]) -> None:
-        """Put the PNGs into the zip; PNG is compressed already."""
-        part = self.zip_file.with_name(f'{self.zip_file.name}.part')
-        with zipfile.ZipFile(part, 'w', zipfile.ZIP_STORED) as archive:
+        """Put the PNGs into the zip without compressing them again."""
+        with replacing(self.zip_file) as temporary, zipfile.ZipFile(temporary, 'w', zipfile.ZIP_STORED) as archive:
             for name in names:
                 archive.write(self.folder / name, name)
-        part.replace(self.zip_file)
         shutil.rmtree(self.folder)

@@ -1,4 +1,4 @@
-"""Detections in patches become detections in the images that the patches were cut from."""
+"""Merging of detections in patches to detections in whole images."""
 import re
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -8,7 +8,7 @@ import numpy as np
 from .polygon_overlaps import overlapping_pairs
 
 LARGEST_RATE = 32
-"""Numbers in patch names from here on are sizes in px."""
+"""A number in a patch name is a size in px from this value on, and a rate below."""
 
 
 class Patch(NamedTuple):
@@ -16,9 +16,9 @@ class Patch(NamedTuple):
 
     Attributes:
         image: Name of the image, without suffix.
-        left: First column, in px of the image times ``rate``.
+        left: First column, in px of the image resized by ``rate``.
         top: First row, likewise.
-        rate: Pixels of the patch to a pixel of the image, along a side.
+        rate: Pixels of the patch for each pixel of the image, along a side.
     """
 
     image: str
@@ -28,30 +28,30 @@ class Patch(NamedTuple):
 
 
 def parse_patch(name: str) -> Patch:
-    """Read the name of a patch.
+    """Parse the name of a patch.
 
     Args:
-        name: ``IMAGE__SIZE__X___Y`` for pixels as they are in the image, e.g. ``P0706__1024__0___824``, or
-            ``IMAGE__RATE__X___Y`` as the DOTA devkit names patches of the image resized by RATE, e.g.
-            ``P0706__0.5__0___824``; X and Y count pixels after resizing. A number below 32 is a rate.
+        name: ``IMAGE__SIZE__X___Y`` for a patch of the original image, e.g. ``P0706__1024__0___824``, or
+            ``IMAGE__RATE__X___Y`` for a patch of the image resized by RATE (as in the DOTA devkit), e.g.
+            ``P0706__0.5__0___824``. X and Y are in pixels after resizing. A number below 32 is a rate.
 
     Raises:
-        ValueError: It is no such name.
+        ValueError: The name has another form.
     """
     parts = re.fullmatch(r'(.+)__(\d+(?:\.\d+)?)__(\d+)___(\d+)', name)
     if parts is None or float(parts[2]) == 0:
-        raise ValueError(f'{name} is no name of a patch; it must be IMAGE__SIZE__X___Y or IMAGE__RATE__X___Y, as '
+        raise ValueError(f'{name} is not the name of a patch; it must be IMAGE__SIZE__X___Y or IMAGE__RATE__X___Y, as '
                          'data_prep/dota.py names patches. Whole images need no merging: use s5_mm.RotatedMAP.')
     number = float(parts[2])
     return Patch(parts[1], int(parts[3]), int(parts[4]), number if number < LARGEST_RATE else 1.0)
 
 
 def to_image(polygons: np.ndarray, patch: Patch) -> np.ndarray:
-    """Corners in the image of boxes in a patch.
+    """Transform corners from a patch to its image.
 
     Args:
         polygons: (N, 8), in px of the patch.
-        patch: Where it comes from.
+        patch: Position of the patch.
 
     Returns:
         (N, 8), in px of the image.
@@ -62,8 +62,8 @@ def to_image(polygons: np.ndarray, patch: Patch) -> np.ndarray:
 def polygon_nms(polygons: np.ndarray, scores: np.ndarray, iou_thr: float) -> np.ndarray:
     """Non-maximum suppression of one class with float64 overlaps.
 
-    Boxes are kept by falling score (the first of equal ones first); one that has an IoU above ``iou_thr`` with a kept
-    one is dropped.
+    Boxes are visited in descending order of score (equal scores in the order of the input). A box is dropped if its IoU
+    with a kept one is above ``iou_thr``.
 
     Args:
         polygons: (N, 8), float64 corners.
@@ -71,7 +71,7 @@ def polygon_nms(polygons: np.ndarray, scores: np.ndarray, iou_thr: float) -> np.
         iou_thr: In [0, 1].
 
     Returns:
-        Indices of the kept boxes, by falling score.
+        Indices of the kept boxes, in descending order of score.
     """
     order = np.argsort(-scores, kind='stable')
     pairs = overlapping_pairs(polygons[order], above=iou_thr)
@@ -84,16 +84,16 @@ def polygon_nms(polygons: np.ndarray, scores: np.ndarray, iou_thr: float) -> np.
 
 
 def class_nms(polygons: np.ndarray, scores: np.ndarray, labels: np.ndarray, iou_thr: float) -> np.ndarray:
-    """:func:`polygon_nms` of each class.
+    """Apply :func:`polygon_nms` to each class.
 
     Args:
         polygons: (N, 8), float64 corners.
         scores: (N, ).
-        labels: (N, ), classes.
+        labels: (N, ), indices of classes.
         iou_thr: In [0, 1].
 
     Returns:
-        Indices of the kept boxes, by class, then by falling score.
+        Indices of the kept boxes, sorted by class, then by descending score.
     """
     kept = [np.zeros(0, np.int64)]
     for label in np.unique(labels):
@@ -104,14 +104,14 @@ def class_nms(polygons: np.ndarray, scores: np.ndarray, labels: np.ndarray, iou_
 
 def merge(parts: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]],
           iou_thr: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Put together what was found in the patches of an image.
+    """Merge the detections in the patches of an image.
 
     Args:
-        parts: Of each patch corners in px of the *image* (N, 8), scores (N, ) and labels (N, ).
-        iou_thr: A box with an IoU above this with a better one of its class is dropped, see :func:`polygon_nms`.
+        parts: For each patch, corners in px of the *image* (N, 8), scores (N, ) and labels (N, ).
+        iou_thr: A box is dropped if its IoU with one of its class and a higher score is above this.
 
     Returns:
-        Corners, scores and labels of what is kept, by class, then by falling score.
+        Corners, scores and labels of the kept boxes, sorted by class, then by descending score.
     """
     none = (np.zeros((0, 8)), np.zeros(0), np.zeros(0, np.int64))
     polygons, scores, labels = (np.concatenate(values) for values in zip(none, *parts, strict=True))

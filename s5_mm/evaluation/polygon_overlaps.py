@@ -1,8 +1,8 @@
 """Overlaps of rotated boxes and quadrilaterals in float64.
 
-mmcv's ``box_iou_rotated`` and ``box_iou_quadri`` work in float32 and give values far below 1, even 0, for boxes that
-nearly coincide or share an edge, which is where a good detector lives. The metrics and the merging of patches use these
-instead.
+mmcv's ``box_iou_rotated`` and ``box_iou_quadri`` work in float32. For boxes that nearly coincide or share an edge, as
+those of a good detector do, their values are far below 1 or even 0. The metrics and the merging of patches use this
+module instead.
 """
 from typing import NamedTuple
 
@@ -13,14 +13,14 @@ from mmrotate.structures.bbox import rbox2qbox
 from torch import Tensor
 
 CHUNK = 1 << 16
-"""Pairs that are clipped at a time; bounds the memory of their geometries."""
+"""Number of pairs that are intersected at a time; limits the memory of their geometries."""
 
 
 class Pairs(NamedTuple):
-    """Boxes of two lists that overlap; all others have the IoU 0.
+    """Pairs of boxes that overlap. All other pairs have the IoU 0.
 
     Attributes:
-        first: Index into the first list, (P, ), rising.
+        first: Index into the first list, (P, ), in ascending order.
         second: Index into the second list, (P, ).
         iou: In (0, 1], (P, ).
     """
@@ -31,17 +31,17 @@ class Pairs(NamedTuple):
 
 
 def as_polygons(boxes: Tensor | np.ndarray) -> np.ndarray:
-    """Corners of boxes as computed in float64.
+    """Corners of boxes, computed in float64.
 
     Args:
         boxes: (N, 5) rotated boxes: center x and y, width, height, angle in radians, clockwise in the image, as
-            mmrotate has them; or (N, 8) corners x1 y1 ... x4 y4. A box structure of mmdet or mmrotate may be given.
+            in mmrotate; or (N, 8) corners x1 y1 ... x4 y4. A box structure of mmdet or mmrotate may be given.
 
     Returns:
         (N, 8), float64.
 
     Raises:
-        ValueError: The boxes have another form.
+        ValueError: The boxes have another shape.
     """
     boxes = torch.as_tensor(getattr(boxes, 'tensor', boxes)).detach().cpu().double()
     if boxes.ndim != 2 or boxes.shape[1] not in (5, 8):
@@ -50,18 +50,18 @@ def as_polygons(boxes: Tensor | np.ndarray) -> np.ndarray:
 
 
 def overlapping_pairs(first: np.ndarray, second: np.ndarray | None = None, above: float = 0.0) -> Pairs:
-    """Pairs of quadrilaterals with an IoU above a number.
+    """Find the pairs of quadrilaterals with an IoU above a threshold.
 
-    The quadrilateral of four corners in a wrong order (two sides cross) is their convex hull. One without area, or with
+    Corners in a wrong order (two sides cross) are replaced by their convex hull. A quadrilateral without area, or with
     a corner that is not finite, overlaps nothing.
 
     Args:
         first: (N, 8), float64 corners.
-        second: (M, 8), float64 corners; ``None`` for pairs within the first list, each of them once.
-        above: Pairs with this IoU or a smaller one are left out, 0 or more.
+        second: (M, 8), float64 corners; ``None`` for the pairs within the first list, each once.
+        above: Threshold, at least 0. Pairs with this IoU or a smaller one are left out.
 
     Returns:
-        The pairs, by their index in the first list, then by that in the second.
+        The pairs, sorted by index in the first list, then in the second.
     """
     alone = second is None
     shapes, bounds = _geometries(first), _bounds(first)
@@ -70,7 +70,7 @@ def overlapping_pairs(first: np.ndarray, second: np.ndarray | None = None, above
     i, j = _candidates(bounds, other_bounds, alone)
     low, high = np.maximum(bounds[i, :2], other_bounds[j, :2]), np.minimum(bounds[i, 2:], other_bounds[j, 2:])
     smaller, both = np.minimum(areas[i], other_areas[j]), areas[i] + other_areas[j]
-    # What two shapes have in common is no larger than the smaller one, or than what their bounds have in common.
+    # The intersection is at most as large as the smaller shape and as the intersection of the bounds.
     most = np.minimum(np.prod(high - low, axis=1), smaller)
     room = (smaller > 0) & (most > above * (both - most) * (1 - 1e-9))
     i, j, both = i[room], j[room], both[room]
@@ -83,24 +83,8 @@ def overlapping_pairs(first: np.ndarray, second: np.ndarray | None = None, above
     return Pairs(i[kept], j[kept], iou[kept])
 
 
-def polygon_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """IoU of each quadrilateral with each of a second list, see :func:`overlapping_pairs`.
-
-    Args:
-        first: (N, 8), float64 corners.
-        second: (M, 8), float64 corners.
-
-    Returns:
-        (N, M), in [0, 1].
-    """
-    pairs = overlapping_pairs(first, second)
-    iou = np.zeros((len(first), len(second)))
-    iou[pairs.first, pairs.second] = pairs.iou
-    return iou
-
-
 def _candidates(bounds: np.ndarray, others: np.ndarray, alone: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the pairs whose upright bounds meet, in rising order; within one list each of them once."""
+    """Indices of the pairs whose bounds intersect, in ascending order; within one list each pair once."""
     i, j = shapely.STRtree(shapely.box(*others.T)).query(shapely.box(*bounds.T))
     if alone:
         i, j = i[i < j], j[i < j]
@@ -109,7 +93,7 @@ def _candidates(bounds: np.ndarray, others: np.ndarray, alone: bool) -> tuple[np
 
 
 def _bounds(polygons: np.ndarray) -> np.ndarray:
-    """(N, 4) left, top, right, bottom; those of a polygon that is not finite are NaN, which no tree finds."""
+    """(N, 4) left, top, right, bottom; NaN for a polygon that is not finite, which the tree does not find."""
     corners = polygons.reshape(-1, 4, 2)
     bounds = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
     bounds[~np.isfinite(bounds).all(axis=1)] = np.nan
@@ -117,7 +101,7 @@ def _bounds(polygons: np.ndarray) -> np.ndarray:
 
 
 def _geometries(polygons: np.ndarray) -> np.ndarray:
-    """(N, ) shapely polygons without crossing sides."""
+    """Shapely polygons (N, ) without crossing sides."""
     corners = polygons.reshape(-1, 4, 2)
     finite = np.isfinite(corners).all(axis=(1, 2))
     shapes = shapely.polygons(np.where(finite[:, None, None], corners, 0.0))

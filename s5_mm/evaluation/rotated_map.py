@@ -1,4 +1,4 @@
-"""Mean average precision of rotated boxes, image by image."""
+"""Mean average precision of rotated boxes."""
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,23 +23,23 @@ IOU_RANGE = tuple(level / 100 for level in range(50, 100, 5))
 class RotatedMAP(BaseMetric):
     """mAP of rotated boxes with float64 overlaps of polygons and the matching rules of the public DOTA devkit.
 
-    Predictions are rotated boxes (N, 5) or corners (N, 8) in px of the original image, true objects likewise; those in
-    ``ignored_instances`` are difficult: they need not be found, and finding them counts neither way. A class that no
-    image holds (but for difficult objects) has the AP ``nan`` and is no part of the mean; the mean of no class at all
-    is 0, with a warning. See :mod:`s5_mm.evaluation.average_precision` for the rules.
+    Predictions and true objects are rotated boxes (N, 5) or corners (N, 8) in px of the original image. Objects in
+    ``ignored_instances`` are difficult: they need not be found, and their detections are ignored. A class without
+    objects (apart from difficult ones) has the AP ``nan`` and is not part of the mean. If there is no other class, the
+    mean is 0, with a warning. See :mod:`s5_mm.evaluation.average_precision` for the rules.
 
     Args:
         iou_thr: The IoU must be above this, in [0, 1).
         eval_mode: ``'11points'`` (DOTA, DIOR-R) or ``'area'``.
         iou_range: Whether to report ``mAP_50_95`` as well, the mean over the IoU thresholds 0.5, 0.55 ... 0.95.
-        out_file: File ``*.npz`` to keep detections and true objects in, for ``tools/analysis/detections.py``.
+        out_file: File ``*.npz`` for detections and true objects, which ``tools/analysis/detections.py`` reads.
         zip_file: Zip to write in the form of the DOTA server, with a file ``Task1_<class>.txt`` for every class, see
             :func:`s5_mm.evaluation.write_task1`.
-        kwargs: Those of MMEngine's ``BaseMetric``.
+        kwargs: Arguments of MMEngine's ``BaseMetric``.
 
     Raises:
-        ValueError: An impossible option; or boxes of another form, or labels that are no class of the dataset, when
-            they are processed.
+        ValueError: An option is out of range. Also raised during the test, for boxes of another shape and labels that
+            are not a class of the dataset.
     """
 
     def __init__(self,
@@ -61,7 +61,7 @@ class RotatedMAP(BaseMetric):
         self.zip_file = None if zip_file is None else Path(zip_file)
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Keep what counts of a batch.
+        """Collect detections and true objects of a batch.
 
         Args:
             data_batch: Not used.
@@ -71,22 +71,22 @@ class RotatedMAP(BaseMetric):
         self.results.extend(detected_image(sample, num_classes) for sample in data_samples)
 
     def compute_metrics(self, results: list[DetectedImage]) -> dict[str, float]:
-        """Match and average over the whole set.
+        """Match detections with objects and average over the whole set.
 
         Args:
             results: The images.
 
         Returns:
-            ``mAP``, ``AP.<class>`` and, if asked for, ``mAP_50_95``, in per cent.
+            ``mAP``, ``AP.<class>`` and, with ``iou_range``, ``mAP_50_95``, in percent.
         """
         self.write(results)
         return self.mean_ap(results)
 
     def write(self, images: Sequence[DetectedImage]) -> None:
-        """Write the files that are asked for.
+        """Write the files that are configured.
 
         Args:
-            images: Each of them once.
+            images: The images, each once.
         """
         if self.zip_file is not None:
             write_task1(self.zip_file, images, self.dataset_meta['classes'])
@@ -95,10 +95,10 @@ class RotatedMAP(BaseMetric):
             save_detections(self.out_file, images, self.dataset_meta['classes'])
 
     def mean_ap(self, images: Sequence[DetectedImage]) -> dict[str, float]:
-        """The metrics of images, which are logged as a table, too.
+        """Compute the metrics of images and log them as a table.
 
         Args:
-            images: Each of them once.
+            images: The images, each once.
         """
         classes = self.dataset_meta['classes']
         thresholds = (self.iou_thr, *(IOU_RANGE if self.iou_range else ()))
@@ -112,7 +112,8 @@ class RotatedMAP(BaseMetric):
             table.add_row([name, matches.num_objects, len(matches.scores), f'{recall:.2f}', f'{values[label, 0]:.2f}'])
         known = values[~np.isnan(values[:, 0])]
         if not len(known):
-            print_log('No object of any class that counts: a mAP of 0 says nothing.', 'current', logging.WARNING)
+            print_log('No object of any class (apart from difficult ones): mAP is set to 0.', 'current',
+                      logging.WARNING)
         means = known.mean(axis=0) if len(known) else np.zeros(len(thresholds))
         table.add_row(['mean', '', '', '', f'{means[0]:.2f}'])
         print_log(f'\n{table}', 'current')
@@ -124,14 +125,14 @@ class RotatedMAP(BaseMetric):
 
 
 def detected_image(sample: dict, num_classes: int) -> DetectedImage:
-    """What counts of a data sample.
+    """Detections and true objects of a data sample.
 
     Args:
         sample: Dict of a ``DetDataSample`` with predictions. Its true objects may be missing.
-        num_classes: Of the dataset, to check labels with.
+        num_classes: Number of classes of the dataset, for the check of labels.
 
     Raises:
-        ValueError: A label is no class, or boxes have another form than (N, 5) or (N, 8).
+        ValueError: A label is not a class, or boxes are neither (N, 5) nor (N, 8).
     """
     path = sample.get('img_path') or ''
     name = str(sample.get('img_id', Path(path).stem))

@@ -1,31 +1,30 @@
-"""Detections as the DOTA server takes them for Task 1 (oriented boxes)."""
+"""Export of detections for Task 1 (oriented boxes) of the DOTA server."""
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from s5_mm.files import replacing
+
 from .average_precision import DetectedImage
 
 
 def write_task1(path: Path, images: Sequence[DetectedImage], classes: Sequence[str]) -> None:
-    """Write a zip with a file ``Task1_<class>.txt`` for every class, under a temporary name first.
+    """Write a zip with a file ``Task1_<class>.txt`` for every class.
 
     A line is ``image score x1 y1 x2 y2 x3 y3 x4 y4``. Numbers have the shortest form that is read back as the same
-    float64: with two decimals, as often written, many scores would be equal and their order chance. A class without
-    detections has an empty file.
+    float64: with two decimals, many scores would be equal and their order undefined. A class without detections has an
+    empty file.
 
     Args:
         path: The zip; its folder is made.
         images: Whole images, each once.
         classes: Names of the classes, by label.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'{path.name}.part')
-    with zipfile.ZipFile(part, 'w', zipfile.ZIP_DEFLATED) as archive:
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, 'w', zipfile.ZIP_DEFLATED) as archive:
         for label, name in enumerate(classes):
             archive.writestr(f'Task1_{name}.txt', ''.join(_lines(image, label) for image in images))
-    part.replace(path)
 
 
 def _lines(image: DetectedImage, label: int) -> str:

@@ -3,6 +3,7 @@ import contextlib
 from collections.abc import Iterator
 
 from mmengine.model import is_model_wrapper
+from mmseg.models import BaseSegmentor
 from torch import nn
 
 DEFAULT_DIVISOR = 32
@@ -41,3 +42,21 @@ def evaluating(network: nn.Module) -> Iterator[None]:
         yield
     finally:
         network.train()
+
+
+@contextlib.contextmanager
+def predicting(segmentor: BaseSegmentor) -> Iterator[None]:
+    """Let a backbone and heads that give several outputs in training give their prediction alone.
+
+    Only their own flag changes: norms and dropout inside them stay in their mode.
+    """
+    heads = segmentor.decode_head
+    parts = [segmentor.backbone, *(heads if isinstance(heads, nn.ModuleList) else [heads])]
+    modes = [part.training for part in parts]
+    for part in parts:
+        part.training = False
+    try:
+        yield
+    finally:
+        for part, mode in zip(parts, modes, strict=True):
+            part.training = mode

@@ -5,12 +5,22 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.structures import InstanceData
+from overlaps import polygon_iou
 from PIL import Image
 from torch import nn
 
-from s5_mm.apis import TilingConfig, dataset_meta, detect, draw_boxes, draw_classes, overview, with_legend
+from s5_mm.apis import (
+    TilingConfig,
+    dataset_meta,
+    detect,
+    detection_drawing,
+    draw_boxes,
+    draw_classes,
+    overview,
+    with_legend,
+)
 from s5_mm.apis.detection import ArrayImage, split
-from s5_mm.evaluation import as_polygons, polygon_iou
+from s5_mm.evaluation import as_polygons
 from s5_mm.rasters import open_raster
 
 SETTINGS = TilingConfig(size=128, overlap=64, batch_size=3)
@@ -140,13 +150,14 @@ def test_the_model_is_told_the_data_set(scene):
 
 def test_windows_cover_an_image_and_lie_inside():
     covered = np.zeros((300, 500), int)
-    for window in split((300, 500), SETTINGS):
+    for window, scale in split((300, 500), SETTINGS):
+        assert scale == 1
         covered[window.top:window.top + window.height, window.left:window.left + window.width] += 1
         assert (window.height, window.width) == (128, 128)
         assert window.top + 128 <= 300
         assert window.left + 128 <= 500
     assert covered.min() == 1
-    assert [window[:4] for window in split((100, 60), SETTINGS)] == [(0, 0, 100, 60)]
+    assert list(split((100, 60), SETTINGS)) == [((0, 0, 100, 60), 1.0)]
 
 
 @pytest.mark.parametrize(('options', 'message'), [
@@ -174,19 +185,22 @@ def test_classes_of_a_data_set_are_told_without_its_files():
         dataset_meta(cfg)
 
 
-def test_overview_of_a_big_image(tmp_path):
+def test_overview_of_a_big_image(tmp_path, monkeypatch):
+    monkeypatch.setattr(detection_drawing, 'STRIP', 70)
     image = np.zeros((300, 200, 3), np.uint8)
     image[150:, :, 0] = 200
     Image.fromarray(image).save(tmp_path / 'x.png')
     with open_raster(tmp_path / 'x.png') as source:
-        picture, scale = overview(source, longest=60, strip=70)
-        whole, unscaled = overview(source, longest=4096, strip=70)
+        whole, unscaled = overview(source)
+        monkeypatch.setattr(detection_drawing, 'LONGEST', 60)
+        picture, scale = overview(source)
     assert scale == 0.2
     assert picture.shape == (60, 40, 3)
     assert picture[[10, 50], 20].tolist() == [[0, 0, 0], [200, 0, 0]]
     assert unscaled == 1
     assert np.array_equal(whole, image)
-    assert overview(ArrayImage(image[..., ::-1]), 4096)[0].tolist() == image.tolist()
+    monkeypatch.undo()
+    assert overview(ArrayImage(image[..., ::-1]))[0].tolist() == image.tolist()
 
 
 def test_boxes_are_drawn_in_their_colors():

@@ -5,7 +5,7 @@ import pytest
 from mmengine.config import Config
 from running import ROOT
 
-SIBLINGS = ('landcover_task', 'synthetic_task')
+SIBLINGS = ('commands', 'comparison', 'detection_task', 'landcover_task', 'synthetic_task')
 
 
 @pytest.fixture

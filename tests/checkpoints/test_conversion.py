@@ -1,19 +1,18 @@
 """Converting files: names of each kind, there and back again, values, and what is refused."""
 import pytest
 import torch
-from mmengine.runner import load_checkpoint
 from mmrotate.datasets import DOTAv2Dataset
 from published_files import published_files
 from safetensors.torch import load_file
 
-from s5_mm.checkpoints import load_encoder, read_checkpoint
+from s5_mm.checkpoints import load_weights, read_checkpoint
+from s5_mm.checkpoints.adapters import UNUSED, find_adapter, inverse, rename
 from s5_mm.checkpoints.conversion import convert_checkpoint, to_ours, to_published
-from s5_mm.checkpoints.formats import FORMATS, inverse, rename
-from s5_mm.checkpoints.layouts import DOTA_OURS, LAYOUTS, UNUSED, layout_of
+from s5_mm.checkpoints.formats import DOTA_OURS, PUBLISHED, MAEViT, MMPretrainViT, MMSegViT
 from s5_mm.models import ViT
 from s5_mm.registry import MODELS
 
-KINDS = [layout.name for layout in LAYOUTS]
+KINDS = [adapter.name for adapter in PUBLISHED]
 
 
 @pytest.fixture
@@ -44,8 +43,9 @@ class TestPublished:
     def test_kind_is_told_by_names(self, golden, golden_mdf, kind):
         _, weights = published_files(golden, golden_mdf)[kind]
         for wrapper in ('', 'module.'):
-            layout, found = layout_of([wrapper + name for name in weights])
-            assert (layout.name, found) == (kind, wrapper)
+            adapter, prefix = find_adapter({wrapper + name: value for name, value in weights.items()}, 'x.pth')
+            assert adapter.name == kind
+            assert prefix == wrapper + adapter.encoder
 
     @pytest.mark.parametrize(('wrapper', 'dtype', 'middle'), [
         ('', torch.float32, '.pth'), ('module.', torch.float16, '.safetensors')])
@@ -68,26 +68,26 @@ class TestPublished:
         assert equal(load_file(tmp_path / 'back.safetensors'), weights)
 
     def test_what_is_printed(self, write, command, tmp_path, capsys):
-        command([write('MoE-MDF detector')[0], str(tmp_path / 'ours.pth'), '--to', 's5_mm'])
+        command([write('published MoE-MDF detector')[0], str(tmp_path / 'ours.pth'), '--to', 's5_mm'])
         printed = capsys.readouterr().out
         rows = {row.split('|')[1].strip(): row.split('|')[2].strip() for row in printed.splitlines()
                 if row.startswith('|')}
         # Two regressors and one classifier, weights and biases; the class token.
-        assert rows['of them with other values'] == '6'
+        assert rows['of them with new values'] == '6'
         assert rows['kept aside, used by nothing'] == '1'
-        assert rows['left out'] == '0'
-        assert f'{tmp_path}/ours.pth: MoE-MDF detector, ' in printed
+        assert rows['dropped'] == '0'
+        assert f'{tmp_path}/ours.pth: published MoE-MDF detector, ' in printed
 
     def test_converted_s4p_segmentor_is_a_plain_one(self, write, golden, tmp_path):
-        convert_checkpoint(write('S4P segmentor', 'module.')[0], str(tmp_path / 'ours.pth'), 's5_mm')
+        convert_checkpoint(write('published S4P segmentor', 'module.')[0], str(tmp_path / 'ours.pth'), 's5_mm')
         width = golden.arch['embed_dims']
         model = MODELS.build(dict(
             type='EncoderDecoder', backbone=dict(type='s5_mm.ViT', arch=golden.arch, img_size=golden.img_size),
             decode_head=dict(type='s5_mm.S5UPerHead', in_channels=[width] * 4, in_index=[0, 1, 2, 3], channels=256,
                              num_classes=16, norm_cfg=dict(type='BN')),
             test_cfg=dict(mode='whole')))
-        weights = load_checkpoint(model, str(tmp_path / 'ours.pth'))['state_dict']
-        assert set(weights) - set(model.state_dict()) == {
+        report = load_weights(model, str(tmp_path / 'ours.pth'))
+        assert set(report.dropped) == {
             f'{UNUSED}encoder.cls_token', *(f'{UNUSED}semsegdecoder.decode_head.conv_seg.{part}'
                                             for part in ('weight', 'bias'))}
         model.eval()
@@ -97,9 +97,9 @@ class TestPublished:
 
     @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
     def test_converted_encoder_is_the_published_one(self, write, golden, tmp_path, suffix):
-        convert_checkpoint(write('S4P encoder')[0], str(tmp_path / f'ours{suffix}'), 's5_mm')
+        convert_checkpoint(write('published S4P encoder')[0], str(tmp_path / f'ours{suffix}'), 's5_mm')
         vit = ViT(golden.arch, golden.img_size)
-        load_encoder(vit, str(tmp_path / f'ours{suffix}'))
+        load_weights(vit, str(tmp_path / f'ours{suffix}'))
         vit.eval()
         with torch.no_grad():
             maps = vit(golden.images)
@@ -107,18 +107,18 @@ class TestPublished:
             assert (values - torch.tensor(golden.arrays[f's4p_feat{level}'])).abs().max() < 1e-4
 
     def test_converted_segmentor_of_several_data_sets(self, write, golden_mdf, tmp_path):
-        """Without expert_order: the experts have names now."""
-        convert_checkpoint(write('MoE-MDF segmentor')[0], str(tmp_path / 'ours.pth'), 's5_mm')
+        """Without experts.order: the experts have names now."""
+        convert_checkpoint(write('published MoE-MDF segmentor')[0], str(tmp_path / 'ours.pth'), 's5_mm')
         width = golden_mdf.arch['embed_dims']
         model = MODELS.build(dict(
             type='s5_mm.MultiDatasetSegmentor',
-            backbone=dict(type='s5_mm.ViTMoE', arch=golden_mdf.arch, img_size=golden_mdf.img_size,
-                          part_features=golden_mdf.part_features),
+            backbone=dict(type='s5_mm.ViT', arch=golden_mdf.arch, img_size=golden_mdf.img_size),
+            experts=dict(part_features=golden_mdf.part_features),
             decode_head=dict(type='s5_mm.S5UPerHead', in_channels=[width] * 4, in_index=[0, 1, 2, 3], channels=256,
                              norm_cfg=dict(type='BN')),
             datasets=dict(loveda=dict(num_classes=7), potsdam=dict(num_classes=5), openearthmap=dict(num_classes=9),
                           vaihingen=dict(num_classes=5))))
-        load_checkpoint(model, str(tmp_path / 'ours.pth'))
+        load_weights(model, str(tmp_path / 'ours.pth'))
         model.eval()
         for name in model.datasets:
             with torch.no_grad():
@@ -131,12 +131,11 @@ class TestOurs:
 
     def test_trained_models_in_the_published_layout(self, golden, golden_mdf, tmp_path):
         """A model of ours that never was a published one: names and shapes are those of the published modules."""
-        for kind in KINDS[:2]:
+        for kind, wrapper in (('published MoE-MDF segmentor', ''), ('published S4P segmentor', 'module.')):
             _, weights = published_files(golden, golden_mdf)[kind]
             ours = {name: value + 1 for name, value in to_ours(weights, 'x').weights.items()
                     if not name.startswith(UNUSED)}
             back = to_published(ours, 'x', {})
-            wrapper = dict(zip(KINDS, ['', 'module.'], strict=False))[kind]
             assert {name: value.shape for name, value in back.weights.items()} == {
                 wrapper + name: value.shape for name, value in weights.items()}
             assert to_ours(back.weights, 'x').weights.keys() > ours.keys()
@@ -154,31 +153,31 @@ class TestOurs:
 
     def test_no_place_for_other_data_sets(self, multi_segmentor):
         weights = MODELS.build(multi_segmentor()).state_dict()
-        with pytest.raises(ValueError, match='published MoE-MDF segmentor has no place; its datasets are vaihingen, '):
+        with pytest.raises(ValueError, match='x.pth: .* no place in the published MoE-MDF s.*; its datasets are vaih'):
             to_published(weights, 'x.pth', {})
 
 
 class TestPeers:
 
-    @pytest.mark.parametrize('name', ['MAE / timm ViT', 'mmpretrain ViT', 'mmseg ViT'])
+    @pytest.mark.parametrize('adapter', [MAEViT, MMPretrainViT, MMSegViT])
     @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
-    def test_encoder(self, golden, tmp_path, name, suffix):
+    def test_encoder(self, golden, tmp_path, adapter, suffix):
         """Renamed, in fp32, without the class entry of the position table; what is no encoder's is left out."""
-        style = next(style for style in FORMATS if style.name == name)
         vit = ViT(golden.arch, golden.img_size)
-        theirs = {rename(ours, inverse(style.rows)): torch.randn_like(value) for ours, value in vit.state_dict().items()
-                  if not ours.startswith('pyramid.')}
+        theirs = {rename(name, inverse(adapter.rows)): torch.randn_like(value)
+                  for name, value in vit.state_dict().items() if not name.startswith('pyramid.')}
         theirs['pos_embed'] = torch.randn(1, 17, 48)
-        torch.save({'model': theirs | {'cls_token': torch.zeros(1, 1, 48), 'decoder_pos_embed': torch.zeros(1, 17, 8)}},
-                   tmp_path / 'theirs.pth')
+        extra = {'cls_token': torch.zeros(1, 1, 48)} | (
+            {'decoder_pos_embed': torch.zeros(1, 17, 8)} if adapter is MAEViT else {})
+        torch.save({'model': theirs | extra}, tmp_path / 'theirs.pth')
         converted = convert_checkpoint(str(tmp_path / 'theirs.pth'), str(tmp_path / f'ours{suffix}'), 's5_mm')
-        assert converted.left_out == ['cls_token', 'decoder_pos_embed']
+        assert converted.dropped == list(extra)
         ours = read_checkpoint(str(tmp_path / f'ours{suffix}'))['state_dict']
         assert ours.keys() == {key for key in vit.state_dict() if not key.startswith('pyramid.')}
         assert torch.equal(ours['pos_embed'], theirs['pos_embed'][:, 1:])
-        load_encoder(vit, str(tmp_path / f'ours{suffix}'), min_share=1.0)
+        load_weights(vit, str(tmp_path / f'ours{suffix}'), encoder_only=True)
         other = ViT(golden.arch, golden.img_size)
-        load_encoder(other, str(tmp_path / 'theirs.pth'), min_share=1.0)
+        load_weights(other, str(tmp_path / 'theirs.pth'), encoder_only=True)
         own = {key: value for key, value in vit.state_dict().items() if not key.startswith('pyramid.')}
         assert equal(own, {key: other.state_dict()[key] for key in own})
 
@@ -196,7 +195,7 @@ class TestDetector:
 
     def test_classifier_and_angle(self, golden, golden_mdf):
         """The rows of the order that was found out by comparing class lists, by number."""
-        _, theirs = published_files(golden, golden_mdf)['MoE-MDF detector']
+        _, theirs = published_files(golden, golden_mdf)['published MoE-MDF detector']
         ours = to_ours(theirs, 'x').weights
         rows = [4, 10, 3, 8, 9, 0, 5, 11, 7, 13, 6, 12, 14, 1, 2, 15, 16, 17, 18]
         for part in ('weight', 'bias'):
@@ -214,7 +213,7 @@ class TestDetector:
         ('roi_head_dior.bbox_head.fc_reg.bias', 100, "published box regressor has 5 rows .*, this file's has 100"),
     ])
     def test_other_heads_are_refused(self, golden, golden_mdf, name, rows, message):
-        _, theirs = published_files(golden, golden_mdf)['MoE-MDF detector']
+        _, theirs = published_files(golden, golden_mdf)['published MoE-MDF detector']
         with pytest.raises(ValueError, match=message):
             to_ours(theirs | {name: torch.zeros(rows)}, 'x')
 
@@ -226,19 +225,19 @@ class TestErrors:
             to_ours(MODELS.build(tiny_vit()).state_dict(), 'x.pth')
         with pytest.raises(ValueError, match='no encoder of s5_mm with its pyramid; only such a model can be written'):
             to_published({'a': torch.zeros(1)}, 'x.pth', {})
-        with pytest.raises(ValueError, match='x.pth holds no plain ViT encoder in a known format'):
+        with pytest.raises(ValueError, match='x.pth holds no encoder in a known format'):
             to_ours({'a': torch.zeros(1)}, 'x.pth')
 
     def test_published_already(self, golden):
-        with pytest.raises(ValueError, match='no encoder of s5_mm with its pyramid but one in published S5 format'):
+        with pytest.raises(ValueError, match='no encoder of s5_mm with its pyramid but one in published S4P segm'):
             to_published(golden.weights, 'x.pth', {})
 
     def test_blocks_that_do_more(self, golden):
-        with pytest.raises(ValueError, match=r'x.pth \(published S5 format\) is of a ViT whose blocks have 1 '):
+        with pytest.raises(ValueError, match='published S4P segmentor .*layers.2.gamma_1. They mean layer scale'):
             to_ours(golden.weights | {'encoder.layers.2.gamma_1': torch.ones(48)}, 'x.pth')
 
     def test_targets(self, write, tmp_path):
-        path = write('S4P encoder')[0]
+        path = write('published S4P encoder')[0]
         with pytest.raises(ValueError, match="to is 'mmseg'; choose one of s5_mm, published"):
             convert_checkpoint(path, str(tmp_path / 'x.pth'), 'mmseg')
         with pytest.raises(ValueError, match="x.bin ends in '.bin'; choose one of .pth, .safetensors"):
@@ -250,8 +249,8 @@ class TestErrors:
 
     def test_a_file_may_replace_itself(self, write, command, golden, tmp_path):
         """It is mapped while the new one is written."""
-        path = write('S4P encoder')[0]
+        path = write('published S4P encoder')[0]
         command([path, path, '--to', 's5_mm', '--force'])
         vit = ViT(golden.arch, golden.img_size)
-        load_encoder(vit, path)
+        load_weights(vit, path)
         assert torch.equal(vit.pos_embed, golden.weights['encoder.pos_embed'])

@@ -4,7 +4,7 @@ import torch
 from mmengine.config import ConfigDict
 from safetensors import safe_open
 
-from s5_mm.checkpoints import load_encoder, read_checkpoint
+from s5_mm.checkpoints import load_weights, read_checkpoint
 from s5_mm.checkpoints.publish import publish_encoder, select_encoder
 from s5_mm.registry import MODELS
 
@@ -56,7 +56,7 @@ def test_next_stage_computes_the_same(tmp_path, tiny_vit, tiny_segmentor, fixmat
     assert weights.keys() == source.state_dict().keys()
 
     torch.manual_seed(9)
-    fresh = MODELS.build(tiny_vit(init_cfg=dict(type='Pretrained', checkpoint=out)))
+    fresh = MODELS.build(tiny_vit(init_cfg=dict(type='s5_mm.LoadWeights', checkpoint=out)))
     fresh.init_weights()
     assert all(torch.equal(a, b) for a, b in zip(features(fresh), features(source), strict=True))
 
@@ -89,7 +89,7 @@ def test_parts(fixmatch):
 def test_teacher_without_an_update_is_not_published(fixmatch):
     weights = fixmatch(0).state_dict()
     assert select_encoder(weights, 'x.pth')[0] == 'student'
-    with pytest.raises(ValueError, match='x.pth holds no teacher that was updated; take .* --part student'):
+    with pytest.raises(ValueError, match='x.pth holds no teacher that was updated; take .* part student'):
         select_encoder(weights, 'x.pth', 'teacher')
 
 
@@ -159,7 +159,9 @@ class TestErrors:
         with pytest.raises(ValueError, match="part is 'ema'; choose one of auto, teacher, student"):
             select_encoder({}, 'x.pth', 'ema')
 
-    def test_training_checkpoint_itself_needs_a_choice(self, tiny_vit, fixmatch, saved):
-        """What publishing is good for: with a teacher there are two encoders in it."""
-        with pytest.raises(ValueError, match='holds 2 encoders'):
-            load_encoder(MODELS.build(tiny_vit()), saved(fixmatch(5)))
+    def test_training_checkpoint_itself(self, tiny_vit, fixmatch, saved):
+        """The next stage can start from it, too, from either network."""
+        model, vit = fixmatch(5), MODELS.build(tiny_vit())
+        for part, network in (('auto', model.teacher.module), ('student', model.segmentor)):
+            load_weights(vit, saved(model), part=part)
+            assert torch.equal(vit.pos_embed, network.backbone.pos_embed)

@@ -69,12 +69,13 @@ def images(tmp_path):
 
 def test_command_on_a_published_file(golden, golden_mdf, images):
     """With the config of ViT-B made narrow."""
-    key, weights = published_files(golden, golden_mdf)['MoE-MDF segmentor']
+    key, weights = published_files(golden, golden_mdf)['published MoE-MDF segmentor']
     torch.save({key: {f'module.{name}': value for name, value in weights.items()}}, images / 'mdf.pth')
-    width, side = golden_mdf.arch['embed_dims'], golden_mdf.img_size
+    side = golden_mdf.img_size
     cfg = config('s5_vit-b_moe-mdf_seg.py')
-    cfg.model.backbone.update(arch=golden_mdf.arch, img_size=side, part_features=golden_mdf.part_features)
-    cfg.model.decode_head.update(in_channels=[width] * 4, norm_cfg=dict(type='BN'))
+    cfg.model.backbone.update(arch=golden_mdf.arch, img_size=side)
+    cfg.model.experts.part_features = golden_mdf.part_features
+    cfg.model.decode_head.update(norm_cfg=dict(type='BN'))
     cfg.model.data_preprocessor.size = (side, side)
     cfg.test_dataloader.potsdam.update(num_workers=0, persistent_workers=False, batch_size=2)
     cfg.test_dataloader.potsdam.dataset.data_root = str(images)

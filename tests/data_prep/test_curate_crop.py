@@ -11,8 +11,9 @@ from rasterio.enums import ColorInterp
 
 from data_prep import curate
 from data_prep.curation import crop as module
-from data_prep.curation.crop import CropSettings, crop, starts
-from s5_mm.rasters import RasterError, Stretch, open_raster
+from data_prep.curation.crop import CropSettings, crop
+from s5_mm.radiometry import Stretch
+from s5_mm.rasters import RasterError, open_raster
 
 SMALL = CropSettings(size=32, stride=32, min_side=16)
 
@@ -47,14 +48,6 @@ def write_image(path, values, **options):
 def patches(out):
     return {str(path.relative_to(out / 'images')): np.asarray(Image.open(path))
             for path in sorted((out / 'images').rglob('*.*'))}
-
-
-@pytest.mark.parametrize(('length', 'size', 'stride', 'shift', 'drop'), [
-    (20, 32, 32, [0], [0]), (32, 32, 32, [0], [0]), (64, 32, 32, [0, 32], [0, 32]), (70, 32, 32, [0, 32, 38], [0, 32]),
-    (70, 32, 20, [0, 20, 38], [0, 20])])
-def test_starts(length, size, stride, shift, drop):
-    assert starts(length, size, stride, 'shift') == shift
-    assert starts(length, size, stride, 'drop') == drop
 
 
 @pytest.mark.parametrize('suffix', ['png', 'tif', 'bmp'])
@@ -133,7 +126,7 @@ def test_floats_that_are_no_numbers_are_missing_data(tmp_path):
 def test_bands_are_chosen_or_known_by_name(tmp_path):
     values = gradient(8, 8, bands=5).astype(np.uint8)
     write_tiff(tmp_path / 'plain.tif', values)
-    message = 'it has 5 bands and does not say which are red, green and blue; choose them with --bands, e.g. --bands 4'
+    message = 'it has 5 bands and does not name red, green and blue; choose them with --bands, e.g. --bands 4'
     with pytest.raises(RasterError, match=message), open_raster(tmp_path / 'plain.tif'):
         pass
     with open_raster(tmp_path / 'plain.tif', bands=(4, 3, 2)) as raster:
@@ -254,7 +247,7 @@ def test_gdal_keeps_a_line_of_patches_and_not_the_image(source):
     (['--size', '8'], '--size is 8; it must be at least 32'),
     (['--bands', '1', '2'], '--bands names 2 bands; give three (red, green, blue) or one (gray)'),
     (['--percentiles', '98', '2'], 'percentiles are 98.0 and 2.0; they must rise'),
-    (['--value-range', '5', '5'], 'the value range is 5.0 to 5.0; it must rise'),
+    (['--value-range', '5', '5'], 'the value range is (5.0, 5.0); it must be (low, high) with low < high'),
     (['--min-valid', '2'], '--min-valid is 2.0; it is a share, 0..1'),
     (['--quality', '0'], '--quality is 0; it must be 1..100'),
     (['--workers', '0'], '--workers is 0; it must be at least 1'),

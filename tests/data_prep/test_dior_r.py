@@ -155,8 +155,8 @@ def drop_images(raw):
     (damage_label, "00003.xml, line 2: object 'ship' has no <robndbox>"),
     (shrink_image, '00003.jpg is 100 x 128 pixels but its label'),
     (list_twice, '1 names are listed twice in ImageSets/Main, e.g. 00001'),
-    (drop_lists, 'found no list ImageSets/Main/train.txt and so on; --help shows the layout'),
-    (drop_images, 'found no image JPEGImages-trainval/00001.jpg and so on'),
+    (drop_lists, 'found no list ImageSets/Main/train.txt ...; --help shows the layout'),
+    (drop_images, 'found no image JPEGImages-trainval/00001.jpg ...; --help'),
 ])
 def test_what_is_wrong_is_named(changed, tmp_path, spoil, message):
     spoil(changed)

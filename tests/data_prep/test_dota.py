@@ -11,7 +11,7 @@ from PIL import Image
 
 from data_prep import dota, synthetic
 from data_prep.dota_patches.sources import find_sources
-from data_prep.dota_patches.windows import ObjectShares, Settings, Window, find_windows
+from data_prep.dota_patches.windows import ObjectShares, PatchWindow, Settings, find_patches
 from data_prep.downloads import File, PreparationError
 from s5_mm.datasets.rotated_files import read_dota_text
 from s5_mm.evaluation.patches import parse_patch, to_image
@@ -153,9 +153,9 @@ def test_shares_by_hand():
                          [-10, 30, 10, 30, 10, 40, -10, 40], [5, 5, 9, 9, 9, 9, 5, 5],
                          [40, 50, 60, 60, 60, 50, 40, 60], [200, 0, 210, 0, 210, 9, 200, 9]], float)
     shares = ObjectShares(polygons, (100, 100))
-    assert shares.of(Window(1, 0, 0, 50, 100)) == pytest.approx([1, 0.5, 1, 1, 0.5, 0])
-    assert shares.of(Window(2, 100, 0, 100, 200)) == pytest.approx([0, 0.5, 0, 0, 0.5, 0])
-    assert ObjectShares(np.zeros((0, 8)), (10, 10)).of(Window(1, 0, 0, 5, 5)).shape == (0, )
+    assert shares.of(PatchWindow(1, 0, 0, 50, 100)) == pytest.approx([1, 0.5, 1, 1, 0.5, 0])
+    assert shares.of(PatchWindow(2, 100, 0, 100, 200)) == pytest.approx([0, 0.5, 0, 0, 0.5, 0])
+    assert ObjectShares(np.zeros((0, 8)), (10, 10)).of(PatchWindow(1, 0, 0, 5, 5)).shape == (0, )
 
 
 @pytest.mark.parametrize(('option', 'lines'), [
@@ -228,7 +228,7 @@ def test_second_run_makes_only_what_is_missing(raw, tmp_path):
     assert run(raw, out, *SMALL, '--workers', '2') == first
     assert kept.stat().st_mtime_ns == before
     assert lost.read_text() == text
-    assert 'was made with other settings (gap 8 there, 9 now)' in fails(raw, out, '--size', '32', '--gap', '9')
+    assert 'was made with other settings (gap: 8 there, 9 now)' in fails(raw, out, '--size', '32', '--gap', '9')
 
 
 def test_archives_and_labels_of_the_version(tmp_path):
@@ -283,7 +283,8 @@ def test_patches_are_no_whole_images(tmp_path):
 @pytest.mark.parametrize(('options', 'message'), [
     (dict(size=16), '--size is 16; it must be at least 32'), (dict(gap=1024), '--gap is 1024; it must be 0..1023'),
     (dict(keep=0.0), '--keep is 0; it is a share'), (dict(rates=(1.0, 1.0)), '--rates are'),
-    (dict(rates=(64.0, )), 'be from 0.01 to below 32'), (dict(pad=(0, 0, 256)), '--pad is')])
+    (dict(rates=(64.0, )), 'be from 0.01 to below 32'), (dict(pad=(0, 0, 256)), '--pad is'),
+    (dict(value_range=(5.0, 5.0)), r'--value-range is \(5.0, 5.0\)')])
 def test_impossible_settings(options, message):
     with pytest.raises(PreparationError, match=message):
         Settings(**options)
@@ -291,8 +292,8 @@ def test_impossible_settings(options, message):
 
 def test_windows_of_the_published_setting():
     """1024 px with gap 200 step by 824: an image of 2872 px has starts 0, 824, 1648 and, moved inside, 1848."""
-    windows = list(find_windows((1000, 2872), Settings()))
-    assert [(window.left, window.top, window.width, window.height) for window in windows] == [
+    patches = list(find_patches((1000, 2872), Settings()))
+    assert [(patch.left, patch.top, patch.width, patch.height) for patch in patches] == [
         (0, 0, 1024, 1000), (824, 0, 1024, 1000), (1648, 0, 1024, 1000), (1848, 0, 1024, 1000)]
-    assert windows[1].name('P1', 1024) == 'P1__1024__824___0'
-    assert Window(2.0, 3, 4, 5, 6).name('P1', 1024) == 'P1__2.0__3___4'
+    assert patches[1].name('P1', 1024) == 'P1__1024__824___0'
+    assert PatchWindow(2.0, 3, 4, 5, 6).name('P1', 1024) == 'P1__2.0__3___4'

@@ -18,8 +18,9 @@ from PIL import Image
 
 from data_prep import downloads, isprs, loveda, openearthmap, potsdam, preparing, synthetic, vaihingen
 from data_prep.downloads import File, PreparationError
-from data_prep.preparing import Official, compare, window_starts
+from data_prep.preparing import Official, compare
 from s5_mm.registry import DATASETS
+from s5_mm.tiling import window_starts
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 SERVER = 'mdf_seg/moe-mdf_vit-b-s4p_upernet_1xb48-100e_landcover4-loveda-server-512x512.py'
@@ -158,14 +159,14 @@ class TestISPRS:
         assert 'potsdam: error: ' in error
         assert 'top_potsdam_2_10_label.tif has the unknown color (250, 255, 255)' in error
         assert 'at row 0, column 1, and 1 pixels outside the 7 colors' in error
-        assert error.endswith('--nearest-color accepts them as they are')
+        assert error.endswith('--nearest-color accepts other colors')
 
     def test_known_defects_of_the_official_labels(self, tile, tmp_path, capsys):
         """(252, 255, 0) is a car; lossy colors go to the nearest; pink is none."""
         root = tile('4_12', [(252, 255, 0), (9, 222, 221), (225, 227, 227), (200, 20, 180), BLUE])
         run('potsdam', root, tmp_path / 'out')
         assert read(tmp_path / 'out/ann_dir/train/4_12_0_0_5_1.png').tolist() == [[5, 3, 1, 0, 2]]
-        assert '4_12_label.tif: 80.0% of the pixels have colors beside the palette' in capsys.readouterr().out
+        assert '4_12_label.tif: 80.0% of the pixels have colors outside the palette' in capsys.readouterr().out
 
     def test_nearest_color_by_option(self, tile, tmp_path):
         run('potsdam', tile('2_10', [(200, 100, 90), RED]), tmp_path / 'out', '--nearest-color')
@@ -212,7 +213,7 @@ class TestISPRS:
     def test_other_settings(self, raw, tmp_path):
         run('vaihingen', raw / 'vaihingen', tmp_path)
         error = fails('vaihingen', raw / 'vaihingen', tmp_path, '--train-stride', '8')
-        assert 'was made with other settings (train_stride 512 there, 8 now)' in error
+        assert 'was made with other settings (train_stride: 512 there, 8 now)' in error
         assert '--crop is 0; it must be at least 1' in fails('vaihingen', raw / 'vaihingen', tmp_path, '--crop', '0')
 
 
@@ -242,7 +243,7 @@ class TestLoveDA:
         run('loveda', raw / 'loveda', tmp_path, '--link')
         assert (tmp_path / 'img_dir/train/0.png').is_symlink()
         assert read(tmp_path / 'img_dir/train/0.png').shape == (64, 64, 3)
-        assert 'link True there, False now' in fails('loveda', raw / 'loveda', tmp_path)
+        assert 'link: True there, False now' in fails('loveda', raw / 'loveda', tmp_path)
 
     @pytest.fixture
     def root(self, tmp_path):
@@ -286,7 +287,7 @@ class TestLoveDA:
         assert re.search(r'masks_png/2600.png holds the ids \[8, 9\]; the official labels have 0..7',
                          fails('loveda', root, tmp_path / 'out2'))
         save(root / 'Val/Rural/masks_png/2600.png', np.zeros((2, 2, 3)))
-        assert 'is no mask of one integer channel' in fails('loveda', root, tmp_path / 'out3')
+        assert 'is not a mask of one integer channel' in fails('loveda', root, tmp_path / 'out3')
 
     def test_missing_and_doubled(self, root, tmp_path):
         (root / 'Val/Rural/masks_png/2600.png').rename(root / 'kept.png')
@@ -316,7 +317,7 @@ class TestOpenEarthMap:
             'ann_dir/train/rio_1.tif', 'ann_dir/val/les_cayes_4.tif', 'img_dir/test/rio_3.tif',
             'img_dir/train/rio_1.tif', 'img_dir/val/les_cayes_4.tif']
         out = capsys.readouterr().out
-        assert '1 listed images belong to xBD and are not there' in out
+        assert '1 listed images belong to xBD and are missing' in out
         assert 'val: 1 images: NOT COMPLETE, the official split has 384 images' in out
 
     def test_missing_images_are_an_error_unless_they_are_of_xbd(self, root, tmp_path):

@@ -14,19 +14,19 @@ from mmrotate.datasets import DIORDataset, DOTAv2Dataset
 from mmseg.datasets import iSAIDDataset
 
 from data_prep import isprs, synthetic
-from data_prep.scenes import degrade, layout, off_domain
-from data_prep.scenes.classes import CLASS_ID, OBJECTS, SCENE_CLASSES
-from data_prep.scenes.geometry import Rect, box, place
-from data_prep.scenes.render import Box, Picture, render
-from data_prep.scenes.sampling import Source
-from data_prep.scenes.scene import Scene, Shape
-from data_prep.scenes.styles import STYLES, Style, parse_colors
-from data_prep.scenes.view import View, draw_view
-from data_prep.scenes.writers import FORMATS, dior_r, dota, loveda, openearthmap
-from data_prep.scenes.writers import isprs as isprs_writer
-from data_prep.scenes.writers.base import id_table
-from data_prep.scenes.writers.isaid import ISAID_COLORS, instance_colors
-from data_prep.scenes.writers.objects import class_names, labeled_boxes
+from data_prep.example_scenes import degrade, layout, off_domain
+from data_prep.example_scenes.classes import CLASS_ID, OBJECTS, SCENE_CLASSES
+from data_prep.example_scenes.geometry import Rect, box, place
+from data_prep.example_scenes.render import Box, Picture, render
+from data_prep.example_scenes.sampling import Source
+from data_prep.example_scenes.scene import Scene, Shape
+from data_prep.example_scenes.styles import STYLES, Style, parse_colors
+from data_prep.example_scenes.view import View, draw_view
+from data_prep.example_scenes.writers import FORMATS, dior_r, dota, loveda, openearthmap
+from data_prep.example_scenes.writers import isprs as isprs_writer
+from data_prep.example_scenes.writers.base import id_table
+from data_prep.example_scenes.writers.isaid import ISAID_COLORS, instance_colors
+from data_prep.example_scenes.writers.objects import class_names, labeled_boxes
 from s5_mm.datasets.rotated_files import read_dior_xml, read_dota_text
 
 SCRIPT = Path(synthetic.__file__)
@@ -378,8 +378,8 @@ def test_foreign_folder_is_refused(tmp_path, capsys):
     (('--styles', 'temperate,martian'), "unknown style 'martian'; known: temperate, arid, "),
     (('--classes', 'ship,zeppelin'), "unknown class 'zeppelin'; known: ship, storage_tank, "),
     (('--styles', 'arid,arid'), "give each style once and at least one; got ['arid', 'arid'], known: temperate, "),
-    (('--size', '8'), '--size 8 is too small; it starts at 32'),
-    (('--workers', '0'), '--workers 0 is too small; it starts at 1'),
+    (('--size', '8'), '--size 8 is too small; the minimum is 32'),
+    (('--workers', '0'), '--workers 0 is too small; the minimum is 1'),
 ])
 def test_wrong_options(tmp_path, capsys, option, message):
     assert message in fails(capsys, 'isaid', tmp_path / 'd', *option)

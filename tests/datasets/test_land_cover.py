@@ -63,7 +63,7 @@ def test_impossible_ids_name_file_id_and_rule(tmp_path, cls, rule, wrong, allowe
 
 
 def test_wrong_rules(tmp_path):
-    with pytest.raises(ValueError, match="`label_rule` is 'ours'; S5ISPRSDataset knows mmseg, published"):
+    with pytest.raises(ValueError, match="`label_rule` is 'ours'; allowed in S5ISPRSDataset: mmseg, published"):
         build(S5ISPRSDataset, tmp_path, [1], label_rule='ours')
     message = ("label_rule='published' of S5ISPRSDataset means reduce_zero_label=False, but reduce_zero_label=True is "
                'given; leave it out, or choose another rule: mmseg, published')

@@ -102,7 +102,7 @@ def test_malformed_dota_line_names_file_and_line(tmp_path, line, reason):
 
 def test_binary_dota_file(tmp_path):
     (tmp_path / 'P.txt').write_bytes(b'gsd:1\n\xff\xfe')
-    with pytest.raises(LabelError, match='P.txt, line 1: it is no UTF-8 text'):
+    with pytest.raises(LabelError, match='P.txt, line 1: it is not UTF-8 text'):
         read_dota_text(str(tmp_path / 'P.txt'))
 
 
@@ -116,7 +116,7 @@ def test_dior_xml(tmp_path):
 
 
 @pytest.mark.parametrize(('text', 'line', 'reason'), [
-    ('<annotation>\n<object>', 2, 'it is no XML: no element found'),
+    ('<annotation>\n<object>', 2, 'it is not XML: no element found'),
     ('<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]>\n<a>&b;</a>', 1, 'it has a document type'),
     ('<annotation>\n<object><name>ship</name>\n<bndbox/></object></annotation>', 2, "object 'ship' has no <robndbox>"),
     ('<annotation>\n<object>\n<robndbox/></object></annotation>', 2, '<object> has no <name>'),
@@ -142,7 +142,7 @@ def test_unknown_classes_are_errors_when_strict(dior, dota):
     with pytest.raises(ValueError, match=r"00001.xml has objects of unknown classes: 'zeppelin' \(1\)"):
         dior_dataset(dior, strict=True)
     write(dota / 'labelTxt/P1.txt', f'{SQUARE} helipad 0')
-    with pytest.raises(ValueError, match="'helipad'.*Correct the file, or leave such objects out with strict=False"):
+    with pytest.raises(ValueError, match="'helipad'.*Correct the file, or set strict=False to leave such objects out"):
         dota_dataset(dota, version='v1.5')
     assert dota_dataset(dota, version='v1.5', strict=False).unknown == {'helipad': 1}
     assert len(dota_dataset(dota, version='v2.0').get_data_info(1)['instances']) == 1
@@ -152,7 +152,7 @@ def test_classes_are_those_of_mmrotate_in_its_order(dior, dota):
     assert dior_dataset(dior).metainfo['classes'] == DIORDataset.METAINFO['classes']
     for version, kind in {'v1.0': DOTADataset, 'v1.5': DOTAv15Dataset, 'v2.0': DOTAv2Dataset}.items():
         assert dota_dataset(dota, version=version).metainfo['classes'] == kind.METAINFO['classes']
-    with pytest.raises(ValueError, match="`version` of DOTADataset is 'v3'; there are v1.0, v1.5, v2.0"):
+    with pytest.raises(ValueError, match="`version` of S5DOTADataset is 'v3'; choose from v1.0, v1.5, v2.0"):
         dota_dataset(dota, version='v3')
 
 
@@ -214,13 +214,13 @@ def test_what_is_missing_is_named(dior, dota):
         dota_dataset(dota, data_prefix=dict(img_path='pictures'))
     with pytest.raises(FileNotFoundError, match='directory .*annfiles does not exist'):
         dota_dataset(dota, ann_file='annfiles')
-    with pytest.raises(ValueError, match='`filter_cfg` of DOTADataset has min_size; it knows filter_empty_gt'):
+    with pytest.raises(ValueError, match='`filter_cfg` of S5DOTADataset has min_size; allowed are filter_empty_gt'):
         dota_dataset(dota, filter_cfg=dict(min_size=2))
     (dota / 'empty').mkdir()
-    with pytest.raises(ValueError, match='DOTADataset found no image: .*empty names none'):
+    with pytest.raises(ValueError, match='S5DOTADataset found no image: .*empty names none'):
         dota_dataset(dota, ann_file='empty')
     write(dior / 'ImageSets/Main/trainval.txt', '00000\n00000\n')
-    with pytest.raises(ValueError, match='has empty lines or 1 doubled names'):
+    with pytest.raises(ValueError, match='has empty lines or 1 duplicate names'):
         dior_dataset(dior)
 
 

@@ -144,7 +144,7 @@ class TestErrorsAtStart:
             build(root)
 
     def test_label_rules(self, root):
-        with pytest.raises(ValueError, match="`label_rule` is 'mmseg'; SegDataset knows none"):
+        with pytest.raises(ValueError, match="`label_rule` is 'mmseg'; allowed in SegDataset: none"):
             build(root, label_rule='mmseg')
 
     def test_no_classes(self, root):

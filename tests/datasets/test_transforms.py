@@ -52,11 +52,6 @@ class TestLoadImage:
         assert results['img'].flags.c_contiguous
         assert results['img_shape'] == results['ori_shape'] == (1, 2)
 
-    def test_to_float32_keeps_the_range(self, tmp_path):
-        img = load(save(tmp_path / 'a.png', RGB), to_float32=True)['img']
-        assert img.dtype == np.float32
-        assert img.max() == 60
-
     def test_equals_mmseg_loader(self, tmp_path):
         path = save(tmp_path / 'a.jpg', np.random.RandomState(0).randint(0, 256, (40, 30, 3), np.uint8))
         reference = TRANSFORMS.build({'type': 'LoadImageFromFile', 'imdecode_backend': 'pillow'})({'img_path': path})

@@ -144,7 +144,7 @@ class TestErrors:
             UnlabeledDataset(manifest(tmp_path / 'm.parquet', [1, 2]))
         with pytest.raises(ValueError, match='entries without a path'):
             UnlabeledDataset(manifest(tmp_path / 'm.parquet', ['a', None]))
-        with pytest.raises(ValueError, match='is no Parquet file'):
+        with pytest.raises(ValueError, match='is not a Parquet file'):
             UnlabeledDataset(listing(tmp_path / 'm.parquet', 'a.jpg'))
 
     def test_an_image_is_no_list(self, tmp_path):
@@ -152,7 +152,7 @@ class TestErrors:
             UnlabeledDataset(listing(tmp_path / 'list.PNG', 'a.jpg'))
 
     def test_list_that_is_no_text(self, tmp_path):
-        with pytest.raises(ValueError, match='list.txt is no list file'):
+        with pytest.raises(ValueError, match='list.txt is not a list file'):
             UnlabeledDataset(listing(tmp_path / 'list.txt', b'\xff\xfe\x00a'))
 
     def test_settings(self, root):

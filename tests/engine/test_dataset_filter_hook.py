@@ -18,8 +18,9 @@ SCORING = dict(background=0, batch_size=4, workers=0)
 SEEDS = dict(type='s5_mm.IterationSeedHook')
 
 
-def hooks(**options):
-    return {'custom_hooks': [SEEDS, dict(type='s5_mm.DrawnImagesHook'), dict(
+def hooks(teacher=True, **options):
+    return {'custom_hooks': [SEEDS, *[dict(type='s5_mm.MeanTeacherHook')] * teacher, dict(
+        type='s5_mm.DrawnImagesHook'), dict(
         type='s5_mm.DatasetFilterHook', **dict(budget=3, num_clusters=2, interval=2, scoring=SCORING) | options)]}
 
 
@@ -63,7 +64,7 @@ class TestTraining:
         assert float(told[1]) < float(told[2])
 
     def test_resume_goes_on_with_the_selection(self, train):
-        options = hooks(interval=4) | {'default_hooks.checkpoint.interval': 2, 'model.teacher': {}}
+        options = hooks(interval=4) | {'default_hooks.checkpoint.interval': 2}
         straight = train(FIXMATCH, work_dir='straight', iters=6, workers=2, **options)
         train(FIXMATCH, work_dir='stopped', iters=6, workers=2, **options, **{'train_cfg.max_iters': 2})
         stopped = train(FIXMATCH, '--resume', work_dir='stopped', iters=6, workers=2, **options)
@@ -119,11 +120,11 @@ class TestRefused:
 
     def test_no_unlabeled_source(self, train):
         with pytest.raises(ValueError, match=r"there is no source 'unlabeled', training has \['labeled'\]"):
-            train(SUPERVISED, iters=1, **hooks())
+            train(SUPERVISED, iters=1, **hooks(teacher=False))
 
     def test_a_labeled_source_as_the_pool(self, train):
         with pytest.raises(ValueError, match="source 'labeled' is a ISAIDDataset, only an UnlabeledDataset"):
-            train(SUPERVISED, iters=1, **hooks(source='labeled'))
+            train(SUPERVISED, iters=1, **hooks(teacher=False, source='labeled'))
 
     def test_budget_above_the_pool(self, train):
         with pytest.raises(ValueError, match='budget is 9, 8 of the 8 images .* are scored .* keep 1 to 8'):

@@ -170,7 +170,7 @@ def test_names_of_patches(name, parts):
 
 @pytest.mark.parametrize('name', ['P0706', 'P1__1024__0__0', 'P1__0__0___0', 'P1__1024__-5___0'])
 def test_other_names_are_an_error(name):
-    with pytest.raises(ValueError, match=f'{name} is no name of a patch; it must be IMAGE__SIZE__X___Y'):
+    with pytest.raises(ValueError, match=f'{name} is not the name of a patch; it must be IMAGE__SIZE__X___Y'):
         parse_patch(name)
 
 
@@ -212,7 +212,7 @@ def test_an_image_without_any_detection_counts(tmp_path, monkeypatch):
     values = run(metric(ann_dir=ann_dir), [patch('P1__1024__0___0', [box], [0.9], [0])])
     assert values['mAP'] == round(600 / 11, 2)
     assert '1 of 2 images in' in lines[0]
-    assert 'had no patch in the test, their objects count as not found: P2' in lines[0]
+    assert 'had no patch in the test; their objects count as missed: P2' in lines[0]
 
 
 def test_images_without_a_label_file_are_an_error(tmp_path):

@@ -64,7 +64,7 @@ def test_nothing_but_background_says_so(monkeypatch):
     lines = []
     monkeypatch.setattr('s5_mm.evaluation.iou_metric.print_log', lambda text, *args, **kwargs: lines.append(text))
     assert evaluate(metric(), pixels([0, 0], [0, 0]))['mIoU'] == 0
-    assert 'No pixel of a class that counts' in lines[0]
+    assert 'No pixel of a class that is not excluded' in lines[0]
 
 
 def test_an_all_ignored_image_changes_nothing():
@@ -121,7 +121,7 @@ def test_sums_of_many_images_are_exact():
 def test_unknown_class_is_an_error_before_anything_is_evaluated():
     """The loop hands the classes to its evaluator when it is built."""
     built = S5IoUMetric(iou_metrics=['mIoU'], excluded=('Background', 'ship'))
-    with pytest.raises(ValueError, match=r"excluded class \['Background'\] is no class of the dataset, which has "
+    with pytest.raises(ValueError, match=r"excluded class \['Background'\] is not a class of the dataset, which has "
                        r"\['background', 'ship'"):
         Evaluator(built).dataset_meta = dict(classes=CLASSES)
 
@@ -132,7 +132,7 @@ def test_table_shows_all_classes_and_says_what_is_left_out(monkeypatch):
         monkeypatch.setattr(f'{module}.print_log', lambda text, *args, **kwargs: lines.append(text))
     evaluate(metric(), *IMAGES)
     assert all(name in '\n'.join(lines) for name in CLASSES)
-    assert lines[-1] == 'left out of the means: background'
+    assert lines[-1] == 'excluded from the means: background'
 
 
 def test_format_only_writes_class_ids(tmp_path):

@@ -31,6 +31,14 @@ def test_boxes_are_rectangles_within_the_ranges(height, width):
     assert max(aspects) > 2
 
 
+def test_boxes_are_higher_than_wide_if_the_aspect_says_so():
+    np.random.seed(0)
+    boxes = CutMix(prob=1.0, aspect=(1.0, 3.0)).boxes(100, 64, 64)
+    heights, widths = boxes.any(2).sum(1), boxes.any(1).sum(1)
+    # The root of the aspect, whose mean is 2, is the expected ratio of height and root of the area.
+    assert 1.5 < heights.float().mean() / widths.float().mean() < 2.3
+
+
 def test_boxes_lie_anywhere():
     np.random.seed(0)
     share = CutMix(prob=1.0).boxes(500, 64, 64).float().mean(dim=0)

@@ -10,7 +10,7 @@ from mmseg.models.decode_heads import FCNHead
 from mmseg.registry import MODELS as MMSEG_MODELS
 from torch.nn import functional as F
 
-from s5_mm.models import FixMatchSegmentor, PseudoLabel
+from s5_mm.models import FixMatchSegmentor, PseudoLabel, View
 from s5_mm.registry import MODELS
 
 PLAIN_VIEW = dict(jitter_prob=0, gray_prob=0, blur_prob=0)
@@ -26,6 +26,7 @@ def make_model(tiny_segmentor):
         if segmentor is None:
             # mmseg's initial logits are all but 0, and every confidence 1/3.
             torch.nn.init.normal_(model.segmentor.decode_head.conv_seg.weight, std=0.02)
+        model.teacher_is_updated = True  # as MeanTeacherHook says before training
         return model.train()
     return make
 
@@ -110,13 +111,13 @@ class TestLoss:
             model = make_model()
             images, samples = make_batch()
             if fixed:
-                target = model.pseudo_label(images[2:], samples[2:])
+                target = model.pseudo_label(model.split(images, samples))
                 monkeypatch.setattr(model, 'pseudo_label', lambda *_, target=target: target)
             total, _ = step(model, (images, samples))
             total.backward()
             gradients.append([parameter.grad for parameter in model.parameters()])
         assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True) if a is not None)
-        target = make_model().pseudo_label(images[2:], samples[2:])
+        target = model.pseudo_label(model.split(images, samples))
         assert not any(part.requires_grad for part in target)
 
     def test_unlabeled_images_teach_the_network(self, make_model, make_batch):
@@ -143,7 +144,7 @@ class TestPseudoLabel:
         model = make_model()
         images, samples = make_batch()
         before = copy.deepcopy(model.segmentor)
-        target = model.pseudo_label(images[2:], samples[2:])
+        target = model.pseudo_label(model.split(images, samples))
         assert same_weights(before, model.segmentor)
         assert model.segmentor.training
         assert all(module.training for module in model.segmentor.modules())
@@ -160,7 +161,7 @@ class TestPseudoLabel:
         seen = []
         model.segmentor.decode_head.conv_seg.register_forward_hook(lambda *args: seen.append(args[-1].dtype))
         with torch.autocast('cpu', dtype=torch.bfloat16):
-            model.pseudo_label(images[2:], samples[2:])
+            model.pseudo_label(model.split(images, samples))
         assert seen == [dtype]
 
 
@@ -177,7 +178,7 @@ class TestViews:
         pixels = torch.rand(2, 3, 8, 8) * 255
         mean, std = (torch.tensor(values).reshape(3, 1, 1) for values in ([100.0, 110, 120], [50.0, 60, 70]))
         weak = (pixels - mean) / std
-        assert torch.allclose(normalized._distort(weak), weak, atol=1e-5)
+        assert torch.allclose(normalized.distort(weak), weak, atol=1e-5)
         assert torch.allclose(seen[0], pixels / 255, atol=1e-6)
 
     def test_cutmix_of_everything_alike(self, make_model, monkeypatch):
@@ -188,7 +189,7 @@ class TestViews:
         strong = torch.arange(3.0).reshape(3, 1, 1, 1).expand(3, 3, 2, 2)
         numbers = torch.arange(3).reshape(3, 1, 1).expand(3, 2, 2)
         target = PseudoLabel(label=numbers + 5, confidence=numbers / 10, valid=numbers == 0)
-        mixed, mixed_target = model.mix(strong, target, None, None)
+        mixed, mixed_target = model.mix(View(strong, target))
         taken = torch.tensor([[[2, 0], [0, 0]], [[1, 1], [0, 0]], [[2, 2], [2, 2]]])
         assert torch.equal(mixed, taken[:, None].expand(3, 3, 2, 2).float())
         assert torch.equal(mixed_target.label, taken + 5)
@@ -200,47 +201,54 @@ class TestViews:
         model = make_model(consistency=dict(tau=0.0))
         monkeypatch.setattr(model.cutmix, 'boxes', lambda n, h, w, device: torch.ones(n, h, w, dtype=torch.bool))
         seen = []
-        monkeypatch.setattr(model.consistency, 'forward', lambda logits, target: seen.append(target) or (0, 0))
+        consistency = model.consistency.forward
+        monkeypatch.setattr(model.consistency, 'forward',
+                            lambda logits, target: seen.append(target) or consistency(logits, target))
         model.loss(*make_batch())
         assert seen[0].valid.float().mean(dim=(1, 2)).tolist() == [1.0, 0.5]
 
-    def test_partner_from_a_loader(self, make_model, make_batch, monkeypatch):
-        model = make_model(cutmix_partner='loader', strong_view=PLAIN_VIEW)
-        images, samples = make_batch(('labeled', 'labeled', 'unlabeled', 'unlabeled', 'partner', 'partner'))
-        samples[4].gt_sem_seg.data[:, 3] = 255
-        monkeypatch.setattr(model.cutmix, 'boxes', lambda n, h, w, device: torch.ones(n, h, w, dtype=torch.bool))
-        expected = model.pseudo_label(images[4:], samples[4:])
-        seen = {}
+    def test_partner_is_the_image_before(self, make_model):
+        numbers = torch.arange(3).reshape(3, 1, 1)
+        view = View(numbers[:, None], PseudoLabel(numbers, numbers, numbers))
+        assert [part.flatten().tolist() for part in (make_model().partner(view).images,
+                                                     make_model().partner(view).target.valid)] == [[2, 0, 1]] * 2
 
-        def student(labeled, data_samples, strong):
-            seen['strong'] = strong
-            return dict(loss=strong.sum()), strong
-        monkeypatch.setattr(model, 'forward_student', student)
-        monkeypatch.setattr(model.consistency, 'forward', lambda logits, target: seen.update(target=target) or (0, 0))
-        model.loss(images, samples)
-        assert torch.allclose(seen['strong'], images[4:], atol=1e-3)
-        assert all(torch.equal(a, b) for a, b in zip(seen['target'], expected, strict=True))
+    def test_strong_view_is_made_in_fp32(self, make_model, make_batch):
+        """Autocast would blur and turn gray in bfloat16, whose colors have 8 bits."""
+        images, _ = make_batch()
+        model = make_model(strong_view=dict(jitter_prob=1, gray_prob=1, blur_prob=1))
+        views = []
+        for dtype in (torch.float32, torch.bfloat16):
+            torch.manual_seed(0)
+            with torch.autocast('cpu', dtype=dtype, enabled=dtype == torch.bfloat16):
+                views.append(model.distort(images))
+        assert views[1].dtype == torch.float32
+        assert torch.equal(*views)
 
-    def test_views_are_kept_on_request(self, make_model, make_batch):
+    def test_observer_sees_the_step(self, make_model, make_batch):
         model = make_model()
-        batch = make_batch()
-        step(model, batch)
-        assert model.views == {}
-        model.keep_views = True
-        step(model, batch)
-        assert {name: tuple(view.shape) for name, view in model.views.items()} == dict(
-            labeled=(3, 32, 32), ground_truth=(32, 32), weak=(3, 32, 32), pseudo_label=(32, 32), confident=(32, 32),
-            strong=(3, 32, 32), prediction=(32, 32))
-        assert not model.views['confident'][:, 16:].any()
-        assert torch.allclose(model.views['weak'], batch[0][2] / 255)
+        images, samples = make_batch()
+        steps = []
+        model.observer = steps.append
+        losses = model.loss(images, samples)
+        model.observer = None
+        model.loss(images, samples)
+        [seen] = steps
+        assert torch.equal(seen.batch.labeled, images[:2])
+        assert torch.equal(seen.batch.weak, images[2:])
+        assert seen.batch.weak_samples == samples[2:]
+        assert [tuple(view.images.shape) for view in seen.views] == [(2, 3, 32, 32)]
+        assert [tuple(logits.shape) for logits in seen.logits] == [(2, 3, 32, 32)]
+        assert not seen.target.valid[0, :, 16:].any()
+        loss, _ = model.consistency(seen.logits[0], seen.views[0].target)
+        assert loss.item() == losses['loss_u'].item()
 
 
 class TestErrors:
 
     @pytest.mark.parametrize(('options', 'message'), [
         (dict(consistency=dict(tau=1.01)), 'tau is 1.01, it must lie in'),
-        (dict(cutmix_partner='next'), "cutmix_partner is 'next'; choose 'batch' or 'loader'"),
-        (dict(unlabeled_weight=-1), 'unlabeled_weight is -1, it must be at least 0'),
+        (dict(unlabeled_weight=-1), 'unlabeled_weight is -1; it must be at least 0'),
         (dict(cutmix=dict(prob=2)), 'prob is 2, it must lie in'),
     ])
     def test_options(self, make_model, options, message):
@@ -248,7 +256,8 @@ class TestErrors:
             make_model(**options)
 
     @pytest.mark.parametrize('options', [dict(consistensy={}), dict(cutmix=dict(probability=1)),
-                                         dict(strong_view=dict(blur=1)), dict(teacher=dict(decay=1))])
+                                         dict(strong_view=dict(blur=1)), dict(teacher=dict(decay=1)),
+                                         dict(cutmix_partner='batch')])
     def test_misspelt_options(self, make_model, options):
         with pytest.raises(TypeError, match='unexpected keyword'):
             make_model(**options)
@@ -262,52 +271,38 @@ class TestErrors:
 
     def test_batch_of_one(self, make_model, make_batch):
         batch = make_batch(('labeled', 'labeled', 'unlabeled'))
-        with pytest.raises(ValueError, match='the batch, which has 1 unlabeled image; draw at least 2 or switch it off '
-                           'with cutmix=None'):
+        with pytest.raises(ValueError, match='the batch, which has 1 unlabeled image; draw at least 2, or switch it '
+                           'off with cutmix=None'):
             make_model().loss(*batch)
         assert make_model(cutmix=None).loss(*batch)['loss_u'] > 0
 
     @pytest.mark.parametrize(('sources', 'options', 'message'), [
-        (('labeled', 'labeled'), {}, r"the batch holds sources \['labeled'\], expected \['labeled', 'unlabeled'\]"),
-        (('labeled', 'pool', 'pool'), {}, r"holds sources \['labeled', 'pool'\]"),
-        (('labeled', 'unlabeled', 'unlabeled', 'partner', 'partner'), {}, "expected .'labeled', 'unlabeled'.; name"),
-        (('labeled', 'unlabeled', 'unlabeled'), dict(cutmix_partner='loader'),
-         r"expected \['labeled', 'partner', 'unlabeled'\]"),
-        (('labeled', 'unlabeled', 'unlabeled', 'partner'), dict(cutmix_partner='loader'), '1 partners for 2 unlabeled'),
+        (('labeled', 'labeled'), {}, r"has the sources \['labeled'\], expected \['labeled', 'unlabeled'\]; use these "
+                                     r'names in MultiSourceDataset.sources and MultiSourceSampler.per_batch, or set '
+                                     'model.labeled and model.unlabeled'),
+        (('labeled', 'pool', 'pool'), {}, r"has the sources \['labeled', 'pool'\]"),
+        (('labeled', 'unlabeled', 'other'), {}, r"expected \['labeled', 'unlabeled'\]"),
+        (('labeled', 'unlabeled'), dict(unlabeled='pool'), r"expected \['labeled', 'pool'\]"),
     ])
     def test_sources(self, make_model, make_batch, sources, options, message):
         with pytest.raises(ValueError, match=message):
             make_model(**options).loss(*make_batch(sources))
 
-    @pytest.mark.parametrize('source', ['unlabeled', 'partner'])
-    def test_padding_is_not_marked(self, make_model, make_batch, make_sample, source):
-        images, samples = make_batch(('labeled', 'labeled', 'unlabeled', 'unlabeled', 'partner', 'partner'))
-        samples = [make_sample(source, None) if sample.dataset_name == source else sample for sample in samples]
-        with pytest.raises(ValueError, match='do not mark their padding; put s5_mm.UnlabeledMask behind the loading'):
-            make_model(cutmix_partner='loader').loss(images, samples)
+    def test_padding_is_not_marked(self, make_model, make_batch, make_sample):
+        images, samples = make_batch()
+        samples[3] = make_sample('unlabeled', None)
+        with pytest.raises(ValueError, match="'unlabeled' do not mark their padding; put s5_mm.UnlabeledMask behind"):
+            make_model().loss(images, samples)
+
+    def test_teacher_that_nothing_updates(self, make_model, make_batch):
+        model = make_model(teacher={})
+        model.teacher_is_updated = False
+        with pytest.raises(RuntimeError, match=r"FixMatchSegmentor: model.teacher is set, but no hook updates it; add "
+                                               r"dict\(type='s5_mm.MeanTeacherHook'\) to custom_hooks, or set"):
+            model.loss(*make_batch())
 
 
 class TestTeacher:
-
-    def test_momentum_of_three_steps(self, make_model, make_batch):
-        """The average of step t keeps min(1 - 1 / (t + 1), 0.996) of itself; the first is a copy."""
-        model = make_model(teacher={})
-        batch = make_batch()
-        norm = 'decode_head.bottleneck.bn'
-        names = ['backbone.pos_embed', f'{norm}.running_mean', f'{norm}.running_var']
-        students = []
-        for _ in range(3):
-            students.append({name: value.clone() for name, value in model.segmentor.state_dict().items()})
-            step(model, batch)
-            with torch.no_grad():
-                for parameter in model.segmentor.parameters():
-                    parameter.add_(torch.randn_like(parameter))
-        average = model.teacher.module.state_dict()
-        for name in names:
-            first, second, third = (weights[name] for weights in students)
-            by_hand = 2 / 3 * (0.5 * first + 0.5 * second) + 1 / 3 * third
-            assert not torch.allclose(first, third, atol=1e-3)
-            assert torch.allclose(average[name], by_hand, atol=1e-5), name
 
     def test_momentum_ends_at_0996(self, make_model):
         model = make_model(teacher={})
@@ -318,24 +313,18 @@ class TestTeacher:
         model.teacher.update_parameters(model.segmentor)
         assert torch.allclose(model.teacher.module.backbone.pos_embed, torch.tensor(0.004), atol=1e-5)
 
-    def test_integer_buffers_stay_whole(self, make_model, make_batch):
-        model = make_model(teacher={})
-        batch = make_batch()
-        for _ in range(3):
-            step(model, batch)
-        counter = model.teacher.module.state_dict()['decode_head.bottleneck.bn.num_batches_tracked']
-        assert counter.dtype == torch.int64
-
     def test_teacher_labels_and_is_evaluated(self, make_model, make_batch):
         model = make_model(teacher={})
         images, samples = make_batch()
         assert model.evaluated is model.segmentor
         step(model, (images, samples))
+        assert model.evaluated is model.segmentor
+        model.teacher.update_parameters(model.segmentor)
         assert model.evaluated is model.teacher.module
         with torch.no_grad():
             model.segmentor.decode_head.conv_seg.bias.copy_(torch.tensor([0, 0, 1e4]))
             model.teacher.module.decode_head.conv_seg.bias.copy_(torch.tensor([0, 1e4, 0]))
-        assert (model.pseudo_label(images[2:], samples[2:]).label == 1).all()
+        assert (model.pseudo_label(model.split(images, samples)).label == 1).all()
         model.eval()
         with torch.no_grad():
             assert (model.predict(images[:1])[0].pred_sem_seg.data == 1).all()
@@ -352,26 +341,29 @@ class TestTeacher:
         assert all(parameter.grad is None for parameter in model.teacher.parameters())
         assert not any(parameter.requires_grad for parameter in model.teacher.parameters())
 
-    def test_teacher_starts_from_the_loaded_weights(self, make_model, make_batch, tmp_path):
-        """Weights that come in after construction reach the teacher with the first step."""
+    def test_a_step_leaves_the_teacher_as_it_is(self, make_model, make_batch):
+        """It is updated after the step of the optimizer, so the labels come from the weights before it."""
         model = make_model(teacher={})
+        model.teacher.update_parameters(model.segmentor)
+        before = copy.deepcopy(model.teacher)
         with torch.no_grad():
             model.segmentor.backbone.pos_embed.fill_(3)
         step(model, make_batch())
-        assert (model.teacher.module.backbone.pos_embed == 3).all()
+        assert same_weights(before, model.teacher)
 
     def test_options_reach_the_average(self, make_model):
         assert make_model(teacher=dict(momentum=0.1)).teacher.momentum == 0.1
 
     def test_resumed_teacher_goes_on(self, make_model, make_batch):
         model, batch = make_model(teacher={}), make_batch()
-        step(model, batch)
-        step(model, batch)
+        model.teacher.update_parameters(model.segmentor)
         other = make_model(teacher={})
         other.load_state_dict(model.state_dict())
         assert other.evaluated is other.teacher.module
         for each in (model, other):
             step(each, batch, seed=3)
+            each.teacher.update_parameters(each.segmentor)
+        assert other.teacher.steps == 2
         assert same_weights(model.teacher.module, other.teacher.module)
 
 
@@ -436,9 +428,16 @@ class TestOtherNetworks:
         cfg = dict(type='EncoderDecoder', **copy.deepcopy(NETWORKS['psp_with_auxiliary_head']))
         model = make_model(cfg)
         images, samples = make_batch()
-        losses, logits = model.forward_student(images[:2], samples[:2], images[2:])
-        assert {'decode.loss_ce', 'decode.acc_seg', 'aux.loss_ce', 'aux.acc_seg'} == set(losses)
+        batch = model.split(images, samples)
+        torch.manual_seed(0)
+        losses, [logits] = model.forward_student(batch, [View(batch.weak, None)])
+        assert {'loss_x', 'decode.acc_seg', 'aux.acc_seg'} == set(losses)
         assert logits.shape == (2, 3, 32, 32)
+        torch.manual_seed(0)
+        features = model.segmentor.extract_feat(images)
+        terms = model.loss_labeled([level[:2] for level in features], model.decode(features)[:2], samples[:2])
+        assert {'decode.loss_ce', 'decode.acc_seg', 'aux.loss_ce', 'aux.acc_seg'} == set(terms)
+        assert losses['loss_x'].item() == pytest.approx((terms['decode.loss_ce'] + terms['aux.loss_ce']).item())
 
     def test_labeled_and_strong_views_share_one_pass(self, make_model, make_batch):
         model = make_model()
@@ -452,7 +451,8 @@ class TestOtherNetworks:
         model = make_model(dict(type='EncoderDecoder', **copy.deepcopy(NETWORKS['several_outputs_in_training'])))
         norms = [module for module in model.segmentor.modules() if isinstance(module, torch.nn.BatchNorm2d)]
         images, samples = make_batch()
-        model.forward_student(images[:2], samples[:2], images[2:])
+        batch = model.split(images, samples)
+        model.forward_student(batch, [View(batch.weak, None)])
         assert {int(norm.num_batches_tracked) for norm in norms if int(norm.num_batches_tracked)} == {1, 2}
         assert all(module.training for module in model.segmentor.modules())
 

@@ -4,13 +4,12 @@ import copy
 import pytest
 import torch
 from mmengine.config import ConfigDict
-from mmengine.logging import MessageHub
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.optim import build_optim_wrapper
-from mmengine.runner import load_checkpoint
 from mmseg.structures import SegDataSample
 
-from s5_mm.checkpoints.segmentor import fit_segmentor, merge_segmentor
-from s5_mm.engine.hooks.checkpoint_fit_hook import check_fit
+from s5_mm.checkpoints import load_weights, replace_pretrained
+from s5_mm.checkpoints.segmentor import merge_segmentor
 from s5_mm.models.multi_dataset import batch_check
 from s5_mm.models.segmentors.merging import merged_config
 from s5_mm.registry import MODELS
@@ -60,13 +59,11 @@ def training():
 
 def published_config(golden, **kwargs):
     classes = dict(vaihingen=5, potsdam=5, openearthmap=9, loveda=7)
-    width = golden.arch['embed_dims']
     return dict(
         type='s5_mm.MultiDatasetSegmentor',
-        backbone=dict(type='s5_mm.ViTMoE', arch=golden.arch, img_size=golden.img_size,
-                      part_features=golden.part_features, expert_order=golden.expert_order),
-        decode_head=dict(type='s5_mm.S5UPerHead', in_channels=[width] * 4, in_index=[0, 1, 2, 3], channels=256,
-                         norm_cfg=dict(type='BN')),
+        backbone=dict(type='s5_mm.ViT', arch=golden.arch, img_size=golden.img_size),
+        experts=dict(part_features=golden.part_features, order=golden.expert_order),
+        decode_head=dict(type='s5_mm.S5UPerHead', in_index=[0, 1, 2, 3], channels=256, norm_cfg=dict(type='BN')),
         datasets={name: dict(num_classes=number) for name, number in sorted(classes.items())}) | kwargs
 
 
@@ -85,9 +82,10 @@ class TestPublishedFunction:
             cfg['init_cfg'] = dict(type='Pretrained', checkpoint=published_file)
         model = MODELS.build(cfg)
         if way == 'init_cfg':
+            replace_pretrained(model)
             model.init_weights()
         else:
-            load_checkpoint(model, published_file, revise_keys=[(r'^module\.', '')])
+            load_weights(model, published_file)
         model.eval()
         names = ['loveda', 'vaihingen', 'openearthmap', 'potsdam'] * 2
         meta = dict(img_shape=(64, 64), pad_shape=(64, 64), ori_shape=(64, 64))
@@ -100,25 +98,25 @@ class TestPublishedFunction:
 
     def test_parts_are_used_and_the_unused_classifiers_are_not(self, golden_mdf, published_file):
         model = MODELS.build(published_config(golden_mdf))
-        weights = torch.load(published_file, weights_only=True)['model']
-        adapted = model.adapt_weights(weights)
-        assert set(model.state_dict()) <= set(adapted)
-        left = sorted(set(adapted) - set(model.state_dict()))
-        check_fit(model, weights)
-        assert left == ['backbone.cls_token', *(f'semsegdecoder{name}.decode_head.conv_seg.{part}' for name in (
-            '', '_OpenEarthMap', '_loveda', '_potsdam') for part in ('bias', 'weight'))]
+        report = load_weights(model, published_file)
+        assert report.adapter == 'published MoE-MDF segmentor'
+        assert not report.initial
+        assert not report.unfit
+        assert sorted(report.dropped) == ['unused.encoder.cls_token', *(
+            f'unused.semsegdecoder{name}.decode_head.conv_seg.{part}' for name in (
+                '', '_OpenEarthMap', '_loveda', '_potsdam') for part in ('bias', 'weight'))]
 
     def test_s4p_start(self, golden, golden_mdf, tmp_path):
         """The published S4P segmentor: encoder, and its decoder in every dataset's head; classifiers stay new."""
         torch.save({'model': {f'module.{k}': v for k, v in golden.weights.items()}}, tmp_path / 's4p.pth')
         model = randomized(published_config(golden_mdf))
         before = model.decode_heads['loveda'].conv_seg.weight.clone()
-        load_checkpoint(model, str(tmp_path / 's4p.pth'), revise_keys=[(r'^module\.', '')])
+        load_weights(model, str(tmp_path / 's4p.pth'), encoder_only=True)
         bottleneck = golden.weights['semsegdecoder.decode_head.bottleneck.conv.weight']
         for name in golden_mdf.expert_order:
             assert torch.equal(model.decode_heads[name].bottleneck.conv.weight, bottleneck)
             rows = golden.weights['encoder.layers.1.ffn.layers.1.weight'][-golden_mdf.part_features:]
-            assert torch.equal(model.backbone.layers[1].ffn.experts[name].weight, rows)
+            assert torch.equal(model.backbone.layers[1].ffn.layers[1].experts[name].weight, rows)
         assert torch.equal(model.decode_heads['loveda'].conv_seg.weight, before)
         assert torch.equal(model.decode_heads['loveda'].bottleneck.bn.running_mean,
                            golden.weights['semsegdecoder.decode_head.bottleneck.bn.running_mean'])
@@ -194,7 +192,7 @@ class TestMixedBatch:
 
     def test_encoder_without_route(self, multi_segmentor, tiny_vit, batch):
         """Any encoder can be shared entirely."""
-        model = randomized(multi_segmentor() | dict(backbone=tiny_vit()))
+        model = randomized(multi_segmentor(experts=None))
         losses = model.loss(*batch())
         assert {'red.loss_ce', 'green.loss_ce'} <= set(losses)
         assert len(model.predict(*batch())) == 4
@@ -298,7 +296,7 @@ class TestSettings:
     @pytest.mark.parametrize('trained', [['green'], []])
     def test_frozen_data_sets_keep_their_results_under_batch_norm(self, multi_segmentor, batch, trained):
         """Encoder and neck have batch norms, whose statistics every dataset's results depend on."""
-        model = randomized(multi_segmentor(frozen_except=trained) | dict(
+        model = randomized(multi_segmentor(frozen_except=trained, experts=None) | dict(
             backbone=dict(type='ResNet', depth=18, stem_channels=4, base_channels=4, norm_cfg=dict(type='BN')),
             neck=dict(type='FPN', in_channels=[4, 8, 16, 32], out_channels=16, num_outs=4, norm_cfg=dict(type='BN'))))
         images, samples = batch(('red', 'red'))
@@ -371,10 +369,10 @@ class TestFiles:
         torch.save({'state_dict': source.state_dict()}, tmp_path / 'x.pth')
         model = randomized(multi_segmentor())
         before = model.decode_heads['red'].conv_seg.weight.clone()
-        load_checkpoint(model, str(tmp_path / 'x.pth'))
+        load_weights(model, str(tmp_path / 'x.pth'), encoder_only=True)
         rows = evaluated.backbone.layers[2].ffn.layers[1].weight
         assert torch.equal(model.backbone.layers[2].ffn.layers[1].weight, rows[:12])
-        assert torch.equal(model.backbone.layers[2].ffn.experts['green'].weight, rows[12:])
+        assert torch.equal(model.backbone.layers[2].ffn.layers[1].experts['green'].weight, rows[12:])
         for head in model.decode_heads.values():
             assert torch.equal(head.bottleneck.conv.weight, evaluated.decode_head.bottleneck.conv.weight)
         assert torch.equal(model.decode_heads['red'].conv_seg.weight, before)
@@ -384,66 +382,61 @@ class TestFiles:
         vit = randomized(tiny_vit(), 5)
         weights = vit.state_dict()
         for ours, theirs in names.items():
-            weights = {name.replace(ours, theirs): value for name, value in weights.items()}
+            weights = {name.replace(ours, theirs): value for name, value in weights.items()
+                       if not name.startswith('pyramid.')}
         torch.save({'model': weights}, tmp_path / 'x.pth')
         model = randomized(multi_segmentor())
         before = model.decode_heads['red'].bottleneck.conv.weight.clone()
-        load_checkpoint(model, str(tmp_path / 'x.pth'))
+        load_weights(model, str(tmp_path / 'x.pth'), encoder_only=True)
         assert torch.equal(model.backbone.pos_embed, vit.pos_embed)
-        assert torch.equal(model.backbone.layers[1].ffn.experts['red'].bias, vit.layers[1].ffn.layers[1].bias[12:])
+        assert torch.equal(model.backbone.layers[1].ffn.layers[1].experts['red'].bias,
+                           vit.layers[1].ffn.layers[1].bias[12:])
         assert torch.equal(model.backbone.layers[3].ln2.weight, vit.layers[3].ln2.weight)
         assert torch.equal(model.decode_heads['red'].bottleneck.conv.weight, before)
 
     def test_own_checkpoint_is_taken_as_it_is(self, multi_segmentor):
         first, second = randomized(multi_segmentor(), 1), randomized(multi_segmentor(), 2)
-        second.load_state_dict(first.state_dict())
+        load_weights(second, first.state_dict())
         assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 
     def test_part_of_a_larger_model(self, multi_segmentor, tiny_segmentor):
         source, model = randomized(tiny_segmentor(), 5), randomized(multi_segmentor())
-        whole = torch.nn.ModuleDict(dict(net=model))
-        whole.load_state_dict({f'net.{name}': value for name, value in source.state_dict().items()}, strict=False)
+        load_weights(model, {f'net.{name}': value for name, value in source.state_dict().items()}, encoder_only=True)
         assert torch.equal(model.backbone.pos_embed, source.backbone.pos_embed)
 
     def test_other_encoder_is_refused(self, multi_segmentor, tmp_path):
-        torch.save({'state_dict': randomized(multi_segmentor(dict(part_features=8))).state_dict()}, tmp_path / 'x.pth')
-        with pytest.raises(ValueError, match='The loaded file .* fits .* share 8 channels among datasets, those of '
-                           'this encoder 12; set part_features'):
-            load_checkpoint(MODELS.build(multi_segmentor()), str(tmp_path / 'x.pth'))
+        torch.save({'state_dict': randomized(multi_segmentor(
+            experts=dict(part_features=8))).state_dict()}, tmp_path / 'x.pth')
+        with pytest.raises(ValueError, match='share 8 channels among datasets, those of this encoder 12; set part_f'):
+            load_weights(MODELS.build(multi_segmentor()), str(tmp_path / 'x.pth'), encoder_only=True)
 
     def test_several_encoders(self, multi_segmentor, tiny_vit):
         weights = {f'{root}.backbone.{name}': value for root in 'ab'
                    for name, value in randomized(tiny_vit()).state_dict().items()}
-        with pytest.raises(ValueError, match=r"several encoders, at \['a.backbone.', 'b.backbone.'\]; choose one segm"):
-            MODELS.build(multi_segmentor()).adapt_weights(weights)
-
-    def test_weights_without_a_known_encoder_are_left_alone(self, multi_segmentor):
-        weights = {'decode_heads.red.conv_seg.bias': torch.tensor([1.0, 2.0, 3.0])}
-        model = MODELS.build(multi_segmentor())
-        model.load_state_dict(weights, strict=False)
-        assert model.decode_heads['red'].conv_seg.bias.tolist() == [1, 2, 3]
+        with pytest.raises(ValueError, match=r"2 encoders, at \['a.backbone.', 'b.backbone.'\]; choose one with"):
+            load_weights(MODELS.build(multi_segmentor()), weights, encoder_only=True)
 
     def test_report(self, multi_segmentor, tiny_segmentor, monkeypatch):
         lines = []
-        logger = fit_segmentor.__globals__['MMLogger'].get_current_instance()
+        logger = MMLogger.get_current_instance()
         monkeypatch.setattr(logger, 'info', lambda text, *args: lines.append(text % args))
         monkeypatch.setattr(logger, 'warning', lambda text, *args: lines.append(text % args))
         cfg = tiny_segmentor()
         cfg['decode_head']['channels'] = 16
         model = MODELS.build(multi_segmentor())
-        model.load_state_dict(randomized(cfg).state_dict(), strict=False)
-        assert 's5_mm format' in lines[0]
+        load_weights(model, randomized(cfg).state_dict(), encoder_only=True)
+        assert 'own names format' in lines[0]
         row = next(row for row in lines[0].splitlines() if 'left at initialization' in row)
         assert 'decode_heads.red.' in row
-        assert 'start from their initialization: decode_heads.green.bottleneck' in lines[1]
+        assert 'start from their initialization: decode_heads.red.psp_modules' in lines[1]
 
 
 class TestFold:
 
-    @pytest.mark.parametrize('part', [4, 0])
+    @pytest.mark.parametrize('experts', [dict(part_features=4), None])
     @pytest.mark.parametrize('dataset', ['red', 'green'])
-    def test_same_outputs(self, multi_segmentor, batch, part, dataset):
-        cfg = multi_segmentor(dict(part_features=part))
+    def test_same_outputs(self, multi_segmentor, batch, experts, dataset):
+        cfg = multi_segmentor(experts=experts)
         model = randomized(cfg)
         plain = MODELS.build(ConfigDict(merged_config(cfg, dataset)))
         plain.load_state_dict(merge_segmentor(model.state_dict(), dataset))
@@ -457,18 +450,15 @@ class TestFold:
     def test_it_is_the_dense_model(self, multi_segmentor, tiny_segmentor):
         plain = MODELS.build(ConfigDict(merged_config(multi_segmentor(), 'red')))
         dense = MODELS.build(tiny_segmentor())
-        assert type(plain) is type(dense)
         assert {name: value.shape for name, value in plain.named_parameters()} == {
             name: value.shape for name, value in dense.named_parameters()}
 
-    @pytest.mark.parametrize(('test_cfg', 'kind'), [
-        (dict(mode='slide', crop_size=(16, 16), stride=(8, 8)), 'EncoderDecoder'),
-        (dict(mode='whole', flip=True), 's5_mm.S5EncoderDecoder'),
-        (dict(mode='resize', size=(16, 16)), 's5_mm.S5EncoderDecoder')])
-    def test_protocol_is_kept(self, multi_segmentor, batch, test_cfg, kind):
+    @pytest.mark.parametrize('test_cfg', [
+        dict(mode='slide', crop_size=(16, 16), stride=(8, 8)), dict(mode='whole', flip=True),
+        dict(mode='resize', size=(16, 16))])
+    def test_protocol_is_kept(self, multi_segmentor, batch, test_cfg):
         cfg = multi_segmentor(datasets=dict(red=dict(num_classes=3, test_cfg=test_cfg)))
         merged = merged_config(cfg, 'red')
-        assert merged['type'] == kind
         model, plain = randomized(cfg), MODELS.build(ConfigDict(merged))
         plain.load_state_dict(merge_segmentor(model.state_dict(), 'red'))
         plain.eval()
@@ -502,7 +492,8 @@ class TestLayerDecay:
         assert set(rates) == {name for name, _ in model.named_parameters()}
         assert rates['backbone.pos_embed'] == rates['backbone.patch_embed.projection.weight'] == 0.5**5
         for block in range(4):
-            for name in ('attn.qkv.weight', 'ffn.layers.1.weight', 'ffn.experts.red.weight', 'ffn.experts.green.bias'):
+            for name in ('attn.qkv.weight', 'ffn.layers.1.weight', 'ffn.layers.1.experts.red.weight',
+                         'ffn.layers.1.experts.green.bias'):
                 assert rates[f'backbone.layers.{block}.{name}'] == 0.5**(4 - block)
         assert {rates[name] for name in rates if name.startswith(('decode_heads.', 'backbone.pyramid.'))} == {1.0}
 

@@ -7,12 +7,11 @@ from mmdet.structures.bbox import bbox2roi
 from mmengine.config import Config, ConfigDict
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
-from mmengine.runner import load_checkpoint
 from mmrotate.registry import MODELS as MMROTATE_MODELS
 from running import ROOT
 from tiny_detectors import batch, detector, sample
 
-from s5_mm.engine.hooks.checkpoint_fit_hook import check_fit
+from s5_mm.checkpoints import load_weights, replace_pretrained
 from s5_mm.registry import MODELS, OPTIM_WRAPPERS
 from s5_mm.routing import Route
 
@@ -220,7 +219,7 @@ class TestHeads:
 
     def test_layer_depths(self):
         model = built()
-        assert model.get_layer_depth('backbone.layers.1.ffn.experts.red.weight') == (2, 6)
+        assert model.get_layer_depth('backbone.layers.1.ffn.layers.1.experts.red.weight') == (2, 6)
         assert model.get_layer_depth('detectors.red.neck.fpn_convs.0.conv.weight') == (5, 6)
 
 
@@ -284,14 +283,15 @@ class TestFiles:
         model = built(**settings)
         before = model.detectors['red'].neck.fpn_convs[0].conv.weight.clone()
         if way == 'load_from':
-            load_checkpoint(model, path)
+            load_weights(model, path, encoder_only=True)
             assert torch.equal(model.detectors['red'].neck.fpn_convs[0].conv.weight, before)
         else:
+            replace_pretrained(model)
             model.init_weights()
         layer, dense = model.backbone.layers[2], segmentor.backbone.layers[2]
         assert torch.equal(layer.attn.qkv.weight, dense.attn.qkv.weight)
         assert torch.equal(layer.ffn.layers[1].weight, dense.ffn.layers[1].weight[:12])
-        assert torch.equal(layer.ffn.experts['green'].weight, dense.ffn.layers[1].weight[12:])
+        assert torch.equal(layer.ffn.layers[1].experts['green'].weight, dense.ffn.layers[1].weight[12:])
         pyramid, dense = model.backbone.pyramid, segmentor.backbone.pyramid
         assert torch.equal(pyramid.upsample_2x[0].weight, dense.upsample_2x[0].weight)
         assert model.backbone.pos_embed.shape == (1, 64, 16)
@@ -299,13 +299,13 @@ class TestFiles:
     def test_own_checkpoint(self, tmp_path):
         first, second = built(1), built(2)
         torch.save({'state_dict': first.state_dict()}, tmp_path / 'x.pth')
-        load_checkpoint(second, str(tmp_path / 'x.pth'))
+        load_weights(second, str(tmp_path / 'x.pth'))
         assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
-        check_fit(second, first.state_dict())
 
     def test_an_encoder_alone_is_a_start_and_no_model(self, segmentor):
-        with pytest.raises(ValueError, match=r'parameters of the config\'s MultiDatasetDetector'):
-            check_fit(built(), segmentor.state_dict())
+        with pytest.raises(ValueError, match='does not fit the MultiDatasetDetector: It lacks .* an encoder alone is a '
+                           'start, not a model'):
+            load_weights(built(), segmentor.state_dict())
 
 
 class TestResNetTwin:
@@ -323,7 +323,8 @@ class TestResNetTwin:
         torch.manual_seed(0)
         ours = MODELS.build(copy.deepcopy(cfg))
         plain = cfg.copy()
-        plain.pop('datasets')
+        for key in ('datasets', 'experts'):
+            plain.pop(key)
         plain.update(type='mmdet.FasterRCNN')
         plain.roi_head.bbox_head.num_classes = 3
         plain = MMROTATE_MODELS.build(plain)
@@ -348,7 +349,7 @@ class TestEqualsMMRotate:
     def both(self):
         init_default_scope('mmrotate')
         cfg = ConfigDict(detector(datasets=dict(red=dict(num_classes=3))))
-        cfg.backbone.part_features = 0
+        cfg.experts = None
         cfg.rpn_head.bbox_coder.type = 'MidpointOffsetCoder'
         cfg.roi_head.bbox_head.bbox_coder.type = 'DeltaXYWHTRBBoxCoder'
         cfg.roi_head.bbox_roi_extractor.extend_factor = (1, 1)
@@ -359,8 +360,10 @@ class TestEqualsMMRotate:
         for parameter in ours.parameters():
             torch.nn.init.normal_(parameter, std=0.1)
         plain = cfg.copy()
-        plain.pop('datasets')
+        for key in ('datasets', 'experts'):
+            plain.pop(key)
         plain.update(type='mmdet.FasterRCNN')
+        plain.neck.in_channels = [16] * 4
         plain.backbone = dict(
             type='s5_mm.ViT', arch=cfg.backbone.arch, img_size=64, patch_size=8, drop_path_rate=0.0)
         plain.roi_head.bbox_roi_extractor.update(type='mmrotate.RotatedSingleRoIExtractor')
@@ -409,5 +412,5 @@ def test_layer_decay_reaches_the_optimizer():
         type='OptimWrapper', optimizer=dict(type='AdamW', lr=1.0, weight_decay=0.1),
         constructor='mmpretrain.LearningRateDecayOptimWrapperConstructor', paramwise_cfg=dict(layer_decay_rate=0.5)))
     rates = {group['param_name']: group['lr'] for group in wrapper.optimizer.param_groups}
-    assert rates['backbone.layers.1.ffn.experts.red.weight'] == 0.5**3
+    assert rates['backbone.layers.1.ffn.layers.1.experts.red.weight'] == 0.5**3
     assert rates['detectors.green.rpn_head.rpn_cls.weight'] == 1.0

@@ -3,7 +3,7 @@ import torch
 from mmseg.models.decode_heads import UPerHead as MMSegUPerHead
 from torch.nn import functional as F
 
-from s5_mm.checkpoints import load_encoder
+from s5_mm.checkpoints import load_weights
 from s5_mm.models import S5UPerHead, ViT
 
 
@@ -19,7 +19,7 @@ def published_head(golden):
 
 def test_logits_are_the_published_ones(golden, published_encoder):
     vit = ViT(golden.arch, golden.img_size)
-    load_encoder(vit, published_encoder)
+    load_weights(vit, published_encoder)
     vit.eval()
     with torch.no_grad():
         logits = published_head(golden).predict(vit(golden.images), [dict(img_shape=(64, 64))], {})

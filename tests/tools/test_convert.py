@@ -47,8 +47,8 @@ def test_damaged_files(refused, tmp_path):
     assert 'empty.safetensors is empty; get it anew' in refused('empty.safetensors')
     assert 'folder.pth is a directory' in refused('folder.pth')
     assert 'none.pth is not a file' in refused('none.pth')
-    assert "weights.txt ends in '.txt'; files of weights end in .pth" in refused('weights.txt')
-    assert 'whole.pth holds no plain ViT encoder in a known format' in refused('whole.pth')
+    assert 'weights.txt is damaged or no PyTorch file' in refused('weights.txt')
+    assert 'whole.pth holds no encoder in a known format' in refused('whole.pth')
 
 
 def test_target_must_be_told(load_tool, capsys):

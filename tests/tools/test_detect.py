@@ -59,7 +59,7 @@ def test_a_data_set_must_be_chosen(detector, image, tmp_path, load_tool):
 
 def test_weights_of_another_model_are_an_error(detector, tmp_path):
     torch.save(dict(state_dict=dict(weight=torch.zeros(3))), tmp_path / 'other.pth')
-    with pytest.raises(ValueError, match='has no name in common with the MultiDatasetDetector'):
+    with pytest.raises(ValueError, match='none under the names of the model'):
         load_detector(Config.fromfile(detector[0]), str(tmp_path / 'other.pth'), 'cpu')
 
 
@@ -72,6 +72,6 @@ def test_images_are_checked_before_the_model_loads(image, tmp_path, load_tool):
 
 
 def test_two_images_of_one_name_are_an_error(image, tmp_path, load_tool):
-    with pytest.raises(ValueError, match=r'field.png, .*field.tif: results are named by the image without its suffix'):
+    with pytest.raises(ValueError, match=r'field.png, .*field.tif: results are named after the image'):
         load_tool('tools/detect.py').main([
             'no.py', 'no.pth', str(image), str(image.with_suffix('.tif')), '--out', str(tmp_path)])

@@ -40,9 +40,7 @@ def test_published_figures(main, capsys, method, letter, parameters, multiply_ad
 
 
 MDF = 'configs/_base_/models/mdf_upernet_vit-moe-b.py'
-OF_ARCH = {
-    'base': [], 'large': ['model.backbone.arch=large', 'model.decode_head.in_channels=[1024,1024,1024,1024]'],
-    'huge': ['model.backbone.arch=huge', 'model.decode_head.in_channels=[1280,1280,1280,1280]']}
+OF_ARCH = {'base': [], 'large': ['model.backbone.name=vit-l'], 'huge': ['model.backbone.name=vit-h']}
 
 
 @pytest.mark.parametrize(('arch', 'part', 'millions'), [
@@ -50,8 +48,9 @@ OF_ARCH = {
     ('base', 512, 188.72)])
 def test_published_figures_of_four_data_sets(main, capsys, arch, part, millions):
     """With the published nine classes of the fourth."""
-    stats = told(main, capsys, ROOT / MDF, '--cfg-options', f'model.backbone.part_features={part}',
-                 'model.datasets.openearthmap.num_classes=9', *OF_ARCH[arch])
+    experts = f'model.experts.part_features={part}' if part else 'model.experts=None'
+    stats = told(main, capsys, ROOT / MDF, '--cfg-options', experts, 'model.datasets.openearthmap.num_classes=9',
+                 *OF_ARCH[arch])
     assert round(stats['parameters'] / 1e6, 2) == millions
     assert stats['encoder'] + stats['decoder'] == stats['parameters']
 
@@ -173,7 +172,7 @@ def test_where_the_size_is_told(tiny_segmentor):
     assert size(resnet, preprocessor=(32, 48), crop_size=(64, 32)) == (32, 48)
     assert size(crop_size=(64, 32)) == (64, 32)
     assert size() == (32, 32)
-    with pytest.raises(ValueError, match='does not say its crop size in .* give it with --size'):
+    with pytest.raises(ValueError, match='sets none of .*backbone.img_size; give the size of images with --size'):
         size(resnet)
 
 

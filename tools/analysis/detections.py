@@ -1,4 +1,4 @@
-"""Look at the detections of a test: precision-recall curves, confusion matrix, right and wrong boxes on the images."""
+"""Analyze the detections of a test: precision-recall curves, confusion matrix, right and wrong boxes on the images."""
 import argparse
 import csv
 from pathlib import Path
@@ -23,11 +23,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='the IoU with an object must be above this; default 0.5')
     parser.add_argument('--score-thr', type=float, default=0.3, metavar='SCORE',
                         help='lowest score in the confusion matrix and in pictures; default 0.3')
-    parser.add_argument('--eval-mode', choices=['11points', 'area'], default='11points', help='of AP')
+    parser.add_argument('--eval-mode', choices=['11points', 'area'], default='11points', help='how AP is computed')
     parser.add_argument('--draw', type=int, default=20, metavar='N',
-                        help='draw so many images, spread over all; 0 for none; default 20')
+                        help='number of images to draw, spread over all; default 20')
     parser.add_argument('--images', metavar='DIR',
-                        help='folder of the images, where the file does not say it (whole DOTA images)')
+                        help='folder of the images, if the file does not name it (whole DOTA images)')
     return parser.parse_args(argv)
 
 
@@ -35,7 +35,7 @@ def find_image(image: DetectedImage, folder: str | None) -> Path:
     """The file of an image.
 
     Raises:
-        FileNotFoundError: There is none.
+        FileNotFoundError: The image does not exist.
     """
     if folder is None and image.path:
         return Path(image.path)

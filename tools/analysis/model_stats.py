@@ -16,7 +16,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--size', type=int, nargs='+', metavar='PX',
                         help="side, or height and width, of the image; default the config's crop size")
     parser.add_argument('--dataset', metavar='NAME',
-                        help='dataset of the image, for a model of several; default its first')
+                        help='dataset of the image, for a model of several datasets; default: the first')
     parser.add_argument('--json', action='store_true', help='print JSON instead of a table')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='override settings, e.g. model.decode_head.channels=128 (FixMatch: '
@@ -28,7 +28,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def as_table(stats: ModelStats) -> str:
-    """The figures for reading."""
+    """The figures as a table."""
     figures = stats.as_dict()
     table = PrettyTable(['part', 'parameters (M)'])
     for part, name in (('encoder', 'encoder_m'), ('decoder', 'decoder_m'), ('model', 'parameters_m')):

@@ -10,13 +10,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('checkpoint', help='file to convert, .pth or .safetensors')
     parser.add_argument('out', help='file to write, .pth or .safetensors')
-    parser.add_argument('--to', choices=TARGETS, required=True, help='naming style of the new file')
+    parser.add_argument('--to', choices=TARGETS, required=True, help='format of the new file')
     parser.add_argument('--force', action='store_true', help='replace the file if it exists')
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Convert; a file that cannot be is told in a line."""
+    """Convert, or print in one line why a file cannot be converted."""
     args = parse_args(argv)
     try:
         converted = convert_checkpoint(args.checkpoint, args.out, args.to, args.force)

@@ -1,7 +1,8 @@
 """Write the encoder of an S4P (or supervised) checkpoint to a file of its own, from which the next stage starts."""
 import argparse
 
-from s5_mm.checkpoints.publish import PREFIXES, publish_encoder
+from s5_mm.checkpoints.parts import PARTS
+from s5_mm.checkpoints.publish import publish_encoder
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -9,8 +10,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('checkpoint', help='checkpoint of a FixMatchSegmentor or EncoderDecoder')
     parser.add_argument('out', help='file to write, .pth or .safetensors')
-    parser.add_argument('--part', choices=['auto', *PREFIXES], default='auto',
-                        help='which network of FixMatch; default the evaluated one: the teacher if there is one')
+    parser.add_argument('--part', choices=['auto', *PARTS], default='auto',
+                        help='which network of FixMatch; default the evaluated one: the teacher once it was updated')
     parser.add_argument('--force', action='store_true', help='replace the file if it exists')
     return parser.parse_args(argv)
 

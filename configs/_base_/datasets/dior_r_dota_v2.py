@@ -2,7 +2,7 @@
 # trainval, tested on test. DOTA: trained on train, tested on val; for the score of its server, train on dota_trainval and
 # predict dota_test_loader, whose images have no labels.
 #
-# In configs that inherit, set keys of train_dataloader and so on; what is defined here was copied by then.
+# A config that inherits sets keys of train_dataloader and so on: the variables below have been used before it is read.
 image_size = (1024, 1024)
 load_polygons = dict(type='mmdet.LoadAnnotations', with_bbox=True, box_type='qbox')
 pack = dict(type='mmdet.PackDetInputs')
@@ -15,7 +15,7 @@ train_pipeline = [
     dict(type='mmdet.RandomFlip', prob=0.75, direction=['horizontal', 'vertical', 'diagonal']),
     pack,
 ]
-# Polygons come after resizing: metrics compare them in pixels of the file, exactly as it has them.
+# Polygons are loaded after resizing, since metrics compare them in pixels of the file.
 load_resized = [dict(type='s5_mm.LoadImage'), dict(type='mmdet.Resize', scale=image_size, keep_ratio=True)]
 dior = dict(type='s5_mm.DIORRDataset', data_root='data/dior_r')
 dota = dict(type='s5_mm.S5DOTADataset', version='v2.0', data_root='data/dota_v2/patches')
@@ -26,9 +26,9 @@ splits = dict(
     dota_trainval=dict(ann_file='trainval/labelTxt', data_prefix=dict(img_path='trainval/images')),
     dota_val=dict(ann_file='val/labelTxt', data_prefix=dict(img_path='val/images')),
     dota_test=dict(ann_file='', data_prefix=dict(img_path='test/images')))
-# As published, boxes thinner than 2 px at the size of training are left out, then images without a box. Sides are those
-# in the file, and images of DIOR-R have 800 px.
-dior_training = dict(filter_cfg=dict(filter_empty_gt=True, min_side=2 * 800 / 1024), pipeline=train_pipeline)
+# As published, boxes thinner than 2 px in training are left out, then images without a box. min_side is in pixels of the
+# file, and images of DIOR-R have 800 px.
+dior_training = dict(filter_cfg=dict(filter_empty_gt=True, min_side=2 * 800 / image_size[0]), pipeline=train_pipeline)
 dota_training = dict(filter_cfg=dict(filter_empty_gt=True, min_side=2), pipeline=train_pipeline)
 
 detection_sources = dict(

@@ -1,4 +1,5 @@
 # iSAID in 512 px crops, made by data_prep/isaid.py: 12 labeled crops a GPU.
+data_root = 'data/isaid'
 crop_size = (512, 512)
 weak_view = [
     dict(type='s5_mm.RandomRescale', ratio_range=(0.5, 2.0)),
@@ -12,6 +13,12 @@ labeled_pipeline = [
     *weak_view,
     dict(type='PackSegInputs'),
 ]
+unlabeled_pipeline = [
+    dict(type='s5_mm.LoadImage'),
+    dict(type='s5_mm.UnlabeledMask'),
+    *weak_view,
+    dict(type='PackSegInputs', meta_keys=('img_path', 'ori_shape', 'img_shape', 'unreadable')),
+]
 test_pipeline = [
     dict(type='s5_mm.LoadImage'),
     dict(type='s5_mm.LoadLabels'),
@@ -19,7 +26,7 @@ test_pipeline = [
 ]
 labeled = dict(
     type='s5_mm.ISAIDDataset',
-    data_root='data/isaid',
+    data_root=data_root,
     data_prefix=dict(img_path='img_dir/train', seg_map_path='ann_dir/train'),
     pipeline=labeled_pipeline)
 
@@ -37,7 +44,7 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='s5_mm.ISAIDDataset',
-        data_root='data/isaid',
+        data_root=data_root,
         data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val'),
         test_mode=True,
         pipeline=test_pipeline))

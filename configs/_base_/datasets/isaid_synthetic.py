@@ -2,24 +2,10 @@
 _base_ = ['./isaid.py']
 data_root = 'data/quickstart'
 crop_size = (96, 96)
-weak_view = [
-    dict(type='s5_mm.RandomRescale', ratio_range=(0.75, 1.5)),
-    dict(type='RandomCrop', crop_size=crop_size),
-    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-    dict(type='RandomFlip', prob=0.5, direction='vertical'),
-]
-labeled_pipeline = [
-    dict(type='s5_mm.LoadImage'),
-    dict(type='s5_mm.LoadLabels'),
-    *weak_view,
-    dict(type='PackSegInputs'),
-]
-unlabeled_pipeline = [
-    dict(type='s5_mm.LoadImage'),
-    dict(type='s5_mm.UnlabeledMask'),
-    *weak_view,
-    dict(type='PackSegInputs', meta_keys=('img_path', 'ori_shape', 'img_shape', 'unreadable')),
-]
+smaller = {'s5_mm.RandomRescale': dict(ratio_range=(0.75, 1.5)), 'RandomCrop': dict(crop_size=crop_size)}
+weak_view, labeled_pipeline, unlabeled_pipeline = (
+    [dict(step, **smaller.get(step['type'], {})) for step in steps]
+    for steps in (_base_.weak_view, _base_.labeled_pipeline, _base_.unlabeled_pipeline))
 unlabeled = dict(type='s5_mm.UnlabeledDataset', source=f'{data_root}/unlabeled', pipeline=unlabeled_pipeline)
 
 train_dataloader = dict(
@@ -30,7 +16,7 @@ train_dataloader = dict(
     dataset=dict(sources=dict(labeled=dict(data_root=f'{data_root}/isaid', pipeline=labeled_pipeline))))
 val_dataloader = dict(batch_size=16, num_workers=1, dataset=dict(data_root=f'{data_root}/isaid'))
 test_dataloader = val_dataloader
-# Classes that no scene shows do not count, even where a network takes something for them.
+# Classes that no scene shows are left out of the mean, even where a network predicts them.
 absent = ('ship', 'store_tank', 'basketball_court', 'Bridge', 'Large_Vehicle', 'Small_Vehicle', 'Helicopter',
           'Swimming_pool', 'plane')
 val_evaluator = dict(excluded=('background', *absent))

@@ -8,7 +8,7 @@
 # - OpenEarthMap without the xBD images is GeoTIFF of about 1024 px with its own protocol of eight classes. As published,
 #   with unknown as a ninth: the config with openearthmap9 in its name.
 #
-# In configs that inherit, set keys of train_dataloader and so on; what is defined here was copied by then.
+# A config that inherits sets keys of train_dataloader and so on: the variables below have been used before it is read.
 png = [dict(type='s5_mm.LoadImage'), dict(type='s5_mm.LoadLabels')]
 geotiff = [dict(type='s5_mm.LoadGeoTIFF'), dict(type='s5_mm.LoadLabels')]
 augmentation = [

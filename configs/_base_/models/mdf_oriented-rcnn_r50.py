@@ -12,6 +12,8 @@ model = dict(
         norm_eval=True,
         style='pytorch',
         init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet50')),
+    experts=None,
+    data_preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]),
     neck=dict(in_channels=[256, 512, 1024, 2048]),
     rpn_head=dict(bbox_coder=dict(type='MidpointOffsetCoder')),
     roi_head=dict(

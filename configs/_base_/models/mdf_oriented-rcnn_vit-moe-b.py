@@ -1,13 +1,11 @@
 # MoE-MDF detection of S5 on DIOR-R and DOTA-v2.0: one ViT-B whose FFNs give 256 of 768 channels to the own expert of each
-# dataset, which has an FPN, an RPN and a RoI head of Oriented R-CNN, too. part_features=0: no experts (MDF). The start is
-# an S4P encoder or segmentor, whose FFNs are split into shared and own experts. For other datasets:
+# dataset, which has an FPN, an RPN and a RoI head of Oriented R-CNN, too. experts=None: no experts (MDF). The start is
+# an S4P encoder or segmentor, whose FFNs are split into shared part and experts. For other datasets:
 # model = dict(datasets=dict(_delete_=True, harbor=dict(num_classes=5))).
 angle_version = 'le90'
 nms_of_proposals = dict(type='nms', iou_threshold=0.8)
 data_preprocessor = dict(
     type='mmdet.DetDataPreprocessor',
-    mean=[123.675, 116.28, 103.53],
-    std=[58.395, 57.12, 57.375],
     bgr_to_rgb=True,
     pad_size_divisor=32,
     boxtype2tensor=False)
@@ -15,17 +13,15 @@ model = dict(
     type='s5_mm.MultiDatasetDetector',
     data_preprocessor=data_preprocessor,
     backbone=dict(
-        type='s5_mm.ViTMoE',
-        arch='base',
+        type='s5_mm.NamedEncoder',
+        name='vit-b',
         img_size=1024,
-        part_features=256,
-        # Whose the numbered experts of the published MoE-MDF files are; nothing else reads it.
-        expert_order=['dior', 'dota'],
         drop_path_rate=0.1,
-        with_cp='selective',
-        defer_upsampling=True),
+        with_cp='selective'),
+    # The order names the numbered experts of the published MoE-MDF files; nothing else reads it.
+    experts=dict(part_features=256, order=['dior', 'dota']),
     # Strides 4, 8, 16 and 32 from the encoder's pyramid, and 64 for the largest anchors.
-    neck=dict(type='mmdet.FPN', in_channels=[768, 768, 768, 768], out_channels=256, num_outs=5),
+    neck=dict(type='mmdet.FPN', out_channels=256, num_outs=5),
     rpn_head=dict(
         type='OrientedRPNHead',
         in_channels=256,

@@ -2,9 +2,9 @@
 # strides are 2, 4, 8, 16 and 32.
 _base_ = ['./mdf_oriented-rcnn_vit-moe-b.py']
 model = dict(
-    backbone=dict(
-        arch='tiny', img_size=128, patch_size=8, part_features=32, drop_path_rate=0.0, with_cp=False),
-    neck=dict(in_channels=[96, 96, 96, 96], out_channels=64),
+    backbone=dict(name='vit-t', img_size=128, drop_path_rate=0.0, with_cp=False),
+    experts=dict(part_features=32),
+    neck=dict(out_channels=64),
     rpn_head=dict(in_channels=64, feat_channels=64, anchor_generator=dict(strides=[2, 4, 8, 16, 32])),
     roi_head=dict(
         bbox_roi_extractor=dict(out_channels=64, featmap_strides=[2, 4, 8, 16], finest_scale=28),

@@ -1,15 +1,10 @@
 # MoE-MDF on four land-cover benchmarks: one ViT-B whose FFNs give 256 of 768 channels to each dataset's own expert, and
-# a UperNet and a classifier each. part_features=0: no experts, everything but the decoders is shared (MDF). The start is
-# an S4P segmentor, published or ours: its FFNs are split into shared and own experts, its decoder is copied to every dataset,
+# a UperNet and a classifier each. experts=None: everything but the decoders is shared (MDF). The start is an S4P
+# segmentor, published or ours: its FFNs are split into shared part and experts, its decoder is copied to every dataset,
 # the classifiers are new. For other datasets: model = dict(datasets=dict(_delete_=True, city=dict(num_classes=5))).
 _base_ = ['./upernet_vit-b.py']
 backbone = _base_.model.backbone
-backbone.update(
-    type='s5_mm.ViTMoE',
-    part_features=256,
-    # Whose the numbered experts of the published MoE-MDF files are; nothing else reads it.
-    expert_order=['vaihingen', 'potsdam', 'openearthmap', 'loveda'],
-    init_cfg=None)
+backbone.update(init_cfg=None)
 decode_head = _base_.model.decode_head
 decode_head.pop('num_classes')
 # New classifiers start as torch starts them: with mmseg's normal of 0.01 the first hundred steps reach less.
@@ -19,6 +14,10 @@ model = dict(
     type='s5_mm.MultiDatasetSegmentor',
     data_preprocessor=_base_.data_preprocessor,
     backbone=backbone,
+    experts=dict(
+        part_features=256,
+        # Names of the numbered experts of the published MoE-MDF files; nothing else reads it.
+        order=['vaihingen', 'potsdam', 'openearthmap', 'loveda']),
     decode_head=decode_head,
     datasets=dict(
         # The smallest, which overfits: its loss is switched on at epoch 70 of 100.

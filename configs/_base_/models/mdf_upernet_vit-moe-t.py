@@ -3,7 +3,7 @@ _base_ = ['./mdf_upernet_vit-moe-b.py']
 data_preprocessor = dict(size=(96, 96))
 model = dict(
     data_preprocessor=data_preprocessor,
-    backbone=dict(
-        arch='tiny', img_size=96, patch_size=8, part_features=32, drop_path_rate=0.0, with_cp=False),
-    decode_head=dict(in_channels=[96, 96, 96, 96], channels=32, norm_cfg=dict(type='BN')),
+    backbone=dict(name='vit-t', img_size=96, drop_path_rate=0.0, with_cp=False),
+    experts=dict(part_features=32),
+    decode_head=dict(channels=32, norm_cfg=dict(type='BN')),
     init_cfg=None)

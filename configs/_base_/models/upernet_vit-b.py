@@ -1,27 +1,20 @@
-# ViT-B with a feature pyramid and UperNet, as S5 trains it at 512 px on 16 iSAID classes.
+# ViT-B with a feature pyramid and UperNet, as S5 trains it at 512 px on 16 iSAID classes. The encoder states the channels
+# of its maps, the normalization and the divisor of image sides; backbone=dict(name=...) names another one of
+# s5_mm.models.ENCODERS.
 data_preprocessor = dict(
-    type='SegDataPreProcessor',
-    mean=[123.675, 116.28, 103.53],
-    std=[58.395, 57.12, 57.375],
-    bgr_to_rgb=True,
-    pad_val=0,
-    seg_pad_val=255,
-    size=(512, 512),
-    test_cfg=dict(size_divisor=16))
+    type='SegDataPreProcessor', bgr_to_rgb=True, pad_val=0, seg_pad_val=255, size=(512, 512))
 model = dict(
     type='s5_mm.S5EncoderDecoder',
     data_preprocessor=data_preprocessor,
     backbone=dict(
-        type='s5_mm.ViT',
-        arch='base',
+        type='s5_mm.NamedEncoder',
+        name='vit-b',
         img_size=512,
         drop_path_rate=0.1,
         with_cp='selective',
-        defer_upsampling=True,
         init_cfg=dict(type='Pretrained', checkpoint='pretrain/mae_vit-b_millionaid.pth')),
     decode_head=dict(
         type='s5_mm.S5UPerHead',
-        in_channels=[768, 768, 768, 768],
         in_index=[0, 1, 2, 3],
         pool_scales=(1, 2, 3, 6),
         channels=256,

@@ -1,6 +1,7 @@
 # Runtime of iteration-based training: what is logged, saved and drawn, and reproducible randomness.
 default_scope = 'mmseg'
 custom_imports = dict(imports=['s5_mm'], allow_failed_imports=False)
+runner_type = 's5_mm.S5Runner'
 
 env_cfg = dict(
     cudnn_benchmark=True,
@@ -20,9 +21,7 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=5000, max_keep_ckpts=3, save_best='mIoU', rule='greater'),
     sampler_seed=dict(type='s5_mm.SamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
-    preflight=dict(type='s5_mm.PreflightHook'),
-    # What load_from names must bring the encoder; heads may be new.
-    checkpoint_fit=dict(type='s5_mm.CheckpointFitHook', encoder_only=True))
+    preflight=dict(type='s5_mm.PreflightHook'))
 custom_hooks = [
     dict(type='s5_mm.IterationSeedHook'),
     dict(type='s5_mm.UnreadableImagesHook'),

@@ -1,4 +1,4 @@
-"""Loading, geometry and color; S4P's strong view runs on the device, in the model."""
+"""Loading, geometric and color transforms. S4P's strong view runs in the model, on the device."""
 from .geometry import RandomRescale
 from .geotiff import LoadGeoTIFF
 from .loading import ImageReadError, LoadImage, LoadLabels, UnlabeledMask

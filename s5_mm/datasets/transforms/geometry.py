@@ -1,4 +1,4 @@
-"""Geometric augmentation that mmcv and mmseg do not have as published."""
+"""Geometric augmentation of the published code that mmcv and mmseg do not have."""
 import numpy as np
 from mmcv.transforms import RandomResize
 from mmcv.transforms.utils import cache_randomness
@@ -8,10 +8,11 @@ from s5_mm.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class RandomRescale(RandomResize):
-    """Resize an image relative to its own size: the first half of the weak view of S4P.
+    """Resize an image by a random factor: the first half of the weak view of S4P.
 
-    The new long side is drawn evenly among the whole pixel numbers from ``ratio_range[0]`` to ``ratio_range[1]`` times
-    the old one; the short side follows to the nearest pixel. Image bilinear, mask nearest.
+    The new long side is drawn uniformly from the integers between ``ratio_range[0]`` and ``ratio_range[1]`` times the
+    old one. The short side keeps the aspect ratio, rounded to the nearest pixel. Images are interpolated bilinearly,
+    masks by the nearest neighbor.
 
     Required keys: ``img``; modified: ``img``, ``img_shape``, every mask of ``seg_fields``; added: ``scale``,
     ``scale_factor``, ``keep_ratio``.
@@ -20,7 +21,7 @@ class RandomRescale(RandomResize):
         ratio_range (tuple[float, float]): Smallest and largest factor, both above 0.
 
     Raises:
-        ValueError: A range that is empty or not positive.
+        ValueError: The range is empty or not positive.
     """
 
     def __init__(self, ratio_range: tuple[float, float] = (0.5, 2.0)) -> None:

@@ -1,4 +1,4 @@
-"""Loading of images and label masks that refuses what would silently give wrong pixels."""
+"""Loading of images and label masks, with errors where other loaders return wrong pixels."""
 import io
 import warnings
 from functools import lru_cache
@@ -14,7 +14,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from s5_mm.registry import TRANSFORMS
 
 IGNORED = 255
-"""Label of a pixel without class in memory, as all of mmseg has it."""
+"""Label of a pixel without class in memory, as in mmseg."""
 
 _EIGHT_BIT_MODES = ('1', 'L', 'LA', 'P', 'PA', 'RGB', 'RGBA', 'RGBX', 'CMYK', 'YCbCr')
 _MASK_MODES = ('1', 'L', 'P', 'I', 'I;16', 'I;16B', 'I;16L', 'I;16N')
@@ -51,7 +51,7 @@ def read_image(path: str, backend_args: dict | None = None) -> np.ndarray:
         np.ndarray: (H, W, 3), uint8, channels in the order **blue, green, red**.
 
     Raises:
-        ImageReadError: The file is missing, truncated, no image, or has other than 8 bits a channel.
+        ImageReadError: The file is missing, truncated, not an image, or has more or fewer than 8 bits a channel.
     """
     try:
         with Image.open(io.BytesIO(fileio.get(path, backend_args=backend_args))) as image:
@@ -60,13 +60,13 @@ def read_image(path: str, backend_args: dict | None = None) -> np.ndarray:
     except (ImageReadError, MemoryError):
         raise
     except Exception as error:
-        # Pillow's decoders raise a dozen unrelated types on damaged files (OSError, SyntaxError, struct.error, ...).
+        # Pillow's decoders raise many unrelated types for damaged files (OSError, SyntaxError, struct.error ...).
         raise ImageReadError(path, f'{type(error).__name__}: {error}') from error
     return np.ascontiguousarray(rgb[..., ::-1])
 
 
 def _require_eight_bits(path: str, image: Image.Image) -> None:
-    # Pillow opens 16-bit color files as mode RGB and keeps the high byte alone; only the raw mode of the tiles tells.
+    # Pillow opens 16-bit color files as mode RGB with the high byte only; they differ in the raw mode of their tiles.
     if image.mode not in _EIGHT_BIT_MODES or ';16' in str(image.tile):
         depth = '16 bits a channel' if image.mode in _EIGHT_BIT_MODES else f'mode {image.mode!r}'
         raise ImageReadError(path, f'it has {depth}; only 8 bits a channel are supported (modes '
@@ -74,7 +74,7 @@ def _require_eight_bits(path: str, image: Image.Image) -> None:
 
 
 def read_size(path: str) -> tuple[int, int]:
-    """Size of an image file as it will be loaded, from its header alone; GeoTIFF with any bands too.
+    """Size of an image file, read from its header; also of GeoTIFF with any bands.
 
     Args:
         path (str): A local image file.
@@ -83,7 +83,7 @@ def read_size(path: str) -> tuple[int, int]:
         tuple[int, int]: (height, width) in pixels, as in the header (an EXIF orientation is not applied).
 
     Raises:
-        ImageReadError: The file is missing or is no image.
+        ImageReadError: The file is missing or not an image.
     """
     try:
         with Image.open(path) as image:
@@ -96,7 +96,7 @@ def read_size(path: str) -> tuple[int, int]:
 
 
 def _geotiff_size(path: str) -> tuple[int, int]:
-    """Pillow knows few of the combinations of bands and bits that GeoTIFF allows."""
+    """Size by GDAL, since Pillow supports few combinations of bands and bits of GeoTIFF."""
     try:
         with warnings.catch_warnings(), open(path, 'rb') as file:
             warnings.simplefilter('ignore', NotGeoreferencedWarning)
@@ -110,7 +110,7 @@ def read_label_ids(path: str, backend_args: dict | None = None) -> np.ndarray:
     """Decode a mask of class ids exactly as stored.
 
     Args:
-        path (str): Single-channel image of ids; of a palette image the indices count.
+        path (str): Single-channel image of ids; for a palette image, the indices are the ids.
         backend_args (dict, optional): File backend of MMEngine.
 
     Returns:
@@ -150,7 +150,7 @@ def _label_table(num_classes: int | None, ignore_index: int, reduce_zero_label: 
 
 
 def train_ids(path: str, ids: np.ndarray, info: dict) -> np.ndarray:
-    """Translate the ids of a mask file to training ids and refuse the impossible ones.
+    """Translate the ids of a mask file to training ids and check that they are allowed.
 
     Args:
         path (str): The mask file, for the message.
@@ -163,7 +163,7 @@ def train_ids(path: str, ids: np.ndarray, info: dict) -> np.ndarray:
         np.ndarray: (H, W), uint8, class ids, 255 = ignored.
 
     Raises:
-        ValueError: An id that is neither a class nor the ignore index.
+        ValueError: An id is neither a class nor the ignore index.
     """
     num_classes, ignore_index = info.get('num_classes'), info.get('ignore_index', IGNORED)
     reduce_zero_label = bool(info.get('reduce_zero_label'))
@@ -188,42 +188,41 @@ def _allowed_ids(table: np.ndarray, info: dict) -> str:
     return f'allowed{rule} are {shown}, and {", ".join(map(str, ignored))} (ignored)'
 
 
-def _head(values: np.ndarray, count: int = 10) -> str:
-    shown = ', '.join(str(int(value)) for value in values[:count])
-    return f'[{shown}{", ..." if len(values) > count else ""}]'
+def _head(values: np.ndarray) -> str:
+    shown = ', '.join(str(int(value)) for value in values[:10])
+    return f'[{shown}{", ..." if len(values) > 10 else ""}]'
 
 
 @TRANSFORMS.register_module()
 class LoadImage(LoadImageFromFile):
-    """Load an 8-bit image in color, raising where other loaders return gray pixels or clipped values.
+    """Load an 8-bit image in color, with an error where other loaders return gray pixels or clipped values.
 
-    Pillow decodes, because OpenCV fills the missing part of a truncated JPEG with gray and says nothing. Channels come
-    out as blue, green, red like mmseg's own loader, so data preprocessors keep ``bgr_to_rgb=True``.
+    The image is decoded by Pillow, because OpenCV fills the missing part of a truncated JPEG with gray without an
+    error. The order of channels is blue, green, red as in mmseg's loader, so data preprocessors keep
+    ``bgr_to_rgb=True``.
 
     Required keys: ``img_path``. Added keys: ``img`` (H, W, 3), ``img_shape`` and ``ori_shape`` (H, W).
 
     Args:
-        to_float32 (bool): Give float32 instead of uint8 (0-255 both).
         backend_args (dict, optional): File backend of MMEngine.
 
     Raises:
         ImageReadError: See :func:`read_image`.
     """
 
-    def __init__(self, to_float32: bool = False, backend_args: dict | None = None) -> None:
-        super().__init__(to_float32=to_float32, imdecode_backend='pillow', backend_args=backend_args)
+    def __init__(self, backend_args: dict | None = None) -> None:
+        super().__init__(imdecode_backend='pillow', backend_args=backend_args)
 
     def transform(self, results: dict) -> dict:
         """Add image and sizes, see the class."""
-        img = read_image(results['img_path'], self.backend_args)
-        results['img'] = img.astype(np.float32) if self.to_float32 else img
+        results['img'] = img = read_image(results['img_path'], self.backend_args)
         results['img_shape'] = results['ori_shape'] = img.shape[:2]
         return results
 
 
 @TRANSFORMS.register_module()
 class LoadLabels(LoadAnnotations):
-    """Load a label mask and check it exactly: its size against the image, its ids against the classes.
+    """Load a label mask and check its size against the image and its ids against the classes.
 
     ``reduce_zero_label`` and ``label_map`` work as in mmseg. Pixels of the dataset's ``ignore_index`` become 255, the
     value that mmseg's losses, metrics and paddings ignore.
@@ -237,7 +236,7 @@ class LoadLabels(LoadAnnotations):
 
     Raises:
         ImageReadError: See :func:`read_label_ids`.
-        ValueError: Size differs from the image's, or ids outside the classes; the message names the file.
+        ValueError: The size differs from the image's, or an id is not a class; the message names the file.
     """
 
     def __init__(self, backend_args: dict | None = None) -> None:
@@ -246,7 +245,7 @@ class LoadLabels(LoadAnnotations):
     def _load_seg_map(self, results: dict) -> None:
         path = results['seg_map_path']
         ids = read_label_ids(path, self.backend_args)
-        # Not the shape of `img`: test pipelines resize the image before they load the mask.
+        # Not compared with the shape of `img`: test pipelines resize the image before they load the mask.
         if 'ori_shape' in results and tuple(results['ori_shape'][:2]) != ids.shape:
             raise size_error(results['img_path'], results['ori_shape'], path, ids.shape)
         results['gt_seg_map'] = train_ids(path, ids, results)
@@ -257,16 +256,16 @@ class LoadLabels(LoadAnnotations):
 
 
 def size_error(image: str, image_size: tuple[int, int], mask: str, mask_size: tuple[int, int]) -> ValueError:
-    """The one wording for an image and a mask of different size; sizes are (height, width)."""
+    """The error for an image and a mask of different sizes, given as (height, width)."""
     return ValueError(f'image and label mask differ in size: {image} is {image_size[1]} x {image_size[0]} pixels, '
                       f'{mask} is {mask_size[1]} x {mask_size[0]} (width x height); they must be equal')
 
 
 @TRANSFORMS.register_module()
 class UnlabeledMask(BaseTransform):
-    """Give an unlabeled image a mask that says which pixels are valid: 0 everywhere.
+    """Add a mask of valid pixels to an unlabeled image: 0 everywhere.
 
-    What geometric transforms and batches pad later gets 255, so the mask tells image from padding in the loss.
+    Pixels that are padded later, by transforms or in a batch, get 255, so the loss can exclude them.
 
     Required keys: ``img``. Added keys: ``gt_seg_map`` (H, W) uint8, and its name in ``seg_fields``.
     """

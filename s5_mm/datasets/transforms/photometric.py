@@ -1,4 +1,4 @@
-"""Color augmentation of labeled images, in the loader."""
+"""Color augmentation of labeled images in the data loader."""
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
@@ -9,19 +9,20 @@ from s5_mm.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class RandomPhotometric(BaseTransform):
-    """The colors of S4P's strong view, drawn in the loader: jitter, grayscale, blur.
+    """The color distortions of S4P's strong view (jitter, grayscale, blur) as a transform of the data loader.
 
-    The same module as in S4P (:class:`~s5_mm.models.semi.StrongView`), for fine-tuning, where the published code
-    augments the labeled images so. It draws from torch's global CPU generator, which the loader seeds for each sample,
-    and takes 30 ms for 512 x 512 pixels on one core.
+    The published code uses them on labeled images in fine-tuning. The module is that of S4P
+    (:class:`~s5_mm.models.semi.StrongView`). It draws from torch's global CPU generator, which the loader seeds for
+    each sample, and takes 30 ms for 512 x 512 pixels on one core.
 
     Required and modified key: ``img`` (H, W, 3) uint8, blue, green, red.
 
     Args:
-        **kwargs: Of ``StrongView``: ``jitter``, ``jitter_prob``, ``gray_prob``, ``blur_prob``, ``blur_sigma``.
+        **kwargs: Arguments of ``StrongView``: ``jitter``, ``jitter_prob``, ``gray_prob``, ``blur_prob``,
+            ``blur_sigma``.
 
     Raises:
-        ValueError: An option is out of range, or the image is not of this kind.
+        ValueError: An option is out of range, or the image has another shape or type.
     """
 
     def __init__(self, **kwargs) -> None:

@@ -1,14 +1,14 @@
-from .checkpoint_fit_hook import CheckpointFitHook
 from .dataset_filter_hook import DatasetFilterHook
 from .divergence_hook import DivergenceHook
-from .fixmatch_panel_hook import FixMatchPanelHook
 from .iteration_seed_hook import IterationSeedHook
+from .mean_teacher_hook import MeanTeacherHook
 from .multi_dataset_visualization_hook import MultiDatasetVisualizationHook
 from .preflight_hook import PreflightHook
 from .sampler_seed_hook import SamplerSeedHook
+from .semi_panel_hook import SemiPanelHook
 from .unreadable_images_hook import UnreadableImagesHook
 
 __all__ = [
-    'CheckpointFitHook', 'DatasetFilterHook', 'DivergenceHook', 'FixMatchPanelHook', 'IterationSeedHook',
-    'MultiDatasetVisualizationHook', 'PreflightHook', 'SamplerSeedHook', 'UnreadableImagesHook'
+    'DatasetFilterHook', 'DivergenceHook', 'IterationSeedHook', 'MeanTeacherHook', 'MultiDatasetVisualizationHook',
+    'PreflightHook', 'SamplerSeedHook', 'SemiPanelHook', 'UnreadableImagesHook'
 ]

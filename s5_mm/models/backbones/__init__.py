@@ -1,4 +1,6 @@
+from .encoder import Encoder
+from .host_encoder import host_encoder
+from .table import ENCODERS, named_encoder
 from .vit import ViT
-from .vit_moe import ViTMoE
 
-__all__ = ['ViT', 'ViTMoE']
+__all__ = ['ENCODERS', 'Encoder', 'ViT', 'host_encoder', 'named_encoder']

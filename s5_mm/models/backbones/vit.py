@@ -1,20 +1,22 @@
 """Plain ViT encoder with a feature pyramid, as S5 pre-trains it."""
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Mapping
 from functools import partial
 
 import torch
-from mmpretrain.models import VisionTransformer
+from mmcv.cnn.bricks.transformer import PatchEmbed
+from mmengine.model import ModuleList
+from mmengine.model.weight_init import trunc_normal_
 from mmpretrain.models.utils import resize_pos_embed
 from mmseg.models.necks import Feature2Pyramid
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
+from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
 
-from s5_mm.checkpoints import MIN_SHARE, load_encoder
-from s5_mm.models.layers import DeferredUpsampling, SelfAttention, TokenLinear, subpixel_conv
 from s5_mm.registry import MODELS
 
-# out_indices: the four blocks whose outputs become the pyramid's levels.
+from .encoder import Encoder, contiguous
+
+# out_indices: the four blocks whose outputs become the levels of the pyramid.
 ARCHS = {
     'tiny': dict(embed_dims=96, num_layers=4, num_heads=4, feedforward_channels=384, out_indices=(0, 1, 2, 3)),
     'base': dict(embed_dims=768, num_layers=12, num_heads=12, feedforward_channels=3072, out_indices=(3, 5, 7, 11)),
@@ -22,53 +24,81 @@ ARCHS = {
     'huge': dict(embed_dims=1280, num_layers=32, num_heads=16, feedforward_channels=5120, out_indices=(15, 23, 27, 31)),
 }
 
-# What selective checkpointing keeps: the results of matrix products and attention, which are dear to compute again.
-ATEN = torch.ops.aten
-KEPT = [
-    ATEN.mm.default, ATEN.addmm.default, ATEN.convolution.default,
-    ATEN._scaled_dot_product_flash_attention_for_cpu.default, ATEN._scaled_dot_product_flash_attention.default,
-    ATEN._scaled_dot_product_efficient_attention.default, ATEN._scaled_dot_product_cudnn_attention.default
-]
+
+class Block(nn.Module):
+    """Pre-norm transformer block: attention, then FFN, each with a residual connection.
+
+    Args:
+        embed_dims: Channels C.
+        attn: Takes tokens (B, N, C) and the grid (rows, columns) of the patches.
+        ffn: Takes tokens (B, N, C).
+        norm_eps: Of the two layer norms.
+    """
+
+    def __init__(self, embed_dims: int, attn: nn.Module, ffn: nn.Module, norm_eps: float) -> None:
+        super().__init__()
+        self.ln1, self.ln2 = (nn.LayerNorm(embed_dims, eps=norm_eps) for _ in range(2))
+        self.attn, self.ffn = attn, ffn
+
+    def forward(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Transform tokens (B, N, C)."""
+        x = x + self.attn(self.ln1(x), grid)
+        return x + self.ffn(self.ln2(x))
 
 
 @MODELS.register_module()
-class ViT(VisionTransformer):
+class ViT(Encoder):
     """ViT encoder of S5 (arXiv 2508.12409) with a pyramid of strides 1/4, 1/2, 1 and 2 patches.
 
-    mmpretrain's ViT, which attends through ``scaled_dot_product_attention``, with these differences: LayerNorm eps
-    1e-5, no class token, no final norm, drop path on the FFN alone, activation checkpointing, and the pyramid as a part
-    of the encoder and of its checkpoints. ``init_cfg=dict(type='Pretrained', checkpoint=...)`` takes every format of
-    :mod:`s5_mm.checkpoints.formats` and is an error if the file does not fit.
+    S5's function is the default: LayerNorm eps 1e-5, no class token, no final norm, drop path on the FFN alone. The
+    pyramid is a part of the encoder and of its checkpoints.
 
     Args:
         arch: A name in :data:`ARCHS` or a dict with its keys.
         img_size: Side of the training images in pixels; sets the size of the position table. Other sizes work too.
         patch_size: Side of a patch in pixels.
+        in_channels: Number of bands.
         out_indices: Blocks whose outputs feed the pyramid, four of them, 0-based; default the architecture's.
         drop_path_rate: Of the last block, rising linearly from 0 at the first.
-        drop_path_on_attention: Whether attention is dropped too (S5: the FFN alone).
-        with_cp: Whether to recompute blocks in the backward pass to save memory. ``'selective'``: their norms,
-            activations and sums alone, which takes hardly any time; results of matrix products and attention are kept.
-        min_share: Share of the parameters, in [0, 1], that a file of another format must bring; below it is an error.
-        defer_upsampling: Whether the two large levels come as :class:`s5_mm.models.layers.DeferredUpsampling`, which
-            decoders that begin with 1 x 1 convolutions (UPerHead, FPN) go through at less cost.
-        init_cfg: MMEngine's initialization; ``prefix`` chooses among several encoders in a file.
+        drop_path_on_attention: Whether attention is dropped too.
+        norm_eps: Of the layer norms in the blocks.
+        qkv_bias: Whether query, key and value have a bias.
+        class_token: Whether a learned token stands before the patches, as in MAE's pre-training.
+        layer_scale: Initial value of the layer scale; 0: none.
+        attention: Config of the attention of every block, built with ``embed_dims, num_heads, drop_path, qkv_bias,
+            layer_scale``.
+        ffn: Config of its FFN, built with ``embed_dims, feedforward_channels, drop_path, layer_scale, second_linear``.
+        frozen_stages: Blocks that are not trained, from the first; 0: patch embedding and position table alone; -1:
+            everything is trained. The pyramid is always trained.
+        with_cp: Whether to recompute blocks in the backward pass to save memory. ``'selective'``: norms, activations
+            and sums alone, which takes hardly any time.
+        experts: See :class:`Encoder`.
+        init_cfg: MMEngine's initialization.
 
     Raises:
-        ValueError: The architecture or ``with_cp`` is unknown, or there are not four outputs.
+        ValueError: The architecture or ``with_cp`` is unknown, there are not four outputs, or ``frozen_stages`` exceeds
+            the blocks.
     """
 
     def __init__(self,
                  arch: str | dict = 'base',
                  img_size: int | tuple[int, int] = 512,
                  patch_size: int = 16,
+                 in_channels: int = 3,
                  out_indices: tuple[int, ...] | None = None,
                  drop_path_rate: float = 0.1,
                  drop_path_on_attention: bool = False,
+                 norm_eps: float = 1e-5,
+                 qkv_bias: bool = True,
+                 class_token: bool = False,
+                 layer_scale: float = 0.0,
+                 attention: dict = dict(type='s5_mm.SelfAttention'),  # noqa: B006  configs are not changed
+                 ffn: dict = dict(type='s5_mm.FFN'),  # noqa: B006
+                 frozen_stages: int = -1,
                  with_cp: bool | str = False,
-                 defer_upsampling: bool = False,
-                 min_share: float = MIN_SHARE,
+                 experts: dict | None = None,
                  init_cfg: dict | None = None) -> None:
+        super().__init__(experts, init_cfg)
         if isinstance(arch, str) and arch not in ARCHS:
             raise ValueError(f'ViT: arch {arch!r} is unknown; choose from {list(ARCHS)} or give a dict.')
         settings = dict(ARCHS[arch] if isinstance(arch, str) else arch)
@@ -77,115 +107,143 @@ class ViT(VisionTransformer):
             raise ValueError(f'ViT: out_indices is {out_indices}, four are needed, one for each pyramid level.')
         if with_cp not in (False, True, 'selective'):
             raise ValueError(f"ViT: with_cp is {with_cp!r}; choose from False, True and 'selective'.")
-        super().__init__(
-            arch=settings,
-            img_size=img_size,
-            patch_size=patch_size,
-            out_indices=list(out_indices),
-            drop_path_rate=drop_path_rate,
-            norm_cfg=dict(type='LN', eps=1e-5),
-            final_norm=False,
-            out_type='featmap',
-            with_cls_token=False,
-            init_cfg=init_cfg)
-        self.patch_size = patch_size
+        if not -1 <= frozen_stages <= settings['num_layers']:
+            raise ValueError(f'ViT: frozen_stages is {frozen_stages}; give -1 (nothing) to {settings["num_layers"]}.')
+        self.embed_dims: int = settings['embed_dims']
+        self.num_layers: int = settings['num_layers']
+        self.out_channels = (self.embed_dims, ) * 4
+        self.out_indices = tuple(out_indices)
+        self.divisor = self.patch_size = patch_size
+        self.in_channels = in_channels
+        self.frozen_stages = frozen_stages
         self.with_cp = with_cp
-        self.defer_upsampling = defer_upsampling
-        self.min_share = min_share
-        for layer in self.layers:
-            layer.attn = SelfAttention.replacing(layer.attn)
-            if not drop_path_on_attention:
-                layer.attn.out_drop = nn.Identity()
-        TokenLinear.replace_in(self.layers)
-        self.pyramid = Feature2Pyramid(self.embed_dims, norm_cfg=dict(type='mmpretrain.LN2d', eps=1e-6))
 
-    @property
-    def divisor(self) -> int:
-        """Number of pixels that the sides of images must be multiples of."""
-        return self.patch_size
+        self.patch_embed = PatchEmbed(in_channels, self.embed_dims, kernel_size=patch_size, stride=patch_size,
+                                      input_size=img_size)
+        self.patch_resolution: tuple[int, int] = self.patch_embed.init_out_size
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims)) if class_token else None
+        self.pos_embed = nn.Parameter(
+            torch.zeros(1, math.prod(self.patch_resolution) + class_token, self.embed_dims))
+        attention = dict(attention, embed_dims=self.embed_dims, num_heads=settings['num_heads'], qkv_bias=qkv_bias,
+                         layer_scale=layer_scale)
+        ffn = dict(ffn, embed_dims=self.embed_dims, feedforward_channels=settings['feedforward_channels'],
+                   layer_scale=layer_scale,
+                   second_linear=nn.Linear if self.experts is None else self.experts.second_linear)
+        rates = [drop_path_rate * i / max(1, self.num_layers - 1) for i in range(self.num_layers)]
+        self.layers = ModuleList(
+            Block(self.embed_dims,
+                  MODELS.build(dict(attention, drop_path=rate if drop_path_on_attention else 0.0)),
+                  MODELS.build(dict(ffn, drop_path=rate)), norm_eps) for rate in rates)
+        self.pyramid = Feature2Pyramid(self.embed_dims, norm_cfg=dict(type='mmpretrain.LN2d', eps=1e-6))
+        self._freeze()
 
     def init_weights(self) -> None:
-        """Initialize, or load ``init_cfg``'s file."""
-        if not (isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained'):
-            super().init_weights()
-            return
-        pretrained, self.init_cfg = self.init_cfg, None
+        """Initialize FFNs and position table as mmpretrain's ViT does, then as ``init_cfg`` says."""
+        for layer in self.layers:
+            for linear in (module for module in layer.ffn.modules() if isinstance(module, nn.Linear)):
+                nn.init.xavier_uniform_(linear.weight)
+                nn.init.normal_(linear.bias, std=1e-6)
+        trunc_normal_(self.pos_embed, std=0.02)
         super().init_weights()
-        self.init_cfg = pretrained
-        load_encoder(self, pretrained['checkpoint'], prefix=pretrained.get('prefix'), min_share=self.min_share)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Encode images.
-
-        Args:
-            x: Normalized images, (B, 3, H, W); H and W divisible by the patch size and at least two patches.
+    def encode(self, x: Tensor) -> tuple[Tensor, ...]:
+        """As :meth:`forward`; sides must be at least two patches.
 
         Returns:
-            Four maps (B, embed_dims, h, w) with h = 4, 2, 1 and 1/2 times H / patch_size. They are contiguous in
-            memory: compiled operators of detectors misread any other layout.
-
-        Raises:
-            ValueError: The image size does not fit.
+            Four maps (B, embed_dims, h, w) with h = 4, 2, 1 and 1/2 times H / patch_size.
         """
-        return self._encode(x, self.layers)
-
-    def _encode(self, x: Tensor, layers: Iterable[Callable[[Tensor], Tensor]]) -> tuple[Tensor, ...]:
-        """As :meth:`forward`, through the given blocks."""
         height, width = x.shape[-2:]
         patch = self.patch_size
         if height % patch or width % patch or min(height, width) < 2 * patch:
             raise ValueError(f'ViT: images of {width}x{height} px do not fit, both sides must be multiples of {patch} '
                              f'and at least {2 * patch}; set the crop size or the data preprocessor\'s size_divisor.')
-        x, hw = self.patch_embed(x)
-        x = x + resize_pos_embed(self.pos_embed, self.patch_resolution, hw, self.interpolate_mode, num_extra_tokens=0)
-        # The patch embedding's result lies channel by channel, and sums keep that; every norm would copy it.
+        x, grid = self.patch_embed(x)
+        extra = 0 if self.cls_token is None else 1
+        if extra:
+            x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)
+        x = x + resize_pos_embed(self.pos_embed, self.patch_resolution, grid, num_extra_tokens=extra)
+        # The patch embedding is a transposed view; contiguous once, so that no norm copies it.
         x = x.contiguous()
         maps = []
-        for i, layer in enumerate(layers):
-            x = self._recomputed(layer, x) if self.with_cp and torch.is_grad_enabled() else layer(x)
+        for i, layer in enumerate(self.layers):
+            x = self._recomputed(layer, x, grid) if self.with_cp and torch.is_grad_enabled() else layer(x, grid)
             if i in self.out_indices:
-                maps.append(self._format_output(x, hw))
-        levels = self._deferred_pyramid(maps) if self.defer_upsampling else self.pyramid(maps)
-        return tuple(level.contiguous() if isinstance(level, Tensor) else level for level in levels)
+                maps.append(x[:, extra:].transpose(1, 2).unflatten(2, grid))
+        return contiguous(self.pyramid(maps))
 
-    def _deferred_pyramid(self, maps: list[Tensor]) -> tuple[DeferredUpsampling | Tensor, ...]:
-        """As the pyramid, without its last upsampling."""
-        first, norm, activation, last = self.pyramid.upsample_4x
-        x = activation(norm(subpixel_conv(maps[0], first.weight, first.bias)))
-        upsampled = DeferredUpsampling(x, last), DeferredUpsampling(maps[1], self.pyramid.upsample_2x[0])
-        return (*upsampled, maps[2], self.pyramid.downsample_2x(maps[3]))
+    def _recomputed(self, layer: Block, x: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Run a block under activation checkpointing as configured by :attr:`with_cp`."""
+        function = layer if self.experts is None else self.experts.current.bind(layer)
+        options = {} if self.with_cp is True else dict(
+            context_fn=partial(create_selective_checkpoint_contexts, _save_products))
+        return checkpoint(function, x, grid, use_reentrant=False, **options)
 
-    def _recomputed(self, layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        """Result of a block that computes what :attr:`with_cp` tells again in the backward pass."""
-        if self.with_cp is True:
-            return checkpoint(layer, x, use_reentrant=False)
-        kept = partial(create_selective_checkpoint_contexts, KEPT)
-        return checkpoint(layer, x, use_reentrant=False, context_fn=kept)
+    def second_linears(self) -> dict[str, nn.Linear]:
+        """Last linear layer of each FFN."""
+        found = {}
+        for i, layer in enumerate(self.layers):
+            name, linear = [pair for pair in layer.ffn.named_modules() if isinstance(pair[1], nn.Linear)
+                            and '.experts.' not in f'.{pair[0]}'][-1]
+            found[f'layers.{i}.ffn.{name}'] = linear
+        return found
 
-    def adapt_weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Bring a file's weights, already under our names, into the form of this encoder.
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Depth 0: patch embedding, class token, position table; i + 1: block i; last: pyramid and what is outside."""
+        depths = self.num_layers + 2
+        name = param_name.removeprefix(prefix)
+        if not param_name.startswith(prefix):
+            return depths - 1, depths
+        if name.startswith('layers.'):
+            return int(name.split('.')[1]) + 1, depths
+        return 0 if name.startswith(('patch_embed.', 'pos_embed', 'cls_token')) else depths - 1, depths
 
-        Args:
-            weights: Name without prefix -> value.
+    def adapt_weights(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Resize the position table, with or without a class entry, to this encoder's; see :class:`Encoder`.
+
+        Raises:
+            ValueError: The table is of another size and not square.
         """
+        weights = super().adapt_weights(weights)
+        if 'pos_embed' in weights:
+            weights['pos_embed'] = self._resized_table(weights['pos_embed'])
         return weights
 
-    def _prepare_pos_embed(self, state_dict: dict, prefix: str, *args, **kwargs) -> None:
-        """Load hook: drop a class entry, recognized by the number of entries, and resize the rest."""
-        name = prefix + 'pos_embed'
-        if name not in state_dict:
-            return
-        table = state_dict[name]
-        own = self.pos_embed.shape[1]
-        entries = table.shape[1]
-        if entries == own:
-            return
-        if entries == own + 1 or (math.isqrt(entries)**2 != entries and math.isqrt(entries - 1)**2 == entries - 1):
-            table = table[:, 1:]
-        side = math.isqrt(table.shape[1])
-        if table.shape[1] != own and side**2 != table.shape[1]:
-            raise ValueError(f'ViT: {name} has {entries} entries, neither a square number nor one more; a table of '
+    def _resized_table(self, table: Tensor) -> Tensor:
+        """The table (1, N, C) with as many entries as this encoder's; a class entry comes first."""
+        own, entries = self.pos_embed.shape[1], table.shape[1]
+        extra = 0 if self.cls_token is None else 1
+        grid = own - extra
+        has_entry = entries == grid + 1 or (
+            entries != grid and math.isqrt(entries)**2 != entries and math.isqrt(entries - 1)**2 == entries - 1)
+        patches, entry = table[:, int(has_entry):], table[:, :int(has_entry)]
+        if extra and not has_entry:
+            raise ValueError(f'ViT: pos_embed has {entries} entries, none of them for the class token of this encoder; '
+                             'set class_token=False.')
+        side = math.isqrt(patches.shape[1])
+        if patches.shape[1] != grid and side**2 != patches.shape[1]:
+            raise ValueError(f'ViT: pos_embed has {entries} entries, neither a square number nor one more; a table of '
                              'another shape can only be resized from a square one.')
-        if table.shape[1] != own:
-            table = resize_pos_embed(table, (side, side), self.patch_resolution, self.interpolate_mode, 0)
-        state_dict[name] = table
+        if patches.shape[1] != grid:
+            patches = resize_pos_embed(patches, (side, side), self.patch_resolution, num_extra_tokens=0)
+        return torch.cat([entry, patches], dim=1) if extra else patches
+
+    def train(self, mode: bool = True) -> 'ViT':
+        """Switch the mode; frozen blocks stay in eval mode."""
+        super().train(mode)
+        for layer in self.layers[:max(0, self.frozen_stages)]:
+            layer.eval()
+        return self
+
+    def _freeze(self) -> None:
+        if self.frozen_stages < 0:
+            return
+        stem = [self.pos_embed, *self.patch_embed.parameters(), *([] if self.cls_token is None else [self.cls_token])]
+        for parameter in (*stem, *self.layers[:self.frozen_stages].parameters()):
+            parameter.requires_grad = False
+
+
+def _save_products(_: object, operator: object, *args: object, **kwargs: object) -> CheckpointPolicy:
+    """Selective checkpointing saves outputs of matrix products, convolutions and attention, which are expensive."""
+    expensive = ('mm.default', 'convolution.default', 'scaled_dot_product')
+    return (CheckpointPolicy.MUST_SAVE if any(part in str(operator) for part in expensive)
+            else CheckpointPolicy.PREFER_RECOMPUTE)

@@ -4,6 +4,7 @@ import dataclasses
 from mmengine.config import ConfigDict
 from torch import nn
 
+from s5_mm.models.backbones.asking import complete_head
 from s5_mm.models.multi_dataset import DatasetSettings, merged
 
 
@@ -18,9 +19,16 @@ class DetectionSettings(DatasetSettings):
 
     detector: dict = dataclasses.field(default_factory=dict)
 
-    def detector_cfg(self, common: dict) -> ConfigDict:
-        """Config of the dataset's detector, which takes feature maps instead of images, from the common one."""
+    def detector_cfg(self, common: dict, encoder: nn.Module) -> ConfigDict:
+        """Config of the dataset's detector, which takes feature maps instead of images.
+
+        Args:
+            common: Of all datasets.
+            encoder: States the channels of the maps.
+        """
         cfg = merged(common, self.detector)
+        if cfg.get('neck'):
+            cfg.neck = ConfigDict(complete_head(cfg.neck, encoder))
         _set_classes(cfg, self.num_classes)
         cfg.setdefault('type', 'mmdet.SingleStageDetector' if 'roi_head' not in cfg else 'mmdet.TwoStageDetector')
         cfg.backbone = dict(type=nn.Identity)

@@ -10,9 +10,8 @@ from mmengine.model import ModuleDict
 from mmrotate.registry import MODELS as MMROTATE_MODELS
 from torch import Tensor, nn
 
-from s5_mm.checkpoints.formats import Format
-from s5_mm.checkpoints.segmentor import translate_segmentor
 from s5_mm.hosts import map_tensors
+from s5_mm.models.backbones.asking import complete_preprocessor
 from s5_mm.models.multi_dataset import MultiDatasetModel
 from s5_mm.models.multi_dataset.model import Losses
 from s5_mm.registry import MODELS
@@ -22,30 +21,30 @@ from .dataset_settings import DetectionSettings
 
 @MODELS.register_module()
 class MultiDatasetDetector(MultiDatasetModel, BaseDetector):
-    """A shared encoder with a neck and heads for each dataset (MDF, and with :class:`s5_mm.ViTMoE` MoE-MDF of S5).
+    """A shared encoder with a neck and heads for each dataset (MDF of S5, and with ``experts`` MoE-MDF).
 
     Each dataset has a whole detector of mmdet's or mmrotate's behind the encoder, in ``detectors.NAME``: two stages
     (``rpn_head`` and ``roi_head``, as Oriented R-CNN has) or one (``bbox_head``). How batches are routed and losses
-    weighted: :class:`s5_mm.models.multi_dataset.MultiDatasetModel`. Files with an encoder of :class:`s5_mm.ViT` load by
-    themselves, whatever stands behind it there.
+    weighted: :class:`s5_mm.models.multi_dataset.MultiDatasetModel`.
 
     Heads give float32 also under autocast, since boxes need it and the operators on them know nothing else. They get
     maps that are contiguous in memory, since compiled operators (RoIAlign, deformable convolutions) read any other
     layout as if it were that one.
 
     Args:
-        backbone: The encoder; :class:`s5_mm.ViTMoE` gets its ``datasets`` from here. Any other is shared entirely.
+        backbone: The encoder.
         datasets: Name -> the fields of :class:`DetectionSettings`, e.g. ``dict(harbor=dict(num_classes=5), ...)``.
-        neck: Config of every dataset's neck.
+        experts: ``dict(part_features=P)`` or ``dict(share=...)``, see :class:`s5_mm.models.layers.Experts`; ``None``:
+            the encoder is shared entirely.
+        neck: Config of every dataset's neck; the encoder states ``in_channels``.
         rpn_head: Of its first stage.
         roi_head: Of its second stage; the number of classes is filled in.
         bbox_head: Of the heads of a detector of one stage; the number of classes is filled in.
-        data_preprocessor: mmdet's.
+        data_preprocessor: mmdet's; the encoder states ``mean`` and ``std``.
         frozen_except: Datasets whose experts, necks and heads alone are trained; empty: everything is.
         train_cfg: As mmdet's detectors take it.
         test_cfg: As mmdet's detectors take it.
-        init_cfg: MMEngine's initialization; ``dict(type='Pretrained', checkpoint=...)`` of any known segmentor, or of
-            an encoder alone.
+        init_cfg: MMEngine's initialization.
 
     Raises:
         ValueError: A dataset's settings are wrong.
@@ -58,6 +57,7 @@ class MultiDatasetDetector(MultiDatasetModel, BaseDetector):
     def __init__(self,
                  backbone: dict,
                  datasets: dict[str, dict],
+                 experts: dict | None = None,
                  neck: dict | None = None,
                  rpn_head: dict | None = None,
                  roi_head: dict | None = None,
@@ -67,31 +67,29 @@ class MultiDatasetDetector(MultiDatasetModel, BaseDetector):
                  train_cfg: dict | None = None,
                  test_cfg: dict | None = None,
                  init_cfg: dict | None = None) -> None:
-        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
-        self.set_up_datasets(backbone, datasets)
+        encoder = self.build_encoder(backbone, datasets, experts)
+        super().__init__(data_preprocessor=complete_preprocessor(data_preprocessor, encoder), init_cfg=init_cfg)
+        self.set_up_datasets(encoder, datasets)
         parts = dict(neck=neck, rpn_head=rpn_head, roi_head=roi_head, bbox_head=bbox_head, train_cfg=train_cfg,
                      test_cfg=test_cfg)
         common = {name: part for name, part in parts.items() if part is not None}
         self.detectors = ModuleDict({
-            name: MMROTATE_MODELS.build(settings.detector_cfg(common)) for name, settings in self.settings.items()})
+            name: MMROTATE_MODELS.build(settings.detector_cfg(common, encoder))
+            for name, settings in self.settings.items()})
         for detector in self.detectors.values():
             (detector.neck if detector.with_neck else detector.backbone).register_forward_hook(_contiguous)
         for part in self.detectors.modules():
             if isinstance(part, BaseDenseHead | BBoxHead):
                 part.register_forward_hook(_as_float32)
-        self.finish_datasets(frozen_except)
+        self.freeze_except(frozen_except)
 
     def dataset_modules(self) -> nn.ModuleDict:
         """Neck and heads of each dataset."""
         return self.detectors
 
     def dataset_losses(self, dataset: str, features: list[Tensor], data_samples: list[DetDataSample]) -> Losses:
-        """What a dataset's detector loses."""
+        """Unweighted losses of one dataset's detector."""
         return self.detectors[dataset].loss(features, data_samples)
-
-    def translate(self, weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], Format | None]:
-        """Names of this model for the encoder of any known file."""
-        return translate_segmentor(weights, self.datasets)
 
     def predict(self, inputs: Tensor, data_samples: list[DetDataSample], rescale: bool = True) -> list[DetDataSample]:
         """Predict each dataset's images by its own detector.

@@ -1,8 +1,8 @@
-from .deferred_upsampling import DeferredUpsampling
-from .moe_ffn import MoEFFN
+from .experts import DatasetRouter, ExpertLinear, Experts, Router, check_names
+from .ffn import FFN
 from .self_attention import SelfAttention
-from .subpixel_conv import subpixel_conv
-from .token_linear import TokenLinear
-from .upsampled_conv import UpsampledConv2d
+from .upsampled_conv import upsampled_conv2d
 
-__all__ = ['DeferredUpsampling', 'MoEFFN', 'SelfAttention', 'TokenLinear', 'UpsampledConv2d', 'subpixel_conv']
+__all__ = [
+    'FFN', 'DatasetRouter', 'ExpertLinear', 'Experts', 'Router', 'SelfAttention', 'upsampled_conv2d', 'check_names'
+]

@@ -1,30 +1,35 @@
-"""Multi-head self-attention with a cheaper backward pass."""
-import torch
+"""Multi-head self-attention of a ViT block."""
 from mmpretrain.models.utils import MultiheadAttention
 from torch import Tensor
 
+from s5_mm.registry import MODELS
 
+
+@MODELS.register_module()
 class SelfAttention(MultiheadAttention):
-    """mmpretrain's, whose gradients of query, key and value are put together in one copy.
+    """mmpretrain's attention through ``scaled_dot_product_attention``, in the form that :class:`s5_mm.ViT` injects.
 
-    It takes the three out of the result of ``qkv`` by indexing, and the gradient of an index is a map of zeros as
-    large as all three; so three such maps are filled and summed. That of unbinding is one concatenation. Function
-    and parameters are the same.
+    Args:
+        embed_dims: Channels C.
+        num_heads: Number of heads.
+        drop_path: Drop path rate of the result, in [0, 1).
+        qkv_bias: Whether query, key and value have a bias.
+        layer_scale: Initial value of the layer scale; 0: none.
     """
 
-    @classmethod
-    def replacing(cls, given: MultiheadAttention) -> 'SelfAttention':
-        """One with the layers of mmpretrain's attention; no dropout inside, as ViT has it."""
-        # On the meta device no random numbers are drawn, so that a seed gives the weights that it always gave.
-        with torch.device('meta'):
-            own = cls(given.embed_dims, given.num_heads)
-        own.qkv, own.proj, own.out_drop = given.qkv, given.proj, given.out_drop
-        return own
+    def __init__(self, embed_dims: int, num_heads: int, drop_path: float = 0.0, qkv_bias: bool = True,
+                 layer_scale: float = 0.0) -> None:
+        super().__init__(embed_dims, num_heads, qkv_bias=qkv_bias, layer_scale_init_value=layer_scale,
+                         dropout_layer=dict(type='DropPath', drop_prob=drop_path))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Attend among tokens (B, N, C), C channels."""
-        # Each (B, N, heads, channels of a head)
-        parts = self.qkv(x).unflatten(-1, (3, self.num_heads, self.head_dims)).unbind(dim=2)
-        query, key, value = (part.transpose(1, 2) for part in parts)
-        attended = self.scaled_dot_product_attention(query, key, value)
-        return self.out_drop(self.proj(attended.transpose(1, 2).flatten(2)))
+    def forward(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Attend among all tokens.
+
+        Args:
+            x: Tokens, (B, N, C).
+            grid: Rows and columns of the patches among them; not needed here, but by windowed attention.
+
+        Returns:
+            (B, N, C).
+        """
+        return super().forward(x)

@@ -1,6 +1,6 @@
 """What segmentors and detectors of several datasets have in common."""
-from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, Self
 
 import torch
 from mmengine.logging import MessageHub
@@ -8,10 +8,8 @@ from mmengine.registry import Registry
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
-from s5_mm.checkpoints.formats import Format
-from s5_mm.checkpoints.segmentor import ENCODER, adapt_encoder, adapt_loaded
-from s5_mm.models.backbones.vit_moe import check_names
-from s5_mm.models.layers import MoEFFN
+from s5_mm.models.backbones import Encoder
+from s5_mm.models.layers import ExpertLinear, check_names
 from s5_mm.routing import Route
 
 from .batch_check import BATCH_NORMS, check_images
@@ -30,29 +28,45 @@ class MultiDatasetModel:
     every process of distributed training gets gradients for the same parameters; an optimizer with weight decay shrinks
     its own parts meanwhile.
 
-    A subclass has modules of its own for each dataset: it says where they are (:meth:`dataset_modules`), computes their
-    losses (:meth:`dataset_losses`) and says under which names files hold them (:meth:`translate`).
+    A subclass has modules of its own for each dataset: it says where they are (:meth:`dataset_modules`) and computes
+    their losses (:meth:`dataset_losses`).
+
+    Attributes:
+        encoder_prefix: What stands before the encoder's parameters in the state dict.
     """
 
+    encoder_prefix = 'backbone.'
     registry: ClassVar[Registry]
     settings_type: ClassVar[type[DatasetSettings]]
     module_name: ClassVar[str]
-    """What messages call a dataset's own part."""
+    """What messages call a dataset's own module."""
 
-    def set_up_datasets(self, backbone: dict, datasets: dict[str, dict]) -> None:
-        """Read the settings and build the encoder; call it before the datasets' own parts are built."""
-        self.datasets = check_names(datasets)
+    @classmethod
+    def build_encoder(cls, backbone: dict, datasets: Iterable[str], experts: dict | None) -> nn.Module:
+        """The encoder, before anything else is built, since the others ask it.
+
+        Args:
+            backbone: Its config.
+            datasets: Their names.
+            experts: The fields of :class:`s5_mm.models.layers.Experts` but the names; ``None``: no experts.
+
+        Raises:
+            ValueError: A name is impossible, or a backbone without the encoder contract should have experts.
+        """
+        names = check_names(datasets)
+        if experts is None:
+            return cls.registry.build(backbone)
+        kind = cls.registry.get(backbone['type']) if isinstance(backbone['type'], str) else backbone['type']
+        if isinstance(kind, type) and not issubclass(kind, Encoder):
+            raise ValueError(f'{cls.__name__}: backbone.type {backbone["type"]!r} cannot have experts; wrap it, '
+                             "backbone=dict(type='s5_mm.HostEncoder', encoder=dict(...)), or set experts=None.")
+        return cls.registry.build(dict(backbone, experts=dict(experts, names=names)))
+
+    def set_up_datasets(self, encoder: nn.Module, datasets: dict[str, dict]) -> None:
+        """Take the encoder and read the settings; call it before the datasets' own modules are built."""
+        self.backbone = encoder
+        self.datasets = tuple(datasets)
         self.settings = {name: self.settings_type.from_config(name, cfg) for name, cfg in datasets.items()}
-        kind = backbone['type']
-        kind = self.registry.get(kind) if isinstance(kind, str) else kind
-        self.takes_route = getattr(kind, 'takes_route', False)
-        self.backbone = self.registry.build(
-            backbone, default_args=dict(datasets=self.datasets) if self.takes_route else None)
-
-    def finish_datasets(self, trained: Sequence[str]) -> None:
-        """Freeze all but these datasets' parts, if there are any, and take files of other models; call it last."""
-        self._freeze(tuple(trained))
-        self._register_load_state_dict_pre_hook(self._adapt_loaded)
 
     def dataset_modules(self) -> nn.ModuleDict:
         """Name -> the part of the model, beside experts, that is the dataset's own."""
@@ -62,11 +76,12 @@ class MultiDatasetModel:
         """Losses of a dataset's images, unweighted, from their feature maps."""
         raise NotImplementedError
 
-    def translate(self, weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], Format | None]:
-        """A known file's weights under the names of this model and their encoder's format; others and ``None``."""
-        raise NotImplementedError
+    def freeze_except(self, trained: Sequence[str]) -> None:
+        """Freeze all but the experts and modules of these datasets; nothing if there are none. Call it last.
 
-    def _freeze(self, trained: tuple[str, ...]) -> None:
+        Raises:
+            ValueError: A dataset is unknown.
+        """
         unknown = [name for name in trained if name not in self.datasets]
         if unknown:
             raise ValueError(f'{type(self).__name__}: frozen_except names {unknown}; choose from {self.datasets}.')
@@ -80,7 +95,7 @@ class MultiDatasetModel:
 
     def parameters_of(self, dataset: str) -> list[nn.Parameter]:
         """Parameters that only one dataset uses: its experts and its own parts."""
-        experts = [ffn.experts[dataset] for ffn in self.backbone.modules() if isinstance(ffn, MoEFFN)]
+        experts = [layer.experts[dataset] for layer in self.backbone.modules() if isinstance(layer, ExpertLinear)]
         return [parameter for part in (*experts, self.dataset_modules()[dataset]) for parameter in part.parameters()]
 
     def train(self, mode: bool = True) -> Self:
@@ -122,6 +137,8 @@ class MultiDatasetModel:
         if absent:
             # Distributed training waits for a gradient of every parameter.
             losses['loss_absent'] = 0 * torch.stack(absent).sum()
+        if isinstance(self.backbone, Encoder):
+            losses.update(self.backbone.auxiliary_losses())
         return losses
 
     def _features(self, inputs: Tensor, route: Route) -> dict[str, list[Tensor]]:
@@ -138,7 +155,7 @@ class MultiDatasetModel:
 
     def extract_feat(self, inputs: Tensor, route: Route) -> tuple[Tensor, ...]:
         """Feature maps of images (B, 3, H, W), in their order."""
-        maps = self.backbone(inputs, route) if self.takes_route else self.backbone(inputs)
+        maps = self.backbone(inputs, route) if isinstance(self.backbone, Encoder) else self.backbone(inputs)
         return self.neck(maps) if self.with_neck else maps
 
     def _route(self, data_samples: list[BaseDataElement] | None) -> Route:
@@ -171,18 +188,9 @@ class MultiDatasetModel:
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Depth of a parameter and number of depths, for layer-wise learning rates: experts are at the depth of their
-        block, the datasets' own parts at the last.
+        block, the datasets' own modules at the last.
         """
-        return self.backbone.get_layer_depth(param_name, f'{prefix}{ENCODER}')
-
-    def adapt_weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """A known file's weights under the names of this model; others as they are."""
-        weights, style = self.translate(weights)
-        return weights if style is None else adapt_encoder(weights, self.backbone)
-
-    def _adapt_loaded(self, state_dict: dict, prefix: str, *args: Any) -> None:
-        """Load hook: files of other models, and a report, unless the file is this model's."""
-        adapt_loaded(self, self.translate, state_dict, prefix)
+        return self.backbone.get_layer_depth(param_name, f'{prefix}{self.encoder_prefix}')
 
 
 def _times(loss: Tensor | list[Tensor], weight: float) -> Tensor | list[Tensor]:

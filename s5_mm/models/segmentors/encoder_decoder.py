@@ -1,10 +1,10 @@
 """mmseg's segmentor for one dataset, with what its own lacks."""
 from typing import Any
 
-from mmseg.models import EncoderDecoder as MMSegEncoderDecoder
+from mmseg.models import EncoderDecoder
 from torch import Tensor
 
-from s5_mm.checkpoints.segmentor import adapt_encoder, adapt_loaded, translate_single
+from s5_mm.models.backbones.asking import complete_head, complete_preprocessor
 from s5_mm.registry import MODELS
 
 from .image_metas import image_metas
@@ -12,20 +12,42 @@ from .protocols import build_protocol
 
 
 @MODELS.register_module()
-class S5EncoderDecoder(MMSegEncoderDecoder):
-    """mmseg's ``EncoderDecoder`` with all test protocols, layer-wise learning rates, and files of other naming styles.
+class S5EncoderDecoder(EncoderDecoder):
+    """mmseg's ``EncoderDecoder`` that asks its encoder, with all test protocols and layer-wise learning rates.
 
-    ``test_cfg`` takes what :func:`s5_mm.models.segmentors.protocols.build_protocol` takes. Published S4P segmentors and
-    encoders alone load by themselves, see :func:`s5_mm.checkpoints.segmentor.translate_single`.
+    Where the config leaves them out, the encoder states ``in_channels`` of heads and neck, and ``mean`` and ``std`` of
+    the data preprocessor. ``test_cfg`` takes what :func:`s5_mm.models.segmentors.protocols.build_protocol` takes.
 
     Args:
+        backbone: The encoder.
+        decode_head: One head.
+        neck: Between them.
+        auxiliary_head: One or several heads.
+        data_preprocessor: mmseg's.
         kwargs: As mmseg's class takes them.
+
+    Attributes:
+        encoder_prefix: What stands before the encoder's parameters in the state dict.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    encoder_prefix = 'backbone.'
+
+    def __init__(self, backbone: dict, decode_head: dict, neck: dict | None = None,
+                 auxiliary_head: dict | list[dict] | None = None, data_preprocessor: dict | None = None,
+                 **kwargs: Any) -> None:
+        encoder = MODELS.build(backbone)
+        behind = None if neck else encoder
+        if auxiliary_head is not None:
+            heads = auxiliary_head if isinstance(auxiliary_head, list | tuple) else [auxiliary_head]
+            auxiliary_head = [complete_head(head, behind) for head in heads]
+        super().__init__(
+            dict(type=lambda: encoder),  # mmseg builds a config: this one gives what is built already
+            complete_head(decode_head, behind),
+            neck=complete_head(neck, encoder) if neck else None,
+            auxiliary_head=auxiliary_head,
+            data_preprocessor=complete_preprocessor(data_preprocessor, encoder),
+            **kwargs)
         self.protocol = build_protocol(self.test_cfg or {})
-        self._register_load_state_dict_pre_hook(self._adapt_loaded)
 
     def inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Scores (B, K, H, W) of images (B, 3, H, W) by the test protocol."""
@@ -33,13 +55,4 @@ class S5EncoderDecoder(MMSegEncoderDecoder):
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Depth of a parameter and number of depths, for layer-wise learning rates; heads are at the last."""
-        return self.backbone.get_layer_depth(param_name, f'{prefix}backbone.')
-
-    def adapt_weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """A known file's weights under the names of this model; others as they are."""
-        weights, style = translate_single(weights)
-        return weights if style is None else adapt_encoder(weights, self.backbone)
-
-    def _adapt_loaded(self, state_dict: dict, prefix: str, *args: Any) -> None:
-        """Load hook."""
-        adapt_loaded(self, translate_single, state_dict, prefix)
+        return self.backbone.get_layer_depth(param_name, f'{prefix}{self.encoder_prefix}')

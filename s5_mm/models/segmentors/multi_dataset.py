@@ -9,8 +9,7 @@ from mmseg.registry import MODELS as MMSEG_MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
-from s5_mm.checkpoints.formats import Format
-from s5_mm.checkpoints.segmentor import translate_segmentor
+from s5_mm.models.backbones.asking import complete_head, complete_preprocessor
 from s5_mm.models.multi_dataset import MultiDatasetModel
 from s5_mm.registry import MODELS
 from s5_mm.routing import Route
@@ -22,21 +21,22 @@ from .protocols import build_protocol
 
 @MODELS.register_module()
 class MultiDatasetSegmentor(MultiDatasetModel, BaseSegmentor):
-    """A shared encoder with a decode head for each dataset (MDF, and with :class:`s5_mm.ViTMoE` MoE-MDF of S5).
+    """A shared encoder with a decode head for each dataset (MDF of S5, and with ``experts`` MoE-MDF).
 
-    How batches are routed and losses weighted: :class:`s5_mm.models.multi_dataset.MultiDatasetModel`. Files of other
-    segmentors load by themselves, see :func:`s5_mm.checkpoints.segmentor.translate_segmentor`.
+    How batches are routed and losses weighted: :class:`s5_mm.models.multi_dataset.MultiDatasetModel`.
 
     Args:
-        backbone: The encoder; :class:`s5_mm.ViTMoE` gets its ``datasets`` from here. Any other is shared entirely.
-        decode_head: Config of every dataset's decode head, any of mmseg's.
+        backbone: The encoder.
+        decode_head: Config of every dataset's decode head, any of mmseg's; the encoder states ``in_channels``.
         datasets: Name -> the fields of :class:`SegmentationSettings`, e.g. ``dict(city=dict(num_classes=5), ...)``.
+        experts: ``dict(part_features=P)`` or ``dict(share=...)``, see :class:`s5_mm.models.layers.Experts`; ``None``:
+            the encoder is shared entirely.
         neck: Between encoder and heads, shared.
-        data_preprocessor: mmseg's.
+        data_preprocessor: mmseg's; the encoder states ``mean`` and ``std``.
         frozen_except: Datasets whose experts and decode heads alone are trained; empty: everything is.
         train_cfg: Handed to the heads.
         test_cfg: Test protocol of datasets that have none of their own.
-        init_cfg: MMEngine's initialization; ``dict(type='Pretrained', checkpoint=...)`` of any known segmentor.
+        init_cfg: MMEngine's initialization.
 
     Raises:
         ValueError: A dataset's settings are wrong.
@@ -50,22 +50,26 @@ class MultiDatasetSegmentor(MultiDatasetModel, BaseSegmentor):
                  backbone: dict,
                  decode_head: dict,
                  datasets: dict[str, dict],
+                 experts: dict | None = None,
                  neck: dict | None = None,
                  data_preprocessor: dict | None = None,
                  frozen_except: Sequence[str] = (),
                  train_cfg: dict | None = None,
                  test_cfg: dict | None = None,
                  init_cfg: dict | None = None) -> None:
-        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
-        self.set_up_datasets(backbone, datasets)
+        encoder = self.build_encoder(backbone, datasets, experts)
+        super().__init__(data_preprocessor=complete_preprocessor(data_preprocessor, encoder), init_cfg=init_cfg)
+        self.set_up_datasets(encoder, datasets)
         if neck is not None:
-            self.neck = MMSEG_MODELS.build(neck)
+            self.neck = MMSEG_MODELS.build(complete_head(neck, encoder))
+        behind = encoder if neck is None else None
         self.decode_heads = ModuleDict({
-            name: MMSEG_MODELS.build(settings.head_cfg(decode_head)) for name, settings in self.settings.items()})
+            name: MMSEG_MODELS.build(complete_head(settings.head_cfg(decode_head), behind))
+            for name, settings in self.settings.items()})
         self.protocols = {name: build_protocol(settings.test_cfg or test_cfg or {})
                           for name, settings in self.settings.items()}
         self.train_cfg, self.test_cfg = train_cfg, test_cfg
-        self.finish_datasets(frozen_except)
+        self.freeze_except(frozen_except)
 
     def dataset_modules(self) -> nn.ModuleDict:
         """Decode head of each dataset."""
@@ -73,12 +77,20 @@ class MultiDatasetSegmentor(MultiDatasetModel, BaseSegmentor):
 
     def dataset_losses(self, dataset: str, features: list[Tensor],
                        data_samples: list[SegDataSample]) -> dict[str, Tensor]:
-        """What a dataset's decode head loses and reports."""
+        """Unweighted losses of one dataset's decode head, and what it reports."""
         return self.decode_heads[dataset].loss(features, data_samples, self.train_cfg)
 
-    def translate(self, weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], Format | None]:
-        """Names of this model for those of any known segmentor."""
-        return translate_segmentor(weights, self.datasets)
+    def adapt_weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Copy a decoder that belongs to no dataset to all, without its classifier, whose classes are others.
+
+        Args:
+            weights: Of a segmentor of one or several datasets, under the names of this model and ``decode_head.*``.
+        """
+        shared = {name.removeprefix('decode_head.'): value for name, value in weights.items()
+                  if name.startswith('decode_head.') and not name.startswith('decode_head.conv_seg.')}
+        copied = {f'decode_heads.{dataset}.{name}': value
+                  for dataset in self.datasets for name, value in shared.items()}
+        return copied | {name: value for name, value in weights.items() if not name.startswith('decode_head.')}
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Logits (B, K, H, W) of images (B, 3, H, W) of one dataset.

@@ -12,6 +12,8 @@ from mmengine.utils import is_tuple_of, to_2tuple
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from s5_mm.tiling import window_starts
+
 LogitsOf = Callable[[Tensor], Tensor]
 """Images (N, 3, h, w) -> logits (N, K, h, w)."""
 
@@ -164,10 +166,7 @@ def build_protocol(test_cfg: dict) -> WholeImage:
 
 def _starts(size: int, crop: int, stride: int, style: str) -> Counter:
     """First pixel of each distinct window along one side, with the number of times that it counts."""
-    last = max(size - crop, 0)
-    if style == 'published':
-        return Counter(min(start, last) for start in range(0, size + 1, stride))
-    return Counter(min(start, last) for start in range(0, last + stride, stride))
+    return Counter(window_starts(size, crop, stride, 'repeat' if style == 'published' else 'shift'))
 
 
 def _softmax(logits: Tensor) -> Tensor:

@@ -1,6 +1,12 @@
+from .base import SemiBaseSegmentor
 from .consistency_loss import ConsistencyLoss
 from .cutmix import CutMix
+from .fixmatch import FixMatchSegmentor
 from .pseudo_label import PseudoLabel
+from .step import SemiBatch, SemiStep, View
 from .strong_view import StrongView
 
-__all__ = ['ConsistencyLoss', 'CutMix', 'PseudoLabel', 'StrongView']
+__all__ = [
+    'ConsistencyLoss', 'CutMix', 'FixMatchSegmentor', 'PseudoLabel', 'SemiBaseSegmentor', 'SemiBatch', 'SemiStep',
+    'StrongView', 'View'
+]

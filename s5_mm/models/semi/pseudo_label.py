@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 class PseudoLabel(NamedTuple):
-    """What the weak view says about each pixel.
+    """The pseudo-label of each pixel, from the weak view.
 
     Attributes:
         label: Most probable class, (N, H, W), int64.

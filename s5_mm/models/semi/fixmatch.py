@@ -1,0 +1,72 @@
+"""FixMatch for semantic segmentation: the S4P stage."""
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from s5_mm.registry import MODELS
+
+from .base import SemiBaseSegmentor
+from .pseudo_label import PseudoLabel
+from .step import SemiBatch, View
+
+
+@MODELS.register_module()
+class FixMatchSegmentor(SemiBaseSegmentor):
+    """FixMatch as S4P of S5 has it (arXiv 2508.12409).
+
+    The network, or its teacher, labels the weak view of each unlabeled image. Its prediction on the strong view
+    (photometric distortion and CutMix) must agree where that label is confident. The loss is
+    ``(loss_x + unlabeled_weight * loss_u) / 2``.
+
+    Args:
+        segmentor: The network.
+        strong_view: Photometric distortion of images in [0, 1], see :class:`s5_mm.StrongView`.
+        cutmix: Mixing with the image before in the batch, see :class:`s5_mm.CutMix`; ``None``: off.
+        unlabeled_weight: Weight of the unlabeled loss, at least 0.
+        kwargs: As :class:`s5_mm.SemiBaseSegmentor` takes them.
+
+    Raises:
+        ValueError: An option has no meaning or the network cannot be trained this way.
+    """
+
+    def __init__(self,
+                 segmentor: dict,
+                 strong_view: dict | None = None,
+                 cutmix: dict | None = {},  # noqa: B006  configs are not changed
+                 unlabeled_weight: float = 1.0,
+                 **kwargs: Any) -> None:
+        if unlabeled_weight < 0:
+            raise ValueError(f'{type(self).__name__}: unlabeled_weight is {unlabeled_weight}; it must be at least 0.')
+        super().__init__(segmentor, loss_weights=dict(loss_x=0.5, loss_u=0.5 * unlabeled_weight), **kwargs)
+        self.strong_view = MODELS.build({'type': 's5_mm.StrongView', **(strong_view or {})})
+        self.cutmix = None if cutmix is None else MODELS.build({'type': 's5_mm.CutMix', **cutmix})
+
+    def strong_views(self, batch: SemiBatch, target: PseudoLabel) -> list[View]:
+        """One strong view: the weak view distorted, then mixed."""
+        view = View(self.distort(batch.weak), target)
+        return [view if self.cutmix is None else self.mix(view)]
+
+    def distort(self, weak: Tensor) -> Tensor:
+        """Distort the colors of normalized images (N, 3, H, W), in fp32; normalized again."""
+        with torch.autocast(weak.device.type, enabled=False):
+            return self.from_pixels(self.strong_view(self.to_pixels(weak)))
+
+    @torch.no_grad()
+    def mix(self, view: View) -> View:
+        """CutMix of the images, and of label, confidence and padding alike."""
+        partner = self.partner(view)
+        box = self.cutmix.boxes(len(view.images), *view.images.shape[-2:], device=view.images.device)
+        target = (self.cutmix.mix(x, y, box) for x, y in zip(view.target, partner.target, strict=True))
+        return View(self.cutmix.mix(view.images, partner.images, box), PseudoLabel(*target))
+
+    def partner(self, view: View) -> View:
+        """For each image of a view the one that boxes are taken from: here the image before in the batch.
+
+        Raises:
+            ValueError: There is one image alone.
+        """
+        if len(view.images) < 2:
+            raise ValueError(f'{type(self).__name__}: CutMix takes its partner from the batch, which has 1 unlabeled '
+                             'image; draw at least 2, or switch it off with cutmix=None.')
+        return view.map(lambda x: x.roll(1, dims=0))
