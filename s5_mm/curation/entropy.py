@@ -1,4 +1,4 @@
-"""How unsure a segmentor is of an image: the mean entropy of its pixels (S5, arXiv 2508.12409, Eq. 1)."""
+"""Uncertainty of a segmentor about an image: the mean entropy of its pixels (S5, arXiv 2508.12409, Eq. 1)."""
 import math
 
 import torch
@@ -23,7 +23,7 @@ def mean_entropy(logits: Tensor,
         renormalize: Whether the other classes' probabilities are divided by their sum first. The paper does not say;
             without it an image that is background with certainty has entropy 0, with it the image is judged by what
             else it could be.
-        valid: (B, H, W), bool, pixels of the image; the others, padding, do not count. ``None``: all.
+        valid: (B, H, W), bool, pixels of the image; padding does not count. ``None``: all count.
 
     Returns:
         (B,), fp32, in nats, 0 ... :func:`largest_entropy`.
@@ -44,7 +44,7 @@ def mean_entropy(logits: Tensor,
 
 
 def largest_entropy(num_classes: int, background: int | None = None, renormalize: bool = False) -> float:
-    """What :func:`mean_entropy` is at most; divided by it, entropies of models with other classes compare.
+    """The largest possible :func:`mean_entropy`; divided by it, entropies of models with other classes compare.
 
     It is log n of the n classes that count. Where they need not sum to 1 and are fewer than 3 it is n / e: each term
     -P log P is largest at P = 1/e.
@@ -52,7 +52,7 @@ def largest_entropy(num_classes: int, background: int | None = None, renormalize
     Args:
         num_classes: K, with background.
         background: Class left out; ``None`` for none.
-        renormalize: As :func:`mean_entropy` has it.
+        renormalize: See :func:`mean_entropy`.
 
     Returns:
         Nats, above 0.

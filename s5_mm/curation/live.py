@@ -36,7 +36,7 @@ def labeled_prototypes(model: nn.Module, labeled: BaseDataset, options: ScoringO
         labeled: The labeled dataset; its labels are not read.
         options: How images are scored.
         num_clusters: M.
-        seed: Of the clustering.
+        seed: Seed of the clustering.
 
     Returns:
         The same on all processes.
@@ -67,7 +67,7 @@ def score_dataset(model: nn.Module,
         model: See :func:`s5_mm.curation.scoring.score`.
         dataset: Its images are read by the first step of its pipeline, whole and without augmentation.
         indices: (n, ), which images; equal on all processes.
-        options: How.
+        options: How images are scored.
         prototypes: To assign images to.
         keep_features: Whether to return features.
 

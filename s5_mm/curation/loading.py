@@ -14,8 +14,8 @@ class Image(NamedTuple):
     """One decoded image.
 
     Attributes:
-        index: Its index into the pool.
-        pixels: (3, H, W), uint8, blue, green, red, at the size that the model sees.
+        index: Index into the pool.
+        pixels: (3, H, W), uint8, blue, green, red, resized.
         size: (height, width) in pixels, as in the file.
     """
 
@@ -28,8 +28,8 @@ class Failure(NamedTuple):
     """An image that could not be scored.
 
     Attributes:
-        index: Its index into the pool.
-        reason: Why.
+        index: Index into the pool.
+        reason: Reason of the failure.
     """
 
     index: int
@@ -117,9 +117,9 @@ def build_loader(pool: UnlabeledDataset, batches: Sequence[Sequence[int]], worke
     """Decode lists of images, in order.
 
     Args:
-        pool: See :func:`build_pool`.
+        pool: The pool, see :func:`build_pool`.
         batches: Indices into the pool, a list for each batch.
-        workers: Processes that decode; 0: this one.
+        workers: Decoding processes; 0: this process decodes.
         max_side: Larger images, in pixels after the resize, become failures, so that they cannot fill the memory.
         pin_memory: Whether batches are copied to page-locked memory, for a GPU.
     """

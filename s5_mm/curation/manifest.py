@@ -1,4 +1,4 @@
-"""Selections of a scored pool on disk: manifest, list of paths, and a card that says how they came about."""
+"""Selections of a scored pool on disk: manifest, list of paths, and a card that records how they were made."""
 import dataclasses
 import glob
 import json
@@ -31,8 +31,8 @@ def write_selection(settings: CurationSettings, name: str) -> dict:
     """Select from ``WORK_DIR/pool`` and write ``WORK_DIR/NAME.parquet``, ``NAME.txt`` and ``NAME.json``.
 
     Args:
-        settings: What to select.
-        name: Of the three files.
+        settings: Settings of the selection.
+        name: Name of the three files.
 
     Returns:
         The card, which is the content of ``NAME.json``.
@@ -70,17 +70,17 @@ def _labeled_counts(settings: CurationSettings, pool: dict) -> np.ndarray:
     prototypes = load_prototypes(settings.prototypes_file)
     if pool.get('prototypes') != sha256_of(settings.prototypes_file):
         raise ValueError(f'{settings.scores_folder} was not scored with {settings.prototypes_file}, so its clusters '
-                         'are others; repeat `curate.py prototypes` with the settings of then, or delete '
+                         'are others; repeat `curate.py prototypes` with the old settings, or delete '
                          f'{settings.scores_folder} and score again, or select without quotas (--strategy random or '
                          'entropy)')
     return prototypes.counts
 
 
 def pool_settings(folder: Path) -> dict:
-    """What a table of scores was made with.
+    """Settings that a table of scores was made with.
 
     Args:
-        folder: Of the table.
+        folder: Folder of the table.
 
     Raises:
         FileNotFoundError: There is none.
@@ -96,8 +96,8 @@ def open_scores(folder: Path, memory_limit: str = '4GB') -> Iterator[duckdb.Duck
     """A connection in which the view ``scores`` is a table's shards.
 
     Args:
-        folder: Of the table.
-        memory_limit: What DuckDB may take; beyond it works in a folder beside the table, which is removed afterwards.
+        folder: Folder of the table.
+        memory_limit: Memory of DuckDB; above it DuckDB works in a folder beside the table, which is removed afterwards.
     """
     if not any((folder / 'scores').glob('*.parquet')):
         raise FileNotFoundError(f'{folder} holds no scores; make them with `curate.py score`')
@@ -123,14 +123,14 @@ def _check_complete(connection: duckdb.DuckDBPyConnection, folder: Path, pool: d
     done = scored + num_errors(folder)
     if done != pool['images']:
         raise ValueError(f'{folder} holds {done} of the {pool["images"]} images of the pool; repeat `curate.py score`, '
-                         'which goes on where it was')
+                         'which resumes')
 
 
 def num_errors(folder: Path) -> int:
     """Images of a pool that could not be scored.
 
     Args:
-        folder: Of the table.
+        folder: Folder of the table.
     """
     return sum(pq.read_metadata(path).num_rows for path in (folder / 'errors').glob('*.parquet'))
 
@@ -164,8 +164,8 @@ def _without_near_duplicates(connection: duckdb.DuckDBPyConnection, plan: Plan, 
                              settings: CurationSettings) -> tuple[Plan, int]:
     """Find near-duplicates among the best images of each group, as far as its quota needs.
 
-    They go into a table ``near_duplicates``. What a group then lacks may be passed on to others, which are searched
-    further.
+    They go into a table ``near_duplicates``. The missing images of a group may be redistributed to other groups,
+    which are then searched further.
     """
     columns = [row[0] for row in connection.execute('DESCRIBE scores').fetchall()]
     if 'feature' not in columns:

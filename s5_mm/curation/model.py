@@ -1,4 +1,4 @@
-"""The segmentor that judges a pool."""
+"""The segmentor that scores a pool."""
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,8 +19,8 @@ class ScoringModel(NamedTuple):
 
     Attributes:
         model: In eval mode, on the device.
-        name: Id of the model: name of its config and checksum of its checkpoint.
-        largest: The largest entropy that it can give.
+        name: Id of the model: name of the config and checksum of the checkpoint.
+        largest: The largest possible entropy.
     """
 
     model: nn.Module
@@ -29,7 +29,7 @@ class ScoringModel(NamedTuple):
 
 
 def load_scoring_model(cfg: Config, checkpoint: str, background: int | None, renormalize: bool,
-               device: str | None = None) -> ScoringModel:
+                       device: str | None = None) -> ScoringModel:
     """Build a config's model and load a checkpoint, as weights only.
 
     Args:

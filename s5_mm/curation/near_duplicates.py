@@ -1,4 +1,4 @@
-"""Images that show the same as a better one."""
+"""Near-duplicates: images that show the same as a better one."""
 from collections.abc import Iterable
 
 import numpy as np
@@ -15,7 +15,7 @@ def near_duplicates(blocks: Iterable[tuple[np.ndarray, np.ndarray]], threshold: 
     Args:
         blocks: Ids (n,) and features (n, C), any lengths, best images first.
         threshold: Cosine, above 0 and up to 1.
-        limit: How many images are to be kept at least.
+        limit: Number of images to keep at least.
 
     Returns:
         Ids of the near-duplicates, in order.

@@ -1,4 +1,4 @@
-"""Scene types of the labeled images: K-Means prototypes on features of the encoder (S5, arXiv 2508.12409)."""
+"""Scene types of the labeled images: K-Means prototypes of the encoder's features (S5, arXiv 2508.12409)."""
 import io
 import json
 import zipfile
@@ -100,8 +100,8 @@ def propose_num_clusters(features: np.ndarray, candidates: Iterable[int] = (4, 8
 
     Args:
         features: (N, C).
-        candidates: Numbers to try; those that are not 2 ... N-1 are left out.
-        seed: Of clustering and sampling.
+        candidates: Numbers to try; those outside of 2 ... N-1 are skipped.
+        seed: Seed of clustering and sampling.
 
     Raises:
         ValueError: No candidate is possible, or see :func:`fit_prototypes`.
@@ -128,7 +128,7 @@ def assign(features: Tensor, prototypes: Prototypes) -> tuple[Tensor, Tensor]:
 
     Args:
         features: (B, C).
-        prototypes: Of the same model.
+        prototypes: Prototypes of the same model.
 
     Returns:
         Cluster (B,), int64, 0 ... M-1, and cosine similarity (B,), fp32.

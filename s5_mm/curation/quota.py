@@ -1,4 +1,4 @@
-"""How many images each cluster may give (S5, arXiv 2508.12409, Eq. 3)."""
+"""Number of images that each cluster may give (S5, arXiv 2508.12409, Eq. 3)."""
 import numpy as np
 
 ON_SHORTFALL = ('skip', 'redistribute')
@@ -36,13 +36,13 @@ def quotas(counts: np.ndarray, budget: int) -> np.ndarray:
 
 
 def fill(counts: np.ndarray, available: np.ndarray, budget: int, on_shortfall: str = 'skip') -> np.ndarray:
-    """How many images are taken from each cluster, given how many it has.
+    """Number of images that are taken from each cluster, given the number that it has.
 
     Args:
         counts: (M,), labeled samples of each cluster.
         available: (M,), unlabeled images of each cluster.
         budget: Images to select in all.
-        on_shortfall: What becomes of a quota that its cluster cannot fill. ``'skip'``: nothing, fewer images are
+        on_shortfall: Treatment of a quota that its cluster cannot fill. ``'skip'``: nothing, fewer images are
             selected (paper). ``'redistribute'``: the rest is divided by the same rule among the clusters that have
             more, until the budget or these clusters are exhausted; clusters without labeled samples get nothing.
 

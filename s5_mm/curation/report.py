@@ -34,8 +34,8 @@ def write_report(settings: CurationSettings, name: str) -> Path:
     """Write ``WORK_DIR/NAME.html`` about a selection.
 
     Args:
-        settings: Those of the selection.
-        name: Of the selection's files.
+        settings: Settings of the selection.
+        name: Name of the selection's files.
 
     Returns:
         The page.

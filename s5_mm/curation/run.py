@@ -27,9 +27,9 @@ def make_prototypes(cfg: Config, checkpoint: str, settings: CurationSettings) ->
     """Score the labeled images, features kept, in ``WORK_DIR/labeled``, and cluster them into ``prototypes.npz``.
 
     Args:
-        cfg: With the model.
-        checkpoint: Its weights.
-        settings: The rest.
+        cfg: Config with the model.
+        checkpoint: Weights of the model.
+        settings: Data and options.
 
     Returns:
         The prototypes, or ``None`` on all processes but the first.
@@ -59,7 +59,7 @@ def read_features(folder: Path) -> np.ndarray:
     """Features of all images of a table, in order.
 
     Args:
-        folder: Of a table with features.
+        folder: Folder of a table with features.
 
     Returns:
         (N, C), fp32.
@@ -73,9 +73,9 @@ def score_pool(cfg: Config, checkpoint: str, settings: CurationSettings, use_pro
     """Score the pool into ``WORK_DIR/pool``.
 
     Args:
-        cfg: With the model.
-        checkpoint: Its weights.
-        settings: The rest.
+        cfg: Config with the model.
+        checkpoint: Weights of the model.
+        settings: Data and options.
         use_prototypes: Whether to assign images to ``WORK_DIR/prototypes.npz``; without them only selections without
             quotas can be made.
 

@@ -60,14 +60,14 @@ class ScoreTable:
     """The shards of one pool and model.
 
     Args:
-        folder: Where they are or will be.
+        folder: Folder of the shards.
         paths: (N,), text, the pool's paths as listed.
-        settings: What else the scores depend on: the pool's source, the model, numbers.
+        settings: Everything else that the scores depend on: the pool's root, the model, options.
         largest: The largest possible entropy, for the normalized column.
         chunk_size: Images in a chunk; ``None``: :func:`default_chunk_size`.
 
     Raises:
-        ValueError: The folder was begun with other settings, another pool, or the chunk size is below 1.
+        ValueError: The folder holds scores of other settings or of another pool, or the chunk size is below 1.
     """
 
     def __init__(self, folder: Path, paths: pa.Array, settings: dict, largest: float,
@@ -92,7 +92,7 @@ class ScoreTable:
         return range(chunk * self.chunk_size, min((chunk + 1) * self.chunk_size, len(self.paths)))
 
     def todo(self, rank: int = 0, world_size: int = 1) -> list[int]:
-        """Chunks that a process has left to do; removes what it left half written when it was killed.
+        """Chunks that a process has left to do; removes files that it left incomplete when it was killed.
 
         Args:
             rank: The process, 0 ... world_size-1.
@@ -108,8 +108,8 @@ class ScoreTable:
         """Write a chunk.
 
         Args:
-            chunk: Its number.
-            scores: Of all its images, in any order.
+            chunk: Number of the chunk.
+            scores: Scores of all its images, in any order.
         """
         failures = sorted(failure for part in scores for failure in part.failures)
         if failures:
@@ -142,10 +142,10 @@ class ScoreTable:
         return self.folder / kind / f'{chunk:08d}.parquet'
 
     def errors(self, num_examples: int = 3) -> ErrorShare:
-        """How many images failed so far, of all images of the pool.
+        """Count the images that have failed so far.
 
         Args:
-            num_examples: How many to name.
+            num_examples: Number of failed images to name.
         """
         files = sorted((self.folder / 'errors').glob('*.parquet'))
         failed = sum(pq.read_metadata(path).num_rows for path in files)
@@ -158,16 +158,16 @@ def score_chunks(table: ScoreTable, batches: Iterable[Scores], chunks: Sequence[
     """Write chunk after chunk as their scores come in.
 
     Args:
-        table: Where to write.
+        table: Table to write into.
         batches: Scores of the images of the chunks, in the order of the chunks.
-        chunks: Their numbers.
+        chunks: Numbers of the chunks.
         max_errors: Share of the pool's images that may fail.
 
     Yields:
-        How many images were done since the last time, one number for each batch.
+        Number of images of each batch.
 
     Raises:
-        ValueError: More failed; what was scored so far is kept.
+        ValueError: More failed; the scores so far are kept.
     """
     batches = iter(batches)
     failed = 0
@@ -200,8 +200,8 @@ def check_errors(table: ScoreTable, max_errors: float) -> None:
     if errors.failed > max_errors * errors.total:
         raise ValueError(
             f'{errors.failed} of {errors.total} images could not be scored, the limit is {max_errors:.2%} '
-            f'(max_errors): {"; ".join(errors.examples)}. All are listed in {table.folder}/errors. What was scored is '
-            'kept: repeat the command with a higher limit, or repair the pool and begin in another folder')
+            f'(max_errors): {"; ".join(errors.examples)}. All are listed in {table.folder}/errors. Scores so far are '
+            'kept: repeat the command with a higher limit, or repair the pool and score into another folder')
 
 
 def batches_of(table: ScoreTable, chunks: Sequence[int], batch_size: int) -> list[range]:

@@ -15,7 +15,7 @@ from .quota import fill
 
 
 class Strategy(NamedTuple):
-    """What a strategy is made of.
+    """Properties of a strategy.
 
     Attributes:
         by_cluster: Whether clusters have quotas (Eq. 3); otherwise the pool is one group.
@@ -37,7 +37,7 @@ STEPS = 4096
 
 
 class Selection(NamedTuple):
-    """What was selected.
+    """A selection.
 
     Attributes:
         table: The chosen rows, all columns of the scores, sorted by path.
@@ -69,7 +69,7 @@ def select(scores: pa.Table,
         strategy: ``'curated'``: quotas, lowest entropy first inside each cluster (the paper). ``'random'``.
             ``'entropy'``: lowest entropy of the pool. ``'diversity'``: quotas, random inside each cluster.
         on_shortfall: ``'skip'`` or ``'redistribute'``, see :func:`s5_mm.curation.quota.fill`.
-        seed: Of the random order, which is a hash of seed and path: the same whatever the order of the rows.
+        seed: Seed of the random order, a hash of seed and path, which does not depend on the order of the rows.
 
     Returns:
         Ties are broken by path, so the result does not depend on the order of the rows.
@@ -99,10 +99,10 @@ def make_plan(connection: duckdb.DuckDBPyConnection, budget: int, counts: np.nda
 
     Args:
         connection: With a table or view ``scores``.
-        budget: As :func:`select` has it.
-        counts: As above.
-        strategy: As above.
-        on_shortfall: As above.
+        budget: See :func:`select`.
+        counts: See :func:`select`.
+        strategy: See :func:`select`.
+        on_shortfall: See :func:`select`.
 
     Raises:
         ValueError: See :func:`select`.
@@ -160,7 +160,7 @@ def selection_query(strategy: str, taken: Sequence[int], seed: int = 0, excluded
     Args:
         strategy: A key of :data:`STRATEGIES`.
         taken: Images to take from each group, at most as many as it has.
-        seed: Of the random order.
+        seed: Seed of the random order.
         excluded: Relation whose column ``path`` names rows that do not take part.
     """
     limits = ', '.join(f'({group}, {int(number)})' for group, number in enumerate(taken))
@@ -196,7 +196,7 @@ def ordered_query(strategy: str, group: int, seed: int = 0) -> str:
     Args:
         strategy: A key of :data:`STRATEGIES`.
         group: Cluster, or 0.
-        seed: Of the random order.
+        seed: Seed of the random order.
     """
     return (f'SELECT path, feature FROM scores WHERE {_group(strategy)} = {group} '
             f'ORDER BY {_rank(strategy, seed)}, path')

@@ -1,4 +1,4 @@
-"""What a config says about curation: the dict ``curation`` beside ``model``."""
+"""Settings of curation: the dict ``curation`` beside ``model`` in a config."""
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +18,14 @@ class CurationSettings:
     Attributes:
         pool: The unlabeled images: ``source``, ``data_root``, ``indices`` and ``pipeline`` (the loading step) of
             :class:`s5_mm.UnlabeledDataset`.
-        labeled: The labeled images (labels are not read), given likewise.
-        work_dir: Folder of everything that curation writes.
+        labeled: The labeled images in the same form; their labels are not read.
+        work_dir: Folder that curation writes into.
         background: Class left out of the entropy; ``None``: none.
         renormalize: Whether the rest is renormalized.
-        size: Long side in pixels that the model sees images at; ``None``: as they are.
+        size: Long side in pixels that images are resized to; ``None``: they are not resized.
         max_side: Larger images in pixels, after the resize, are errors.
-        batch_size: Images that the model sees at once.
-        workers: Processes that decode, for each process that scores.
+        batch_size: Images in a batch of the model.
+        workers: Decoding processes for each scoring process.
         amp: Whether the model runs in bfloat16.
         chunk_size: Images in a shard of scores; ``None``: about a thousand shards.
         max_errors: Share of the images that may be unreadable, 0 ... 1.
@@ -35,8 +35,8 @@ class CurationSettings:
         strategy: See :func:`s5_mm.curation.select`.
         on_shortfall: See :func:`s5_mm.curation.fill`.
         near_duplicates: Cosine, above which the later of two images in a cluster is left out; ``None``: none is.
-        seed: Of clustering and of the random order.
-        memory_limit: What DuckDB may take, e.g. ``'4GB'``; beyond it works on disk, in ``work_dir``.
+        seed: Seed of clustering and of the random order.
+        memory_limit: Memory of DuckDB, e.g. ``'4GB'``; above it DuckDB works on disk, in ``work_dir``.
     """
 
     pool: dict
@@ -61,7 +61,7 @@ class CurationSettings:
     memory_limit: str = '4GB'
 
     def __post_init__(self) -> None:
-        """Check what can be known before any work.
+        """Check the values.
 
         Raises:
             ValueError: A number out of range, an unknown word, or a pool without ``source``.

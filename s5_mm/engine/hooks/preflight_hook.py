@@ -1,4 +1,4 @@
-"""Checks before training and testing of what would otherwise fail late, or give other results without a message."""
+"""Checks before training and testing, of mistakes that would otherwise show late or only in the results."""
 from collections.abc import Iterable, Mapping, Sequence
 
 from mmengine.hooks import Hook

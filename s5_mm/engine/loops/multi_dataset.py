@@ -62,7 +62,7 @@ class MultiDatasetEvaluator(Evaluator):
         """Metrics of each dataset, and means over datasets.
 
         Args:
-            size: Not used; each dataset has a size of its own.
+            size: Not used; each dataset has its own size.
 
         Returns:
             ``'<dataset>/<metric>'``, and ``'mean/<metric>'`` for each metric that all datasets have: the mean of the
