@@ -268,7 +268,7 @@ def test_errors_before_any_work(setting, archive, tmp_path):
     with pytest.raises(SystemExit, match=r'prototypes .*prototypes\.npz are not there; make them'):
         curate.main(['score', config, checkpoint])
     torch.save(dict(state_dict={'a.weight': torch.zeros(3)}), tmp_path / 'foreign.pth')
-    with pytest.raises(SystemExit, match=r"foreign\.pth holds no encoder in a known format .* begin with \['a\.weight'\]"):
+    with pytest.raises(SystemExit, match=r"foreign\.pth holds no encoder in a known .* begin with \['a\.weight'\]"):
         curate.main(['score', config, str(tmp_path / 'foreign.pth'), '--no-prototypes'])
     with pytest.raises(SystemExit, match=r'work/pool holds no scores; make them with `curate\.py score`'):
         curate.main(['select', config, '--strategy', 'entropy'])
