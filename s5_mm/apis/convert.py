@@ -12,7 +12,7 @@ from s5_mm.checkpoints import load_weights
 from s5_mm.checkpoints.segmentor import add_dataset, merge_segmentor
 from s5_mm.checkpoints.writing import check_target, plain, write_weights
 from s5_mm.models import MultiDatasetSegmentor
-from s5_mm.models.backbones.vit_moe import check_names
+from s5_mm.models.layers import check_names
 from s5_mm.models.segmentors.dataset_settings import SegmentationSettings
 from s5_mm.models.segmentors.merging import merged_config
 from s5_mm.registry import MODELS

@@ -101,8 +101,8 @@ class TestFold:
         width = golden_mdf.arch['embed_dims']
         cfg = Config(dict(model=dict(
             type='s5_mm.MultiDatasetSegmentor',
-            backbone=dict(type='s5_mm.ViTMoE', arch=golden_mdf.arch, img_size=golden_mdf.img_size,
-                          part_features=golden_mdf.part_features, expert_order=golden_mdf.expert_order),
+            backbone=dict(type='s5_mm.ViT', arch=golden_mdf.arch, img_size=golden_mdf.img_size),
+            experts=dict(part_features=golden_mdf.part_features, order=golden_mdf.expert_order),
             decode_head=dict(type='s5_mm.S5UPerHead', in_channels=[width] * 4, in_index=[0, 1, 2, 3], channels=256,
                              norm_cfg=dict(type='BN')),
             datasets=dict(loveda=dict(num_classes=7), potsdam=dict(num_classes=5)))))

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from PIL import Image
 from safetensors.torch import load_file
 
+from s5_mm.checkpoints import replace_pretrained
 from s5_mm.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +37,7 @@ def test_every_run_starts_from_all_of_start(name, part, monkeypatch):
     monkeypatch.chdir(ROOT)
     start = load_file(CONFIGS / 'start.safetensors')
     _, model = network(name)
+    replace_pretrained(model)
     model.init_weights()
     state = {key.removeprefix(part): value for key, value in model.state_dict().items() if key.startswith(part)}
     assert set(start) <= set(state)
