@@ -80,7 +80,7 @@ class TestFold:
         merge([config, checkpoint, 'green', str(tmp_path / f'green{suffix}')])
         plain = str(tmp_path / 'green.py')
         assert f'python tools/test.py {plain}' in capsys.readouterr().out
-        assert Config.fromfile(plain).model.type == 'EncoderDecoder'
+        assert Config.fromfile(plain).model.type == 's5_mm.S5EncoderDecoder'
         test = load_tool('tools/test.py').main
         test([config, checkpoint, '--work-dir', str(tmp_path / 'a'), '--json', str(tmp_path / 'a.json')])
         test([plain, str(tmp_path / f'green{suffix}'), '--work-dir', str(tmp_path / 'b'),
