@@ -194,7 +194,7 @@ def select(args: argparse.Namespace) -> str:
     table = PrettyTable(list(columns), float_format='.4')
     table.add_rows([[group[column] for column in columns] for group in card['groups']])
     unfilled = sum(group['unfilled'] for group in card['groups'])
-    note = f' ({unfilled:,} places of clusters that could not fill their quota)' if unfilled else ''
+    note = f' ({unfilled:,} of the quotas stay unfilled: clusters had too few images)' if unfilled else ''
     return (f'{table}\n{settings.folder / name}.parquet, .txt, .json: {card["selected"]:,} of '
             f'{card["budget"]:,} images selected{note}')
 

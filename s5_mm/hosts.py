@@ -3,11 +3,15 @@
 Each function names the host, the member, and the version that it was checked with.
 """
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from mmengine.model import BaseDataPreprocessor, update_init_info
 from mmengine.runner import Runner
+from mmseg.models import BaseSegmentor
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
@@ -49,6 +53,21 @@ def note_initialization(module: nn.Module, text: str) -> None:
     """
     if hasattr(module, '_params_init_info'):
         update_init_info(module, init_info=text)
+
+
+def add_predictions(head: BaseDecodeHead, scores: Tensor, samples: list[SegDataSample]) -> None:
+    """Crop scores to the images, resize them to the original size and put them and their classes into the samples.
+
+    mmseg 1.4.2 does this in ``BaseSegmentor.postprocess_result`` for the one head of a segmentor. The method reads
+    ``align_corners`` and ``decode_head.out_channels`` of the segmentor, which differ between our heads.
+
+    Args:
+        head: The head that the scores are of.
+        scores: (B, K, H, W).
+        samples: B data samples; changed.
+    """
+    owner = SimpleNamespace(align_corners=head.align_corners, decode_head=head)
+    BaseSegmentor.postprocess_result(owner, scores, samples)
 
 
 def numpy_makers() -> list[Callable]:

@@ -1,7 +1,6 @@
 """One segmentor for several datasets: MDF and MoE-MDF."""
 from collections.abc import Sequence
 from functools import partial
-from types import SimpleNamespace
 
 from mmengine.model import ModuleDict
 from mmseg.models import BaseSegmentor
@@ -9,6 +8,7 @@ from mmseg.registry import MODELS as MMSEG_MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
+from s5_mm.hosts import add_predictions
 from s5_mm.models.backbones.asking import complete_head, complete_preprocessor
 from s5_mm.models.multi_dataset import MultiDatasetModel
 from s5_mm.registry import MODELS
@@ -123,10 +123,7 @@ class MultiDatasetSegmentor(MultiDatasetModel, BaseSegmentor):
         for name, images in route.split(inputs).items():
             metas = [sample.metainfo for sample in samples[name]]
             scores = self.protocols[name](partial(self._logits, dataset=name), images, metas)
-            head = self.decode_heads[name]
-            # mmseg's method reads nothing else from the segmentor, and the heads may differ in both.
-            owner = SimpleNamespace(align_corners=head.align_corners, decode_head=head)
-            BaseSegmentor.postprocess_result(owner, scores, samples[name])
+            add_predictions(self.decode_heads[name], scores, samples[name])
         return data_samples
 
     def _forward(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> dict[str, Tensor]:
