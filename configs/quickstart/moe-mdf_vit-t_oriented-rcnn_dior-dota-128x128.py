@@ -4,7 +4,7 @@ _base_ = [
     '../_base_/models/mdf_oriented-rcnn_vit-moe-t.py', '../_base_/datasets/dior_r_dota_synthetic.py',
     '../_base_/schedules/adamw_quickstart.py', '../_base_/runtime/detection.py'
 ]
-iterations = 320
+iterations = 400
 randomness = dict(seed=0)
 model = dict(init_cfg=dict(_delete_=True, type='Pretrained', checkpoint='work_dirs/quickstart/s4p/iter_500.pth'))
 optim_wrapper = dict(clip_grad=dict(max_norm=35))
