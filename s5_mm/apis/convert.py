@@ -11,6 +11,7 @@ from torch import Tensor
 from s5_mm.checkpoints import load_weights
 from s5_mm.checkpoints.segmentor import add_dataset, merge_segmentor
 from s5_mm.checkpoints.writing import check_target, plain, write_weights
+from s5_mm.files import write_text
 from s5_mm.models import MultiDatasetSegmentor
 from s5_mm.models.layers import check_names
 from s5_mm.models.segmentors.dataset_settings import SegmentationSettings
@@ -40,7 +41,7 @@ def merge_checkpoint(cfg: Config, checkpoint: str, dataset: str, out: str, force
     run = merged_run(cfg, dataset)
     weights = merge_segmentor(load_segmentor(cfg, checkpoint).state_dict(), dataset)
     _write(out, weights, checkpoint, dataset)
-    _replace(config, run.pretty_text)
+    write_text(config, run.pretty_text)
     return str(config)
 
 
@@ -110,8 +111,8 @@ def grow_checkpoint(cfg: Config,
     model = dict(datasets={new: settings}, init_cfg=None, frozen_except=[new] if train_new_only else [])
     _write(out, weights, checkpoint, new)
     base = os.path.relpath(cfg.filename, config.parent)
-    _replace(config, f'# The model of {Path(base).name} with one dataset more, whose data come here.\n'
-             f'_base_ = [{base!r}]\nmodel = {model!r}\nload_from = {out!r}\n')
+    write_text(config, f'# The model of {Path(base).name} with one dataset more, whose data come here.\n'
+               f'_base_ = [{base!r}]\nmodel = {model!r}\nload_from = {out!r}\n')
     return str(config)
 
 
@@ -143,9 +144,3 @@ def _check_targets(out: str, force: bool) -> Path:
 def _write(out: str, weights: dict[str, Tensor], checkpoint: str, dataset: str) -> None:
     origin = dict(source=Path(checkpoint).name, dataset=dataset, s5_mm=__version__)
     write_weights(out, {name: plain(value) for name, value in weights.items()}, origin)
-
-
-def _replace(path: Path, text: str) -> None:
-    part = path.with_name(f'{path.name}.part')
-    part.write_text(text)
-    part.replace(path)

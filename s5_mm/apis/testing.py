@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.dist import master_only
 
 from s5_mm.evaluation import RotatedMAP
+from s5_mm.files import write_text
 from s5_mm.registry import METRICS
 
 
@@ -77,10 +78,7 @@ def write_json(metrics: dict[str, float], path: str) -> None:
     """
     defined = {name: None if isinstance(value, float) and math.isnan(value) else value
                for name, value in metrics.items()}
-    part = Path(f'{path}.part')
-    part.parent.mkdir(parents=True, exist_ok=True)
-    part.write_text(json.dumps(defined, indent=2, allow_nan=False))
-    part.replace(path)
+    write_text(Path(path), json.dumps(defined, indent=2, allow_nan=False))
 
 
 def _names(cfg: Config) -> list[str] | None:

@@ -1,11 +1,12 @@
 """Write files of weights: never half, never over another one unasked, and one tensor in memory at a time."""
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from s5_mm.files import replacing
 
 SUFFIXES = ('.pth', '.safetensors')
 # How the format of safetensors calls what weights are made of.
@@ -52,14 +53,12 @@ def write_weights(out: str, weights: Mapping[str, Tensor], origin: Mapping[str, 
         dtype: Of floating-point weights; ``None``: as they are.
     """
     target = Path(out)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f'{target.name}.part')
-    if target.suffix == '.safetensors':
-        _write_safetensors(unfinished, weights, origin, dtype)
-    else:
-        torch.save({key: {name: _cast(value, dtype) for name, value in weights.items()}, 'meta': dict(origin)},
-                   unfinished)
-    os.replace(unfinished, target)
+    with replacing(target) as unfinished:
+        if target.suffix == '.safetensors':
+            _write_safetensors(unfinished, weights, origin, dtype)
+        else:
+            torch.save({key: {name: _cast(value, dtype) for name, value in weights.items()}, 'meta': dict(origin)},
+                       unfinished)
 
 
 def _cast(value: Tensor, dtype: torch.dtype | None) -> Tensor:

@@ -2,7 +2,6 @@
 import dataclasses
 import glob
 import json
-import os
 import platform
 import shutil
 import tempfile
@@ -15,7 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from mmengine.logging import print_log
 
-from s5_mm.files import sha256_of, write_json
+from s5_mm.files import replacing, sha256_of, write_json
 from s5_mm.version import __version__
 
 from .near_duplicates import near_duplicates
@@ -136,9 +135,8 @@ def num_errors(folder: Path) -> int:
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
-    part = path.with_name(f'{path.name}.{os.getpid()}.part')
-    connection.execute(f'COPY ({query}) TO {_quoted(part)} (FORMAT parquet, COMPRESSION zstd)')
-    os.replace(part, path)
+    with replacing(path) as part:
+        connection.execute(f'COPY ({query}) TO {_quoted(part)} (FORMAT parquet, COMPRESSION zstd)')
 
 
 def _check_once(connection: duckdb.DuckDBPyConnection, manifest: Path) -> None:
@@ -153,11 +151,10 @@ def _check_once(connection: duckdb.DuckDBPyConnection, manifest: Path) -> None:
 
 def _write_list(manifest: Path, path: Path) -> None:
     """The column ``path``, one a line, which is the form of a list that training reads."""
-    part = path.with_name(f'{path.name}.{os.getpid()}.part')
-    with part.open('w', encoding='utf-8', newline='\n') as file, pq.ParquetFile(manifest) as rows:
+    with (replacing(path) as part, part.open('w', encoding='utf-8', newline='\n') as file,
+          pq.ParquetFile(manifest) as rows):
         for batch in rows.iter_batches(columns=['path']):
             file.writelines(f'{name}\n' for name in batch['path'].to_pylist())
-    os.replace(part, path)
 
 
 def _without_near_duplicates(connection: duckdb.DuckDBPyConnection, plan: Plan, counts: np.ndarray | None,
