@@ -5,20 +5,29 @@ import json
 import zlib
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
-from running import command, forget_instances, write_config
+from running import command, config_text, forget_instances, write_config
 
 import s5_mm  # noqa: F401  registers our classes
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / 'tests' / 'golden'
 TINY = dict(embed_dims=16, num_layers=4, num_heads=2, feedforward_channels=32, out_indices=(0, 1, 2, 3))
+
+
+@pytest.fixture(autouse=True, scope='session')
+def _config_text_is_not_formatted():
+    """A runner writes its config into several files, and formatting it takes longer than tiny networks train."""
+    with mock.patch.object(Config, 'pretty_text', property(config_text)):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,6 @@ import inspect
 import json
 import socket
 from pathlib import Path
-from unittest import mock
 
 from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
@@ -48,9 +47,7 @@ def forget_instances():
 def run_tool(name, *arguments):
     """Run tools/NAME.py."""
     forget_instances()
-    # A runner writes its config into several files, and formatting it takes longer than tiny networks train.
-    with mock.patch.object(Config, 'pretty_text', property(config_text)):
-        command(f'tools/{name}.py')([str(argument) for argument in arguments])
+    command(f'tools/{name}.py')([str(argument) for argument in arguments])
 
 
 def config_text(cfg):
