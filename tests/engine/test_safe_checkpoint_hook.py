@@ -95,6 +95,21 @@ def test_death_before_the_best_checkpoint_is_complete(tmp_path):
     assert [*state_of(tmp_path)] == ['best_score_iter_2.pth', 'iter_4.pth', 'last_checkpoint']
 
 
+def test_death_before_the_last_pointer_is_written(tmp_path, undisturbed):
+    """Nothing is left to be trained, but the pointer is set right."""
+    replace = os.replace
+
+    def die(source, target):
+        if str(target).endswith('last_checkpoint') and (tmp_path / 'iter_6.pth').exists():
+            raise Killed
+        replace(source, target)
+    with pytest.raises(Killed), mock.patch.object(os, 'replace', die):
+        train_toy(tmp_path)
+    assert state_of(tmp_path)['last_checkpoint'] == 'iter_4.pth'
+    train_toy(tmp_path, resume=True)
+    assert state_of(tmp_path) == undisturbed[1]
+
+
 def test_death_while_a_checkpoint_is_written(tmp_path, undisturbed):
     """The half file has no final name, and the next run removes it."""
     def half(content, file):

@@ -35,6 +35,7 @@ class SafeCheckpointHook(StepCheckpointHook):
         if is_main_process() and Path(self.out_dir).is_dir():
             remove_leftovers(Path(self.out_dir), '*.pth')
             remove_leftovers(Path(runner.work_dir), POINTER)
+            self._point_to_resumed(runner)
         self._finish_validation(runner)
 
     def save(self, runner: Runner, step: int, meta: dict) -> None:
@@ -115,6 +116,13 @@ class SafeCheckpointHook(StepCheckpointHook):
         """Remove a file; never a folder, whatever a checkpoint may say."""
         if is_main_process() and self.file_backend.isfile(path):
             self.file_backend.remove(path)
+
+    def _point_to_resumed(self, runner: Runner) -> None:
+        """Let ``last_checkpoint`` name where training goes on, since a run may die before it can write that."""
+        step = runner.epoch if self.by_epoch else runner.iter
+        path = self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(step))
+        if step > 0 and self.file_backend.isfile(path):
+            write_text(Path(runner.work_dir) / POINTER, str(path))
 
     def _finish_validation(self, runner: Runner) -> None:
         """Validate if the run was stopped when it was due: a checkpoint is written before the validation."""
