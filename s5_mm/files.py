@@ -41,8 +41,9 @@ def replacing(path: Path, durable: bool = False) -> Iterator[Path]:
         if durable:
             _flush(path.parent)
     except OSError as error:
-        # Python names the file where it is opened, and none where it is written.
-        error.filename = error.filename or str(path)
+        # The operating system's errors name the file where it is opened, and none where it is written.
+        if isinstance(error.errno, int) and error.filename is None:
+            error.filename = str(path)
         raise
     finally:
         temporary.unlink(missing_ok=True)
