@@ -212,9 +212,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     # mmseg repeats this warning for every size of image.
     warnings.filterwarnings('ignore', message='When align_corners=True')
+    from s5_mm.errors import one_line_errors  # takes seconds to import, which --help should not
+
     run = dict(crop=crop, prototypes=prototypes, score=score, select=select, report=report)[args.step]
     try:
-        message = run(args)
+        with one_line_errors(f'curate {args.step}'):
+            message = run(args)
     except USER_ERRORS as error:
         sys.exit(f'curate {args.step}: error: {error}')
     if message:

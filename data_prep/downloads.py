@@ -1,4 +1,5 @@
 """Reading of a download, folders or zip archives, without unpacking; its content is validated."""
+import contextlib
 import functools
 import io
 import os
@@ -90,7 +91,9 @@ def list_files(root: Path) -> list[tuple[str, File]]:
     """
     if not root.is_dir():
         raise PreparationError(f'the source folder {root} does not exist')
-    plain = sorted(Path(folder) / name for folder, _, names in os.walk(root, followlinks=True) for name in names)
+    from s5_mm.files import walk  # takes seconds to import, which --help should not
+
+    plain = sorted(Path(folder, name) for folder, names in walk(root) for name in names)
     members = []
     for path in plain:
         if path.suffix.lower() == '.zip':
@@ -138,9 +141,23 @@ def decode_ids(file: File) -> np.ndarray:
 
 
 def _decode(file: File, mode: str | None = None) -> Image.Image:
-    content = file.read()
+    with open_image(file) as image:
+        return image.convert(mode) if mode else image.copy()
+
+
+@contextlib.contextmanager
+def open_image(file: File) -> Iterator[Image.Image]:
+    """Open an image, see :func:`s5_mm.images.open_image`; it is decoded in the block.
+
+    Raises:
+        PreparationError: The file is damaged or claims too many pixels.
+    """
+    from s5_mm import images  # takes seconds to import, which --help should not
+
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            return image.convert(mode) if mode else image.copy()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        with images.open_image(io.BytesIO(file.read()) if file.member else file.path, str(file)) as image:
+            yield image
+    except images.ImageReadError as error:
+        raise PreparationError(str(error)) from error
+    except (OSError, SyntaxError, ValueError) as error:
         raise PreparationError(f'cannot read {file}: {error}; fetch it again') from error

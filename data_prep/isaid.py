@@ -25,14 +25,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from data_prep import preparing
-from data_prep.downloads import File, PreparationError, decode_color
+from data_prep.downloads import File, PreparationError, decode_color, open_image
 from data_prep.preparing import STRIP_ROWS, Source
 
 __all__ = ['STRIP_ROWS', 'PreparationError', 'Settings', 'colors_to_ids', 'compare_with_published', 'cut', 'prepare']
@@ -147,11 +146,8 @@ def _sources_of_split(folder: Path, split: str) -> list[Source]:
 def _check_sizes(source: Source) -> None:
     sizes = []
     for file in filter(None, (source.image, source.mask)):
-        try:
-            with Image.open(file.path) as image:
-                sizes.append(image.size[::-1])
-        except OSError as error:
-            raise PreparationError(f'cannot read {file}: {error}; fetch it again') from error
+        with open_image(file) as image:
+            sizes.append(image.size[::-1])
     if source.mask:
         preparing.require_equal_sizes(source.image, sizes[0], source.mask, sizes[1])
 
@@ -199,21 +195,15 @@ def prepare(root: Path, out: Path, settings: Settings, splits: Sequence[str] | N
         PreparationError: See :func:`find_sources`, :func:`data_prep.preparing.store_settings` and
             :func:`prepare_image`.
     """
-    _lift_pixel_limit()
     sources = find_sources(root, splits)
     preparing.store_settings(out / 'isaid_settings.json', asdict(settings))
     work = partial(prepare_image, out=out, settings=settings, palette=class_palette())
-    preparing.prepare_all(sources, out, work, workers, initializer=_lift_pixel_limit)
+    preparing.prepare_all(sources, out, work, workers)
     records = preparing.stored_records(out)
     counts = preparing.count(records)
     return {split: {'images': counts[split]['images'], 'crops': counts[split]['samples'],
                     'padding': sum(record['padding'] for key, record in records.items() if key[0] == split)}
             for split in SPLITS if split in counts}
-
-
-def _lift_pixel_limit() -> None:
-    # The largest images exceed Pillow's limit, which protects from files of unknown origin.
-    Image.MAX_IMAGE_PIXELS = None
 
 
 def class_palette() -> list[list[int]]:

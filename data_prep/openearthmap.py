@@ -95,14 +95,21 @@ def read_geotiff(file: File) -> np.ndarray:
     Raises:
         PreparationError: The file is damaged or not a GeoTIFF.
     """
-    import rasterio  # takes a while, which --help should not
+    import rasterio  # these take a while, which --help should not
+
+    from s5_mm.rasters import RasterError, require_size
 
     content = file.read()
+    if not content:  # rasterio would take it for a file to be written
+        raise PreparationError(f'{file} is empty; fetch it again')
     try:
         with warnings.catch_warnings(), rasterio.MemoryFile(content) as memory:
             warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
             with memory.open(driver='GTiff') as source:
+                require_size(source)
                 return source.read()
+    except RasterError as error:
+        raise PreparationError(f'cannot read {file}: {error}') from error
     except rasterio.errors.RasterioError as error:
         raise PreparationError(f'cannot read {file}: {error}; fetch it again') from error
 

@@ -318,8 +318,11 @@ def _positive(text: str) -> int:
 
 def report(command: Callable[[], list[str]], name: str) -> None:
     """Run a command and print its lines; an error is printed in one line and ends the program."""
+    from s5_mm.errors import one_line_errors  # takes seconds to import, which --help should not
+
     try:
-        lines = command()
+        with one_line_errors(name):
+            lines = command()
     except PreparationError as error:
         sys.exit(f'{name}: error: {error}')
     for line in lines:

@@ -1,34 +1,168 @@
-"""Files that are complete or absent, and settings that must not change under a result."""
+"""Files that are complete or absent, folders without end, and settings that must not change under a result."""
 import contextlib
+import errno
+import fcntl
+import functools
 import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, durable: bool = False) -> Iterator[Path]:
     """Write a file under a temporary name and rename it, so that a file that exists is complete.
 
     Args:
         path: The file; its folder is made if it is missing.
+        durable: Whether the file must also survive a crash of the machine. This waits for the disk.
 
     Yields:
         A free path in the same folder, ``NAME.PROCESS-RANDOM.part``. What the block writes there takes the place of
         ``path`` when the block ends without an error, and is removed otherwise. Writers must have closed the file by
         then.
+
+    Raises:
+        OSError: The file cannot be written; the error names it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Processes of several machines may write to one folder and have the same number.
     temporary = path.with_name(f'{path.name}.{os.getpid()}-{secrets.token_hex(3)}.part')
     try:
         yield temporary
+        if durable:
+            _flush(temporary)
         os.replace(temporary, path)
+        if durable:
+            _flush(path.parent)
+    except OSError as error:
+        # The operating system's errors name the file where it is opened, and none where it is written.
+        if isinstance(error.errno, int) and error.filename is None:
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def walk(root: str | os.PathLike, left_out: str | os.PathLike | None = None) -> Iterator[tuple[str, list[str]]]:
+    """Folders below a root and itself. Links to folders are followed; a folder with several names counts once.
+
+    Links that lead back to a folder above them, or that multiply, therefore end.
+
+    Args:
+        root: The folder.
+        left_out: A folder that is not searched.
+
+    Yields:
+        A folder, under the first of its names in alphabetical order, and the sorted names of the files in it.
+    """
+    seen = set() if left_out is None else {os.path.realpath(left_out)}
+    for current, subfolders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(current)
+        if real in seen:
+            subfolders.clear()
+            continue
+        seen.add(real)
+        # Independently of the file system's order.
+        subfolders.sort()
+        yield current, sorted(names)
+
+
+def remove_leftovers(folder: Path, pattern: str) -> None:
+    """Remove what killed processes have left of files that they wrote with :func:`replacing`.
+
+    Args:
+        folder: The folder.
+        pattern: Names of the complete files, with wildcards. Nothing that this process is writing may match.
+    """
+    for path in folder.glob(f'{pattern}.*-*.part'):
+        process = path.name.rsplit('.', 2)[1].split('-')[0]
+        if process.isdecimal() and not _is_alive(int(process)):
+            path.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    """Whether another process has this number. (In a container a program often has the number of its forerunner.)"""
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock for the time of the block. It ends with the process, even if that is killed.
+
+    The lock is one of the process and not inherited by its children. Where the file system has no locks, nothing
+    happens.
+
+    Args:
+        path: The lock's file, which tells who holds it; it is removed at the end.
+
+    Raises:
+        BlockingIOError: Another process holds the lock; the text names it.
+    """
+    file = _lock(path)
+    if file is None:
+        yield
+        return
+    with file:
+        file.truncate(0)
+        file.write(f'process {os.getpid()} on {socket.gethostname()}, since {time.strftime("%Y-%m-%d %H:%M:%S")}')
+        file.flush()
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _lock(path: Path) -> TextIO | None:
+    """The locked file; ``None`` where there are no locks."""
+    while True:
+        file = path.open('a+', encoding='utf-8')
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Its last holder may have removed it in the meantime.
+            if path.exists() and os.fstat(file.fileno()).st_nlink:
+                return file
+        except OSError as error:
+            if error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+                return None
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                raise
+            file.seek(0)
+            holder = file.read() or 'another process'
+            raise BlockingIOError(error.errno, f'{holder} holds the lock', str(path)) from error
+        file.close()
+
+
+def once_listed() -> Callable[[str], bool]:
+    """A function that tells whether a path exists, by one listing of each folder instead of a check of each file."""
+
+    @functools.cache
+    def names(folder: str) -> frozenset[str]:
+        return frozenset(os.listdir(folder)) if os.path.isdir(folder) else frozenset()
+
+    return lambda path: os.path.basename(path) in names(os.path.dirname(path) or '.')
 
 
 def write_bytes(path: Path, content: bytes) -> None:

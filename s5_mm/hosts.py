@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from mmengine.hooks import CheckpointHook
 from mmengine.model import BaseDataPreprocessor, update_init_info
 from mmengine.runner import Runner
 from mmseg.models import BaseSegmentor
@@ -77,3 +78,24 @@ def numpy_makers() -> list[Callable]:
     """
     multiarray = np._core.multiarray
     return [multiarray._reconstruct, multiarray.scalar]
+
+
+class StepCheckpointHook(CheckpointHook):
+    """MMEngine's ``CheckpointHook``, whose way of saving a step is a public method.
+
+    MMEngine 0.10.12 has it in ``_save_checkpoint_with_step``, which removes old checkpoints before it writes the new
+    one, and writes ``last_checkpoint`` in place.
+    """
+
+    def save(self, runner: Runner, step: int, meta: dict) -> None:
+        """Save a checkpoint and remove those that it makes superfluous.
+
+        Args:
+            runner: The runner.
+            step: Iterations, or epochs with ``by_epoch``, that are done.
+            meta: ``epoch`` and ``iter`` at which a resumed run goes on.
+        """
+        raise NotImplementedError
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        self.save(runner, step, meta)

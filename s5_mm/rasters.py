@@ -11,6 +11,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
+from s5_mm.images import why_too_large
 from s5_mm.radiometry import Stretch, has_data, to_eight_bits
 
 # First bytes of files -> GDAL's driver. Other drivers of GDAL can follow links to other files or to the network.
@@ -138,7 +139,8 @@ def open_raster(path: Path, bands: Sequence[int] | None = None, stretch: Stretch
         window: Height of the windows that will be read, in pixels.
 
     Raises:
-        RasterError: The file has another format, is damaged, or does not name its bands.
+        RasterError: The file has another format, is damaged, does not name its bands, or a line of windows has more
+            pixels than :func:`s5_mm.images.max_pixels`.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -146,6 +148,7 @@ def open_raster(path: Path, bands: Sequence[int] | None = None, stretch: Stretch
             options = dict(GDAL_DISABLE_READDIR_ON_OPEN='EMPTY_DIR', GDAL_PNG_WHOLE_IMAGE_OPTIM=False)
             stack.enter_context(rasterio.Env(**options))
             source = _open(path, stack)
+            require_size(source, window)
             pixel = sum(np.dtype(name).itemsize for name in source.dtypes)
             # Some formats are decoded from the top. The cache must hold the lines of a window, or each window would
             # start from the top again.
@@ -155,6 +158,22 @@ def open_raster(path: Path, bands: Sequence[int] | None = None, stretch: Stretch
         except (OSError, RasterioError) as error:
             raise RasterError(f'it cannot be read: {error}') from error
         yield raster
+
+
+def require_size(source: DatasetReader, lines: int | None = None) -> None:
+    """Check that what will be in memory at once is within :func:`s5_mm.images.max_pixels`.
+
+    Args:
+        source: The open file.
+        lines: Rows that are read at once; ``None``: the whole image.
+
+    Raises:
+        RasterError: The rows, or a tile of the file, have too many pixels.
+    """
+    rows = source.height if lines is None else min(lines, source.height)
+    reason = why_too_large([(rows, source.width), *source.block_shapes])
+    if reason:
+        raise RasterError(reason)
 
 
 def _open(path: Path, stack: contextlib.ExitStack) -> DatasetReader:

@@ -40,6 +40,11 @@ def forget_instances():
     """MMEngine keeps visualizers, loggers and message hubs by name in a process; each command starts without."""
     # Loaders of an earlier run that are collected while a config is parsed upset CPython 3.11's parser.
     gc.collect()
+    clear_instances()
+
+
+def clear_instances():
+    """The quick part of :func:`forget_instances`, for runs that parse no config."""
     for kind in (Visualizer, SegLocalVisualizer, RotLocalVisualizer, MMLogger, MessageHub):
         kind._instance_dict.clear()
 

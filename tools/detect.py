@@ -18,6 +18,7 @@ from s5_mm.apis import (
     load_detector,
     overview,
 )
+from s5_mm.errors import one_line_errors
 from s5_mm.files import write_text
 from s5_mm.radiometry import Stretch
 from s5_mm.rasters import RasterError, open_raster
@@ -80,6 +81,7 @@ def check_images(images: Sequence[Path], bands: Sequence[int] | None, stretch: S
         raise RasterError('; '.join(refused))
 
 
+@one_line_errors('detect')
 def main(argv: list[str] | None = None) -> None:
     """Detect."""
     args = parse_args(argv)

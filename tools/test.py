@@ -12,6 +12,7 @@ from s5_mm.apis import (
     write_json,
     write_predictions,
 )
+from s5_mm.errors import one_line_errors
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -36,6 +37,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@one_line_errors('test')
 def main(argv: list[str] | None = None) -> None:
     """Test."""
     args = parse_args(argv)

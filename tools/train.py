@@ -4,6 +4,7 @@ import argparse
 from mmengine.config import DictAction
 
 from s5_mm.apis import build_runner, enable_amp, load_config, prepare_for_cpu, set_resume
+from s5_mm.errors import one_line_errors
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -23,6 +24,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@one_line_errors('train')
 def main(argv: list[str] | None = None) -> None:
     """Train."""
     args = parse_args(argv)

@@ -5,8 +5,9 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
+from s5_mm.checkpoints import newest_checkpoint
 from s5_mm.engine import Bf16OptimWrapper
 from s5_mm.registry import RUNNERS
 
@@ -58,9 +59,9 @@ def set_resume(cfg: Config, checkpoint: str | None = None) -> None:
 
     Args:
         cfg: Changed in place.
-        checkpoint: The file; ``None`` stands for the latest in the work dir.
+        checkpoint: The file; ``None`` stands for :func:`s5_mm.checkpoints.newest_checkpoint` of the work dir.
     """
-    checkpoint = checkpoint or find_latest_checkpoint(cfg.work_dir)
+    checkpoint = checkpoint or newest_checkpoint(cfg.work_dir)
     cfg.resume = checkpoint is not None
     if cfg.resume:
         cfg.load_from = checkpoint

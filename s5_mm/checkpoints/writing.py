@@ -57,12 +57,23 @@ def write_weights(out: str, weights: Mapping[str, Tensor], origin: Mapping[str, 
         if target.suffix == '.safetensors':
             _write_safetensors(unfinished, weights, origin, dtype)
         else:
-            torch.save({key: {name: _cast(value, dtype) for name, value in weights.items()}, 'meta': dict(origin)},
-                       unfinished)
+            _write_pth(unfinished, {key: {name: _cast(value, dtype) for name, value in weights.items()},
+                                    'meta': dict(origin)})
 
 
 def _cast(value: Tensor, dtype: torch.dtype | None) -> Tensor:
     return value.to(dtype) if dtype is not None and value.is_floating_point() else value
+
+
+def _write_pth(path: Path, content: dict) -> None:
+    try:
+        with path.open('wb') as file:
+            torch.save(content, file)
+    except RuntimeError as error:
+        # After an error of the file system torch fails again when it closes the archive.
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from error
+        raise
 
 
 def _write_safetensors(path: Path, weights: Mapping[str, Tensor], origin: Mapping[str, str | int],

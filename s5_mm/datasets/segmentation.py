@@ -1,14 +1,15 @@
 """Labeled datasets that are defined by configuration and checked before training starts."""
 import logging
-import os
 import os.path as osp
 
 import numpy as np
 from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
-from PIL import Image, ImageOps
+from PIL import ImageOps
 
+from s5_mm.files import once_listed, walk
+from s5_mm.images import open_image
 from s5_mm.registry import DATASETS
 
 from .transforms.loading import IGNORED, read_label_ids, read_size, size_error, train_ids
@@ -83,7 +84,7 @@ class SegDataset(BaseSegDataset):
         local = isinstance(get_file_backend(self.data_prefix['img_path'], backend_args=self.backend_args), LocalBackend)
         if local:
             self._check_paths()
-        data_list = super().load_data_list()
+        data_list = self._pairs_below() if local and not self.ann_file else super().load_data_list()
         if not data_list:
             where = f'list file {self.ann_file}' if self.ann_file else \
                 f'image directory {self.data_prefix["img_path"]} (img_suffix={self.img_suffix!r})'
@@ -94,6 +95,21 @@ class SegDataset(BaseSegDataset):
         if local:
             self._check_files(data_list)
             self._check_sample(data_list)
+        return data_list
+
+    def _pairs_below(self) -> list[dict]:
+        """What mmseg lists of a folder. Its own listing never ends where links lead back to a folder above them."""
+        images, masks = self.data_prefix['img_path'], self.data_prefix.get('seg_map_path')
+        found = (osp.join(folder, name) for folder, names in walk(images) for name in names
+                 if name.endswith(self.img_suffix) and not name.startswith('.'))
+        data_list = []
+        for path in sorted(found):
+            info = dict(img_path=path, label_map=self.label_map, reduce_zero_label=self.reduce_zero_label,
+                        seg_fields=[])
+            if masks is not None:
+                name = osp.relpath(path, images).removesuffix(self.img_suffix)
+                info['seg_map_path'] = osp.join(masks, name + self.seg_map_suffix)
+            data_list.append(info)
         return data_list
 
     def _check_settings(self) -> None:
@@ -119,17 +135,15 @@ class SegDataset(BaseSegDataset):
                                     f'{self.data_root!r})')
 
     def _check_files(self, data_list: list[dict]) -> None:
-        """Compare with listings of the directories, which is much faster than a check of every file."""
+        exists = once_listed()
         if self.ann_file:
-            images = _files_below(self.data_prefix['img_path'])
-            lost = [info['img_path'] for info in data_list if osp.normpath(info['img_path']) not in images]
+            lost = [info['img_path'] for info in data_list if not exists(info['img_path'])]
             if lost:
                 raise FileNotFoundError(f'{len(lost)} of {len(data_list)} images listed in {self.ann_file} do not '
                                         f'exist: {_first(lost)}; names are listed without img_suffix='
                                         f'{self.img_suffix!r}')
         if 'seg_map_path' in self.data_prefix:
-            masks = _files_below(self.data_prefix['seg_map_path'])
-            lost = [info['img_path'] for info in data_list if osp.normpath(info['seg_map_path']) not in masks]
+            lost = [info['img_path'] for info in data_list if not exists(info['seg_map_path'])]
             if lost:
                 raise ValueError(f'{len(lost)} of {len(data_list)} images have no label mask in '
                                  f'{self.data_prefix["seg_map_path"]} (seg_map_suffix={self.seg_map_suffix!r}): '
@@ -158,11 +172,6 @@ class SegDataset(BaseSegDataset):
                       f'({", ".join(others)}), every class is shifted', 'current', logging.WARNING)
 
 
-def _files_below(root: str) -> set[str]:
-    return {osp.normpath(osp.join(folder, name)) for folder, _, names in os.walk(root, followlinks=True)
-            for name in names}
-
-
 def _spread(items: list, count: int) -> list:
     """At most ``count`` items, evenly spread, including the first and the last."""
     return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, min(count, len(items))).astype(int))]
@@ -174,6 +183,6 @@ def _first(paths: list[str]) -> str:
 
 def _oriented_size(path: str) -> tuple[int, int]:
     """Size after the EXIF orientation. Reads the whole image, so it is used only if the header's size does not fit."""
-    with Image.open(path) as image:
+    with open_image(path, path) as image:
         width, height = ImageOps.exif_transpose(image).size
     return height, width

@@ -1,6 +1,5 @@
 """Large sets of images without labels, listed in one Arrow array."""
 import copy
-import os
 import os.path as osp
 from collections.abc import Callable, Iterator, Sequence
 
@@ -11,9 +10,9 @@ import pyarrow.csv
 import pyarrow.parquet
 from mmengine.dataset import BaseDataset
 
+from s5_mm.files import walk
+from s5_mm.images import ImageReadError
 from s5_mm.registry import DATASETS
-
-from .transforms.loading import ImageReadError
 
 IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp', '.webp')
 PATHS_CHECKED = 8
@@ -266,7 +265,7 @@ def _paths_of_folder(folder: str) -> pa.LargeStringArray:
 def image_names(folder: str,
                 suffixes: tuple[str, ...] = IMAGE_EXTENSIONS,
                 left_out: str | None = None) -> Iterator[list[str]]:
-    """Images of a folder and its subfolders. Links to folders are followed; a folder with two names counts once.
+    """Images of a folder and its subfolders, see :func:`s5_mm.files.walk`.
 
     Args:
         folder: The folder.
@@ -276,15 +275,7 @@ def image_names(folder: str,
     Yields:
         Paths of one subfolder's images, relative to ``folder``.
     """
-    seen = set() if left_out is None else {osp.realpath(left_out)}
-    for current, subfolders, names in os.walk(folder, followlinks=True):
-        real = osp.realpath(current)
-        if real in seen:
-            subfolders.clear()
-            continue
-        seen.add(real)
-        # A folder is listed under the first of its names, independently of the file system's order.
-        subfolders.sort()
+    for current, names in walk(folder, left_out):
         prefix = osp.relpath(current, folder)
         yield [name if prefix == '.' else osp.join(prefix, name) for name in names
                if name.lower().endswith(suffixes)]

@@ -39,10 +39,10 @@ class TestSetResume:
     def cfg(self, tmp_path):
         return Config(dict(work_dir=str(tmp_path), load_from='start.pth'))
 
-    def test_the_latest(self, cfg, tmp_path):
-        (tmp_path / 'last_checkpoint').write_text('run/iter_3.pth')
+    def test_the_newest(self, cfg, tmp_path):
+        torch.save(dict(state_dict={}, meta=dict(epoch=0, iter=3), message_hub={}), tmp_path / 'iter_3.pth')
         set_resume(cfg)
-        assert (cfg.resume, cfg.load_from) == (True, 'run/iter_3.pth')
+        assert (cfg.resume, cfg.load_from) == (True, str(tmp_path / 'iter_3.pth'))
 
     def test_a_given_one(self, cfg, tmp_path):
         (tmp_path / 'last_checkpoint').write_text('run/iter_3.pth')

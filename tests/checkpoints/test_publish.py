@@ -133,8 +133,8 @@ class TestErrors:
         out.write_text('precious')
         checkpoint = saved(fixmatch())
 
-        def full(content, path):
-            path.write_bytes(b'half')
+        def full(content, file):
+            file.write(b'half')
             raise OSError('No space left on device')
         monkeypatch.setattr(torch, 'save', full)
         with pytest.raises(OSError, match='No space left'):

@@ -43,7 +43,8 @@ def saved(tmp_path):
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.normal_()
-        torch.save(dict(state_dict=model.state_dict(), meta=dict(iter=3, config='raise ValueError')), tmp_path / name)
+        torch.save(dict(state_dict=model.state_dict(), meta=dict(iter=3, epoch=0, config='raise ValueError'),
+                        message_hub={}, optimizer={}), tmp_path / name)
         return str(tmp_path / name), model
     return save
 
@@ -59,7 +60,7 @@ class TestLoadCheckpoint:
         ours = runner()
         checkpoint = ours.load_checkpoint(path)
         assert equal(ours.model, model)
-        assert checkpoint['meta'] == dict(iter=3)
+        assert checkpoint['meta'] == dict(iter=3, epoch=0)
         path, _ = saved(tiny_vit())
         with pytest.raises(ValueError, match='x.pth .*an encoder alone is a start, not a model'):
             ours.load_checkpoint(path)

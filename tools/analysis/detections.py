@@ -9,6 +9,7 @@ from prettytable import PrettyTable
 
 from s5_mm.analysis.detections import confusion_matrix, curves, draw_verdicts, plot_confusion, plot_curves
 from s5_mm.apis import overview
+from s5_mm.errors import one_line_errors
 from s5_mm.evaluation import DetectedImage, average_precision, load_detections
 from s5_mm.rasters import SUFFIXES, open_raster
 
@@ -55,6 +56,7 @@ def write_confusion(path: Path, counts: np.ndarray, classes: list[str]) -> None:
         writer.writerows([name, *row] for name, row in zip([*classes, 'nothing'], counts.tolist(), strict=True))
 
 
+@one_line_errors('detections')
 def main(argv: list[str] | None = None) -> None:
     """Plot, count and draw."""
     args = parse_args(argv)

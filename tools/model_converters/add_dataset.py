@@ -3,6 +3,7 @@ import argparse
 
 from s5_mm.apis import load_config
 from s5_mm.apis.convert import grow_checkpoint
+from s5_mm.errors import one_line_errors
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -23,6 +24,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@one_line_errors('add_dataset')
 def main(argv: list[str] | None = None) -> None:
     """Grow."""
     args = parse_args(argv)

@@ -5,6 +5,7 @@ from mmengine.config import DictAction
 
 from s5_mm.apis import load_config
 from s5_mm.apis.convert import merge_checkpoint
+from s5_mm.errors import one_line_errors
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -20,6 +21,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@one_line_errors('merge_experts')
 def main(argv: list[str] | None = None) -> None:
     """Merge."""
     args = parse_args(argv)

@@ -3,6 +3,7 @@ import argparse
 
 from s5_mm.checkpoints.parts import PARTS
 from s5_mm.checkpoints.publish import publish_encoder
+from s5_mm.errors import one_line_errors
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -16,6 +17,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@one_line_errors('publish_s4p')
 def main(argv: list[str] | None = None) -> None:
     """Publish."""
     args = parse_args(argv)

@@ -18,10 +18,15 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=5000, max_keep_ckpts=3, save_best='mIoU', rule='greater'),
+    checkpoint=dict(
+        type='s5_mm.SafeCheckpointHook', by_epoch=False, interval=5000, max_keep_ckpts=3, save_best='mIoU',
+        rule='greater'),
     sampler_seed=dict(type='s5_mm.SamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
-    preflight=dict(type='s5_mm.PreflightHook'))
+    preflight=dict(type='s5_mm.PreflightHook'),
+    finite=dict(type='s5_mm.FiniteHook'),
+    signals=dict(type='s5_mm.SignalHook'),
+    work_dir_lock=dict(type='s5_mm.WorkDirLockHook'))
 custom_hooks = [
     dict(type='s5_mm.IterationSeedHook'),
     dict(type='s5_mm.UnreadableImagesHook'),

@@ -8,11 +8,10 @@ from mmengine import fileio
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader, MemoryFile
 
+from s5_mm.images import ImageReadError
 from s5_mm.radiometry import Stretch, to_eight_bits
-from s5_mm.rasters import find_ranges
+from s5_mm.rasters import RasterError, find_ranges, require_size
 from s5_mm.registry import TRANSFORMS
-
-from .loading import ImageReadError
 
 
 @TRANSFORMS.register_module()
@@ -36,8 +35,8 @@ class LoadGeoTIFF(BaseTransform):
 
     Raises:
         ValueError: An option is out of range, or both ``value_range`` and ``percentiles`` are given.
-        ImageReadError: The file is missing, damaged, not a GeoTIFF, or lacks a band, or has values of more than 8 bits
-            without ``value_range`` or ``percentiles``.
+        ImageReadError: The file is missing, damaged, not a GeoTIFF, too large (:func:`s5_mm.images.max_pixels`), or
+            lacks a band, or has values of more than 8 bits without ``value_range`` or ``percentiles``.
     """
 
     def __init__(self,
@@ -82,11 +81,14 @@ class LoadGeoTIFF(BaseTransform):
                     return self._decode(path, source)
         except (ImageReadError, MemoryError):
             raise
+        except RasterError as error:
+            raise ImageReadError(path, str(error)) from error
         except Exception as error:
             # rasterio, MMEngine's backends and NumPy raise exceptions of different types.
             raise ImageReadError(path, f'{type(error).__name__}: {error}') from error
 
     def _decode(self, path: str, source: DatasetReader) -> np.ndarray:
+        require_size(source)
         if max(self.bands) > source.count:
             raise ImageReadError(path, f'band {max(self.bands)} is requested, the file has {source.count}; choose '
                                  f'`bands` among 1..{source.count}')

@@ -11,6 +11,8 @@ from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image, ImageOps, UnidentifiedImageError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
+from s5_mm.images import ImageReadError, open_image
+from s5_mm.rasters import RasterError, require_size
 from s5_mm.registry import TRANSFORMS
 
 IGNORED = 255
@@ -18,23 +20,6 @@ IGNORED = 255
 
 _EIGHT_BIT_MODES = ('1', 'L', 'LA', 'P', 'PA', 'RGB', 'RGBA', 'RGBX', 'CMYK', 'YCbCr')
 _MASK_MODES = ('1', 'L', 'P', 'I', 'I;16', 'I;16B', 'I;16L', 'I;16N')
-
-
-class ImageReadError(OSError):
-    """An image that cannot be read or decoded to 8-bit color.
-
-    Args:
-        path (str): The image file.
-        reason (str): What is wrong with it.
-    """
-
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(path, reason)
-        self.path = path
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f'cannot read image {self.path}: {self.reason}'
 
 
 def read_image(path: str, backend_args: dict | None = None) -> np.ndarray:
@@ -51,10 +36,11 @@ def read_image(path: str, backend_args: dict | None = None) -> np.ndarray:
         np.ndarray: (H, W, 3), uint8, channels in the order **blue, green, red**.
 
     Raises:
-        ImageReadError: The file is missing, truncated, not an image, or has more or fewer than 8 bits a channel.
+        ImageReadError: The file is missing, truncated, not an image, too large (:func:`s5_mm.images.max_pixels`), or
+            has more or fewer than 8 bits a channel.
     """
     try:
-        with Image.open(io.BytesIO(fileio.get(path, backend_args=backend_args))) as image:
+        with open_image(io.BytesIO(fileio.get(path, backend_args=backend_args)), path) as image:
             _require_eight_bits(path, image)
             rgb = np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
     except (ImageReadError, MemoryError):
@@ -83,14 +69,16 @@ def read_size(path: str) -> tuple[int, int]:
         tuple[int, int]: (height, width) in pixels, as in the header (an EXIF orientation is not applied).
 
     Raises:
-        ImageReadError: The file is missing or not an image.
+        ImageReadError: The file is missing, not an image, or too large (:func:`s5_mm.images.max_pixels`).
     """
     try:
-        with Image.open(path) as image:
+        with open_image(path, path) as image:
             width, height = image.size
     except UnidentifiedImageError:
         return _geotiff_size(path)
-    except OSError as error:
+    except ImageReadError:
+        raise
+    except Exception as error:
         raise ImageReadError(path, f'{type(error).__name__}: {error}') from error
     return height, width
 
@@ -99,9 +87,15 @@ def _geotiff_size(path: str) -> tuple[int, int]:
     """Size by GDAL, since Pillow supports few combinations of bands and bits of GeoTIFF."""
     try:
         with warnings.catch_warnings(), open(path, 'rb') as file:
+            if not file.read(1):  # rasterio would take it for a file to be written
+                raise ImageReadError(path, 'it is empty')
+            file.seek(0)
             warnings.simplefilter('ignore', NotGeoreferencedWarning)
             with rasterio.open(file, driver='GTiff') as source:
+                require_size(source)
                 return source.height, source.width
+    except RasterError as error:
+        raise ImageReadError(path, str(error)) from error
     except RasterioError as error:
         raise ImageReadError(path, f'{type(error).__name__}: {error}') from error
 
@@ -117,10 +111,11 @@ def read_label_ids(path: str, backend_args: dict | None = None) -> np.ndarray:
         np.ndarray: (H, W), unsigned or signed integers of up to 32 bits, not clipped.
 
     Raises:
-        ImageReadError: The file is missing, damaged, or has more than one channel.
+        ImageReadError: The file is missing, damaged, too large (:func:`s5_mm.images.max_pixels`), or has more than one
+            channel.
     """
     try:
-        with Image.open(io.BytesIO(fileio.get(path, backend_args=backend_args))) as mask:
+        with open_image(io.BytesIO(fileio.get(path, backend_args=backend_args)), path) as mask:
             if mask.mode not in _MASK_MODES:
                 raise ImageReadError(path, f'a label mask has one integer channel, this one has mode {mask.mode!r}; '
                                      'convert colors to class ids first')

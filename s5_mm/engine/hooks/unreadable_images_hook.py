@@ -1,12 +1,11 @@
 """Report images of the unlabeled pool that could not be read."""
-from collections.abc import Iterator
-
 from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from mmengine.structures import BaseDataElement
 
 from s5_mm.registry import HOOKS
+
+from .batches import samples_of
 
 INFO_KEY = 'unreadable_images'
 
@@ -39,7 +38,7 @@ class UnreadableImagesHook(Hook):
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                          outputs: dict | None = None) -> None:
         """Collect the batch's unreadable paths; report them at every ``interval``-th and the last iteration."""
-        for sample in _samples((data_batch or {}).get('data_samples')):
+        for sample in samples_of((data_batch or {}).get('data_samples')):
             self._new.update(sample.get('unreadable', ()))
         if self.every_n_train_iters(runner, self.interval) or runner.iter + 1 == runner.max_iters:
             self._report(runner)
@@ -54,12 +53,3 @@ class UnreadableImagesHook(Hook):
             runner.message_hub.update_info(INFO_KEY, sorted(self._known))
         if self._known:
             runner.message_hub.update_scalar('train/unreadable', len(self._known))
-
-
-def _samples(batch: object) -> Iterator[BaseDataElement]:
-    """The samples of a batch, be it a list or lists by branch or source."""
-    if isinstance(batch, BaseDataElement):
-        yield batch
-    elif isinstance(batch, (dict, list, tuple)):
-        for part in batch.values() if isinstance(batch, dict) else batch:
-            yield from _samples(part)

@@ -1,0 +1,82 @@
+"""The benchmark that kills finds what is lost, and nothing where nothing is."""
+import os
+import random
+import time
+
+import pytest
+import torch
+
+from s5_mm.files import write_text
+
+
+@pytest.fixture
+def kill(load_tool):
+    return load_tool('benchmarks/kill.py')
+
+
+def lines_of(folder):
+    return {path.name: path.read_text() if path.suffix == '.txt' else 'litter' for path in sorted(folder.iterdir())}
+
+
+def attack(kill, run, folder, expected, kills=0):
+    counts = kill.Counts()
+    scenario = kill.Scenario(run, lines_of, kill.has_part)
+    kill.attack(scenario, folder, expected, kills, 1.0, random.Random(0), counts)
+    return counts
+
+
+@pytest.mark.parametrize('safely', [True, False])
+def test_losses_are_found(kill, tmp_path, monkeypatch, safely):
+    """The first life writes a file, the second one replaces it: at once, or after it has removed the first one."""
+    ready, path = tmp_path / 'ready', tmp_path / 'run/a.txt'
+
+    def run(folder):
+        folder.mkdir(exist_ok=True)
+        lives = len(list(folder.parent.glob('life*')))
+        (folder.parent / f'life{lives}').touch()
+        if lives == 1 and not safely:
+            path.unlink()
+        else:
+            write_text(path, f'{lives}')
+        if lives < 2:
+            ready.touch()
+            time.sleep(60)
+
+    def when_ready(*_):
+        while not ready.exists():
+            yield False
+            time.sleep(0.001)
+        ready.unlink()
+        yield True
+    monkeypatch.setattr(kill, 'chosen_moments', when_ready)
+    counts = attack(kill, run, tmp_path / 'run', {'a.txt': '2'}, kills=2)
+    assert (counts.kills, counts.finishes, counts.different, counts.failed, counts.orphans) == (2, 1, 0, 0, 0)
+    assert counts.lost == (0 if safely else 1)
+
+
+def test_orphans_are_found_and_ended(kill, monkeypatch, tmp_path):
+    """A child that outlives its parent."""
+    def run(folder):
+        folder.mkdir()
+        if os.fork() == 0:
+            time.sleep(60)
+    monkeypatch.setattr(kill, 'ORPHANS_LIVE', 0.2)
+    assert attack(kill, run, tmp_path / 'run', {}).orphans == 1
+
+
+def test_a_different_end_and_an_error_are_counted(kill, tmp_path):
+    def run(folder):
+        folder.mkdir(exist_ok=True)
+        write_text(folder / 'a.txt', 'other')
+    assert attack(kill, run, tmp_path / 'run', {'a.txt': 'one'}).different == 1
+    assert (tmp_path / 'run_bad_1/a.txt').exists()
+    assert attack(kill, lambda folder: 1 / 0, tmp_path / 'run', {}).failed == 1
+    assert 'ZeroDivisionError' in (tmp_path / 'run.log').read_text()
+
+
+def test_training_is_compared_by_every_bit(kill):
+    state = {'a': torch.tensor([1.0, 2.0]), 'b': [3, {'c': torch.tensor(0)}]}
+    same = {'b': [3, {'c': torch.tensor(0)}], 'a': torch.tensor([1.0, 2.0])}
+    assert kill.digest(state) == kill.digest(same)
+    state['a'] = torch.nextafter(state['a'], torch.tensor(5.0))
+    assert kill.digest(state) != kill.digest(same)
