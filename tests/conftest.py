@@ -6,6 +6,9 @@ import zlib
 from pathlib import Path
 from types import SimpleNamespace
 
+import s5_mm  # noqa: F401  registers our classes and serves mmcv.ops, so it comes before mmdet and mmrotate
+
+# isort: split
 import numpy as np
 import pytest
 import torch
@@ -13,8 +16,6 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from running import command, forget_instances, write_config
-
-import s5_mm  # noqa: F401  registers our classes
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / 'tests' / 'golden'
