@@ -23,12 +23,12 @@ directly.
 """
 from torchvision.ops import nms, roi_align
 
-from .mmcv_operators import serve_mmcv
+from .mmcv_operators import Operators, serve_mmcv
 from .nms import nms_rotated
 from .overlaps import Pairs, box_iou_rotated, corners_of, overlapping_pairs
 from .roi_align_rotated import roi_align_rotated
 
 __all__ = [
-    'Pairs', 'box_iou_rotated', 'corners_of', 'nms', 'nms_rotated', 'overlapping_pairs', 'roi_align',
-    'roi_align_rotated', 'serve_mmcv'
+    'Operators', 'Pairs', 'box_iou_rotated', 'corners_of', 'nms', 'nms_rotated', 'overlapping_pairs',
+    'roi_align', 'roi_align_rotated', 'serve_mmcv'
 ]

@@ -55,8 +55,13 @@ class Operators(ModuleType):
         """Whether tensors of a device are given to mmcv's own operators."""
         if self.compiled is None or self.choice:
             return self.choice == 'mmcv'
-        built_for_cuda = self.compiled.get_compiling_cuda_version() != 'not available'
-        return built_for_cuda if device.type == 'cuda' else device.type != 'cpu'
+        return device.type != 'cpu' and self.works_on(device.type)
+
+    def works_on(self, device: str) -> bool:
+        """Whether mmcv's own operators were compiled, and for a kind of device."""
+        if self.compiled is None or device != 'cuda':
+            return self.compiled is not None
+        return self.compiled.get_compiling_cuda_version() != 'not available'
 
     def tell(self) -> None:
         """Log once which operators are in use."""
@@ -67,8 +72,11 @@ class Operators(ModuleType):
                       'chooses; mmcv: compiled, torch: s5_mm.ops).', 'current')
 
 
-def serve_mmcv() -> None:
+def serve_mmcv() -> Operators | None:
     """Give mmcv, and by it mmdet and mmrotate, the operators that ``S5_MM_OPS`` chooses; a second call does nothing.
+
+    Returns:
+        What mmcv calls now; ``None`` if ``mmcv.ops`` was imported earlier and keeps its own.
 
     Raises:
         ImportError: ``S5_MM_OPS`` asks for what there is not, or cannot be obeyed any more, since ``mmcv.ops`` has been
@@ -76,7 +84,7 @@ def serve_mmcv() -> None:
         ValueError: ``S5_MM_OPS`` has another value.
     """
     if isinstance(sys.modules.get(COMPILED), Operators):
-        return
+        return sys.modules[COMPILED]
     choice = os.environ.get(VARIABLE, '')
     if choice not in ('', *CHOICES):
         raise ValueError(f'{VARIABLE} is {choice!r}; choose {" or ".join(CHOICES)}, or leave it out.')
@@ -87,12 +95,13 @@ def serve_mmcv() -> None:
         if not choice:
             print_log('mmcv.ops was imported before s5_mm: mmdet and mmrotate use its compiled operators, in float32. '
                       'Import s5_mm first for those of s5_mm.ops.', 'current', logging.WARNING)
-        return
+        return None
     compiled = _compiled(choice)
     if compiled is None and 'mmrotate.structures' in sys.modules:
         raise ImportError('mmrotate was imported before s5_mm, and mmcv has no compiled operators, so mmrotate has '
                           'none. Import s5_mm first.')
     sys.modules[COMPILED] = Operators(compiled, choice)
+    return sys.modules[COMPILED]
 
 
 def _compiled(choice: str) -> ModuleType | None:

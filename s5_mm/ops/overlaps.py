@@ -10,7 +10,7 @@ from .common_area import common_area_of_boxes, common_area_of_quadrilaterals
 CELLS = 1 << 20
 """Number of pairs whose bounds are compared at a time; limits memory."""
 
-PAIRS = 1 << 14
+PAIRS = 1 << 13
 """Number of pairs whose common area is computed at a time; limits memory, and their numbers fit into a CPU's cache."""
 
 
