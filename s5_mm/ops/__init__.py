@@ -24,9 +24,9 @@ directly.
 from torchvision.ops import nms, roi_align
 
 from .mmcv_operators import Operators, serve_mmcv
-from .nms import nms_rotated
 from .overlaps import Pairs, box_iou_rotated, corners_of, overlapping_pairs
-from .roi_align_rotated import roi_align_rotated
+from .rotated_nms import nms_rotated
+from .rotated_roi_align import roi_align_rotated
 
 __all__ = [
     'Operators', 'Pairs', 'box_iou_rotated', 'corners_of', 'nms', 'nms_rotated', 'overlapping_pairs',

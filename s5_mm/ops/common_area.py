@@ -53,12 +53,13 @@ def common_area_of_quadrilaterals(first: Tensor, second: Tensor) -> Tensor:
     (x, y), (u, v) = first - origin, second - origin
     area = 0
     for a, b in ((1, 2), (2, 3)):
-        # In these coordinates, which enlarge areas by the determinant, the triangle has two sides of its length.
+        # In these coordinates, which enlarge areas by the determinant, the triangle has two sides of that length. A
+        # triangle that turns the other way, beside a concave corner, counts negative.
         determinant = u[a] * v[b] - u[b] * v[a]
         sign, side = determinant.sign(), determinant.abs()
         corners_s, corners_t = sign * (x * v[b] - y * u[b]), sign * (y * u[a] - x * v[a])
         inside = _area_inside(corners_s, corners_t, side, side, triangle=True)
-        area = area + inside / torch.where(side > 0, determinant, 1)
+        area = area + inside / torch.where(side > 0, side, 1)
     return area.abs()
 
 

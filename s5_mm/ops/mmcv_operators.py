@@ -14,9 +14,9 @@ import torchvision
 from mmengine.logging import print_log
 from torch import Tensor
 
-from .nms import nms_rotated
 from .overlaps import box_iou_rotated
-from .roi_align_rotated import Sampling, pool, spread
+from .rotated_nms import nms_rotated
+from .rotated_roi_align import Sampling, pool, spread
 
 VARIABLE, CHOICES = 'S5_MM_OPS', ('mmcv', 'torch')
 COMPILED = 'mmcv._ext'

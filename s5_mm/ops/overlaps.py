@@ -13,6 +13,9 @@ CELLS = 1 << 20
 PAIRS = 1 << 13
 """Number of pairs whose common area is computed at a time; limits memory, and their numbers fit into a CPU's cache."""
 
+NOISE = 1e-12
+"""Boxes that have a smaller share of the smaller one in common have nothing in common; it is rounding."""
+
 
 class Pairs(NamedTuple):
     """Pairs of boxes that overlap. All other pairs have the IoU 0.
@@ -178,19 +181,30 @@ def _in_float64(boxes: Tensor) -> Tensor:
 
 
 def _uncrossed(corners: Tensor) -> Tensor:
-    """Corners (N, 8) in another order where two sides cross or touch, which makes them the convex hull."""
-    a, b, c, d = corners.view(-1, 4, 2).unbind(1)
-    opposite = (_meet(a, b, c, d), _meet(b, c, d, a))
-    other = torch.where(opposite[0][:, None], torch.cat([a, c, b, d], 1), torch.cat([a, b, d, c], 1))
-    return torch.where((opposite[0] | opposite[1])[:, None], other, corners)
+    """Corners (N, 8), in the order around their center where two sides cross, touch or lie on each other.
+
+    No corner is inside the triangle of the others then, so this order makes them their convex hull.
+    """
+    points = corners.view(-1, 4, 2)
+    sides = points.roll(-1, 1) - points
+    turning_back = (_cross(sides, sides.roll(-1, 1)) == 0) & ((sides * sides.roll(-1, 1)).sum(2) < 0)
+    a, b, c, d = points.unbind(1)
+    crossed = _meet(a, b, c, d) | _meet(b, c, d, a) | turning_back.any(1)
+    x, y = (points - points.mean(1, keepdim=True)).unbind(2)
+    around = points.gather(1, torch.atan2(y, x).argsort(1)[..., None].expand_as(points))
+    return torch.where(crossed[:, None, None], around, points).flatten(1)
 
 
 def _meet(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
     """Whether the sides from a to b and from c to d, (N, 2) each, have a point in common and are not on one line."""
-    def side(p: Tensor, q: Tensor, r: Tensor) -> Tensor:
-        return ((q - p)[:, 0] * (r - p)[:, 1] - (q - p)[:, 1] * (r - p)[:, 0]).sign()
-    apart = side(a, b, c) * side(a, b, d), side(c, d, a) * side(c, d, b)
-    return (apart[0] <= 0) & (apart[1] <= 0) & ((apart[0] < 0) | (apart[1] < 0))
+    first = _cross(b - a, c - a).sign() * _cross(b - a, d - a).sign()
+    second = _cross(d - c, a - c).sign() * _cross(d - c, b - c).sign()
+    return (first <= 0) & (second <= 0) & (first + second < 0)
+
+
+def _cross(first: Tensor, second: Tensor) -> Tensor:
+    """Area of the parallelogram of two vectors (..., 2), positive if the second one is clockwise in the image."""
+    return first[..., 0] * second[..., 1] - first[..., 1] * second[..., 0]
 
 
 def _candidates(first: Shapes, second: Shapes) -> Iterator[tuple[Tensor, Tensor]]:
@@ -235,4 +249,5 @@ def _common_areas(first: Shapes, second: Shapes, i: Tensor, j: Tensor) -> Tensor
         function = common_area_of_quadrilaterals
         boxes, others = corners_of(first.boxes), corners_of(second.boxes)
     parts = [function(boxes[a], others[b]) for a, b in zip(i.split(PAIRS), j.split(PAIRS), strict=True)]
-    return torch.cat(parts) if len(i) else first.areas.new_zeros(0)
+    common, smaller = torch.cat([first.areas[:0], *parts]), torch.minimum(first.areas[i], second.areas[j])
+    return common.where(common > NOISE * smaller, 0)

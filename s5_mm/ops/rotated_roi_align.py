@@ -97,7 +97,7 @@ def spread(gradient: Tensor, rois: Tensor, shape: torch.Size, sampling: Sampling
         (B, C, H, W).
     """
     batch, channels, height, width = shape
-    bins = _at_least_float32(gradient).permute(0, 2, 3, 1).reshape(len(rois), -1, channels).contiguous()
+    bins = _at_least_float32(gradient).permute(0, 2, 3, 1).flatten(1, 2).contiguous()
     rows = bins.new_zeros(batch * height * width, channels)
     for part in entries(rois, shape, sampling):
         # The transposed matrix: of each pixel the bins that it is part of.
