@@ -4,7 +4,7 @@ from torch import Tensor
 
 from .overlaps import Pairs, find_pairs, shapes
 
-BLOCK = 512
+BLOCK = 256
 """Boxes that are decided together. What they suppress is not compared with anything any more."""
 
 
@@ -25,15 +25,16 @@ def nms_rotated(boxes: Tensor, scores: Tensor, iou_threshold: float, labels: Ten
     """
     order = scores.argsort(descending=True, stable=True)
     ranked = shapes(boxes[order], None if labels is None else labels[order])
-    kept = torch.ones_like(order, dtype=torch.bool)
-    for start in range(0, len(order), BLOCK):
-        block = start + kept[start:start + BLOCK].nonzero()[:, 0]
-        for_certain = _visit(list(find_pairs(ranked[block], None, iou_threshold)), block)
-        kept[block] = for_certain
-        block, later = block[for_certain], start + BLOCK + kept[start + BLOCK:].nonzero()[:, 0]
-        for pairs in find_pairs(ranked[block], ranked[later], iou_threshold):
-            kept[later[pairs.second]] = False
-    return order[kept]
+    kept, rest = [], torch.arange(len(order), device=order.device)
+    while len(rest):
+        block, rest = rest[:BLOCK], rest[BLOCK:]
+        block = block[_visit(list(find_pairs(ranked[block], None, iou_threshold)), block)]
+        left = torch.ones_like(rest, dtype=torch.bool)
+        for pairs in find_pairs(ranked[block], ranked[rest], iou_threshold):
+            left[pairs.second] = False
+        rest = rest[left]
+        kept.append(block)
+    return order[torch.cat([order[:0], *kept])]
 
 
 def _visit(parts: list[Pairs], block: Tensor) -> Tensor:

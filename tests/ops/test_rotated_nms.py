@@ -25,7 +25,7 @@ def scene():
     return boxes, torch.tensor(rng.integers(0, 40, 120) / 40), torch.tensor(rng.integers(0, 3, 120))
 
 
-@pytest.mark.parametrize('block', [1, 512])
+@pytest.mark.parametrize('block', [1, 256])
 @pytest.mark.parametrize('threshold', [0.0, 0.1, 0.5, 1.0])
 def test_definition(scene, monkeypatch, block, threshold):
     boxes, scores, labels = scene
