@@ -80,7 +80,7 @@ def test_a_concave_quadrilateral():
 
 @pytest.mark.parametrize('side', [5, 1000])
 def test_quadrilaterals_of_all_kinds(side):
-    """Concave ones; convex hulls where sides cross, touch or lie on each other, as many do on 6 x 6 points."""
+    """Concave ones; convex hulls where sides cross, touch or lie on each other, as many do on a grid of 6 x 6."""
     corners = np.random.default_rng(0).integers(0, side + 1, (2, 2000, 8)).astype(float)
     first, second = (shapely.polygons(some.reshape(-1, 4, 2)) for some in corners)
     for some in (first, second):
