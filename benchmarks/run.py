@@ -11,6 +11,9 @@ import platform
 from datetime import date
 from pathlib import Path
 
+import s5_mm  # noqa: F401  before mmdet and mmrotate, which it gives operators
+
+# isort: split
 import performance
 import torch
 from mmengine.registry import init_default_scope

@@ -6,12 +6,15 @@ Importing the package registers its classes under the scope ``s5_mm``; a config 
 import contextlib
 import sys
 
-from .dependencies import check_dependencies
+from .dependencies import FOUNDATIONS, HOSTS, check_dependencies
 from .version import __version__
 
 # mmseg and mmpretrain print about optional parts when imported, but standard output is for the results of tools.
 with contextlib.redirect_stdout(sys.stderr):
-    check_dependencies()
+    check_dependencies(FOUNDATIONS)
+    from . import ops
+    ops.serve_mmcv()  # before the hosts import mmcv.ops
+    check_dependencies(HOSTS)
     from . import checkpoints, datasets, engine, evaluation, models
 
-__all__ = ['__version__', 'checkpoints', 'datasets', 'engine', 'evaluation', 'models']
+__all__ = ['__version__', 'checkpoints', 'datasets', 'engine', 'evaluation', 'models', 'ops']

@@ -14,15 +14,21 @@ class Requirement(NamedTuple):
 
 
 # Below torch 2.6 MMEngine unpickles checkpoints fully; mmcv's ops do not compile against 2.13 and later.
-REQUIREMENTS = (
+FOUNDATIONS = (
     Requirement('torch', '2.6.0', '2.13.0'),
     Requirement('mmengine', '0.10.12', '0.11.0'),
     Requirement('mmcv', '2.3.6', '2.4.0'),
+)
+"""What this package's operators need, which the other packages get when they are imported."""
+
+HOSTS = (
     Requirement('mmseg', '1.4.2', '1.5.0'),
     Requirement('mmdet', '3.5.1', '3.6.0'),
     Requirement('mmrotate', '1.2.1', '1.3.0'),
     Requirement('mmpretrain', '1.3.6', '1.4.0'),
 )
+
+REQUIREMENTS = (*FOUNDATIONS, *HOSTS)
 
 
 def check_dependencies(requirements: tuple[Requirement, ...] = REQUIREMENTS) -> None:

@@ -7,6 +7,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
+import s5_mm  # noqa: F401  registers our classes and serves mmcv.ops, so it comes before mmdet and mmrotate
+
+# isort: split
 import numpy as np
 import pytest
 import torch
@@ -15,8 +18,6 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from running import command, config_text, forget_instances, write_config
-
-import s5_mm  # noqa: F401  registers our classes
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / 'tests' / 'golden'

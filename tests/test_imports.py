@@ -6,8 +6,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / 's5_mm'
 
 LAYERS = (
-    ('dependencies', 'errors', 'files', 'hosts', 'images', 'launching', 'radiometry', 'randomness', 'rasters',
-     'registry', 'routing', 'tiling', 'version'),
+    ('dependencies', 'errors', 'files', 'hosts', 'images', 'launching', 'locks', 'ops', 'radiometry', 'randomness',
+     'rasters', 'registry', 'routing', 'threads', 'tiling', 'version'),
     ('checkpoints', 'models'),
     ('datasets', ),
     ('curation', 'evaluation'),

@@ -21,9 +21,9 @@ class DOTAMetric(RotatedMAP):
     """Merge the detections of patches into whole images and compare them with the labels of whole images.
 
     Patches are named ``IMAGE__SIZE__X___Y`` or ``IMAGE__RATE__X___Y``, see :func:`s5_mm.evaluation.parse_patch`.
-    Non-maximum suppression uses overlaps in float64, since mmcv's NMS keeps duplicates that nearly coincide. ``mAP`` is
-    that of whole images, with difficult objects ignored, as in the DOTA devkit. ``patch_mAP`` is that of the patches.
-    It differs, because patches cut objects and objects in two patches count twice.
+    Non-maximum suppression uses overlaps in float64 (:mod:`s5_mm.ops`). ``mAP`` is that of whole images, with difficult
+    objects ignored, as in the DOTA devkit. ``patch_mAP`` is that of the patches. It differs, because patches cut
+    objects and objects in two patches count twice.
 
     Args:
         ann_dir: Folder with the label files ``IMAGE.txt`` of all whole images of the split. ``None`` for a test set

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
-from .polygon_overlaps import overlapping_pairs
+from s5_mm.ops import nms_rotated
 
 LARGEST_RATE = 32
 """A number in a patch name is a size in px from this value on, and a rate below."""
@@ -59,32 +60,8 @@ def to_image(polygons: np.ndarray, patch: Patch) -> np.ndarray:
     return (polygons + np.tile([patch.left, patch.top], 4)) / patch.rate
 
 
-def polygon_nms(polygons: np.ndarray, scores: np.ndarray, iou_thr: float) -> np.ndarray:
-    """Non-maximum suppression of one class with float64 overlaps.
-
-    Boxes are visited in descending order of score (equal scores in the order of the input). A box is dropped if its IoU
-    with a kept one is above ``iou_thr``.
-
-    Args:
-        polygons: (N, 8), float64 corners.
-        scores: (N, ).
-        iou_thr: In [0, 1].
-
-    Returns:
-        Indices of the kept boxes, in descending order of score.
-    """
-    order = np.argsort(-scores, kind='stable')
-    pairs = overlapping_pairs(polygons[order], above=iou_thr)
-    starts = np.searchsorted(pairs.first, np.arange(len(order) + 1))
-    kept = np.ones(len(order), bool)
-    for box in np.unique(pairs.first):
-        if kept[box]:
-            kept[pairs.second[starts[box]:starts[box + 1]]] = False
-    return order[kept]
-
-
 def class_nms(polygons: np.ndarray, scores: np.ndarray, labels: np.ndarray, iou_thr: float) -> np.ndarray:
-    """Apply :func:`polygon_nms` to each class.
+    """Apply :func:`s5_mm.ops.nms_rotated`, which computes overlaps in float64, to each class.
 
     Args:
         polygons: (N, 8), float64 corners.
@@ -95,11 +72,8 @@ def class_nms(polygons: np.ndarray, scores: np.ndarray, labels: np.ndarray, iou_
     Returns:
         Indices of the kept boxes, sorted by class, then by descending score.
     """
-    kept = [np.zeros(0, np.int64)]
-    for label in np.unique(labels):
-        own = np.flatnonzero(labels == label)
-        kept.append(own[polygon_nms(polygons[own], scores[own], iou_thr)])
-    return np.concatenate(kept)
+    kept = nms_rotated(*map(torch.from_numpy, (polygons, scores)), iou_thr, torch.from_numpy(labels)).numpy()
+    return kept[np.argsort(labels[kept], kind='stable')]
 
 
 def merge(parts: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]],

@@ -1,19 +1,11 @@
-"""Overlaps of rotated boxes and quadrilaterals in float64.
-
-mmcv's ``box_iou_rotated`` and ``box_iou_quadri`` work in float32. For boxes that nearly coincide or share an edge, as
-those of a good detector do, their values are far below 1 or even 0. The metrics and the merging of patches use this
-module instead.
-"""
+"""Overlaps of boxes for metrics, as NumPy arrays in float64; :mod:`s5_mm.ops` computes them."""
 from typing import NamedTuple
 
 import numpy as np
-import shapely
 import torch
-from mmrotate.structures.bbox import rbox2qbox
 from torch import Tensor
 
-CHUNK = 1 << 16
-"""Number of pairs that are intersected at a time; limits the memory of their geometries."""
+from s5_mm import ops
 
 
 class Pairs(NamedTuple):
@@ -43,10 +35,8 @@ def as_polygons(boxes: Tensor | np.ndarray) -> np.ndarray:
     Raises:
         ValueError: The boxes have another shape.
     """
-    boxes = torch.as_tensor(getattr(boxes, 'tensor', boxes)).detach().cpu().double()
-    if boxes.ndim != 2 or boxes.shape[1] not in (5, 8):
-        raise ValueError(f'boxes have the shape {tuple(boxes.shape)}; rotated boxes are (N, 5), quadrilaterals (N, 8).')
-    return (rbox2qbox(boxes) if boxes.shape[1] == 5 else boxes).numpy()
+    boxes = torch.as_tensor(getattr(boxes, 'tensor', boxes))
+    return ops.corners_of(boxes.cpu()).numpy()
 
 
 def overlapping_pairs(first: np.ndarray, second: np.ndarray | None = None, above: float = 0.0) -> Pairs:
@@ -63,48 +53,5 @@ def overlapping_pairs(first: np.ndarray, second: np.ndarray | None = None, above
     Returns:
         The pairs, sorted by index in the first list, then in the second.
     """
-    alone = second is None
-    shapes, bounds = _geometries(first), _bounds(first)
-    others, other_bounds = (shapes, bounds) if alone else (_geometries(second), _bounds(second))
-    areas, other_areas = shapely.area(shapes), shapely.area(others)
-    i, j = _candidates(bounds, other_bounds, alone)
-    low, high = np.maximum(bounds[i, :2], other_bounds[j, :2]), np.minimum(bounds[i, 2:], other_bounds[j, 2:])
-    smaller, both = np.minimum(areas[i], other_areas[j]), areas[i] + other_areas[j]
-    # The intersection is at most as large as the smaller shape and as the intersection of the bounds.
-    most = np.minimum(np.prod(high - low, axis=1), smaller)
-    room = (smaller > 0) & (most > above * (both - most) * (1 - 1e-9))
-    i, j, both = i[room], j[room], both[room]
-    common = np.empty(len(i))
-    for start in range(0, len(i), CHUNK):
-        part = slice(start, start + CHUNK)
-        common[part] = shapely.area(shapely.intersection(shapes[i[part]], others[j[part]]))
-    iou = np.minimum(common / (both - common), 1.0)
-    kept = iou > above
-    return Pairs(i[kept], j[kept], iou[kept])
-
-
-def _candidates(bounds: np.ndarray, others: np.ndarray, alone: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the pairs whose bounds intersect, in ascending order; within one list each pair once."""
-    i, j = shapely.STRtree(shapely.box(*others.T)).query(shapely.box(*bounds.T))
-    if alone:
-        i, j = i[i < j], j[i < j]
-    order = np.lexsort((j, i))
-    return i[order], j[order]
-
-
-def _bounds(polygons: np.ndarray) -> np.ndarray:
-    """(N, 4) left, top, right, bottom; NaN for a polygon that is not finite, which the tree does not find."""
-    corners = polygons.reshape(-1, 4, 2)
-    bounds = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
-    bounds[~np.isfinite(bounds).all(axis=1)] = np.nan
-    return bounds
-
-
-def _geometries(polygons: np.ndarray) -> np.ndarray:
-    """Shapely polygons (N, ) without crossing sides."""
-    corners = polygons.reshape(-1, 4, 2)
-    finite = np.isfinite(corners).all(axis=(1, 2))
-    shapes = shapely.polygons(np.where(finite[:, None, None], corners, 0.0))
-    crossed = ~shapely.is_valid(shapes)
-    shapes[crossed] = shapely.convex_hull(shapes[crossed])
-    return shapes
+    first, second = (None if one is None else torch.from_numpy(np.ascontiguousarray(one)) for one in (first, second))
+    return Pairs(*(column.numpy() for column in ops.overlapping_pairs(first, second, above)))
