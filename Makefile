@@ -1,5 +1,5 @@
 # Each target does its own set-up; see README.md.
-.PHONY: setup quickstart test lint
+.PHONY: setup quickstart test lint package
 PY = .venv/bin/python
 
 setup:
@@ -13,3 +13,6 @@ test: setup
 
 lint: setup
 	@$(PY) -m ruff check .
+
+package: setup
+	@bash tools/dev/check_wheel.sh

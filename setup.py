@@ -1,27 +1,31 @@
-"""Packaging of s5_mm; torch, mmcv and the OpenMMLab packages are the environment's business (see docs/install.md)."""
-import re
+"""Gives the installed package its recipes, where mim and MMEngine look for them; all metadata is in pyproject.toml."""
+import shutil
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
+RECIPES = ('configs', 'tools', 'model-index.yml')
 
 
-def requirements(name: str) -> list[str]:
-    """The requirement lines of ``requirements/NAME.txt``."""
-    lines = (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()
-    return [line for line in lines if line and not line.startswith('#')]
+class BuildWithRecipes(build_py):
+    """Copies ``RECIPES`` to ``s5_mm/.mim``; an editable installation gets links to them."""
+
+    def run(self) -> None:
+        """Build."""
+        super().run()
+        home = (ROOT if self.editable_mode else Path(self.build_lib)) / 's5_mm' / '.mim'
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(parents=True)
+        for name in RECIPES:
+            source = ROOT / name
+            if self.editable_mode:
+                (home / name).symlink_to(Path('..', '..', name))
+            elif source.is_dir():
+                shutil.copytree(source, home / name, ignore=shutil.ignore_patterns('__pycache__', 'dev'))
+            else:
+                shutil.copy2(source, home / name)
 
 
-setup(
-    name='s5_mm',
-    version=re.search(r"__version__ = '(.+)'", (ROOT / 's5_mm' / 'version.py').read_text()).group(1),
-    description='Semi-supervised pre-training and multi-dataset fine-tuning for remote sensing, on OpenMMLab',
-    long_description=(ROOT / 'README.md').read_text(),
-    long_description_content_type='text/markdown',
-    license='Apache-2.0',
-    python_requires='>=3.11',
-    packages=find_packages(include=['s5_mm', 's5_mm.*']),
-    install_requires=requirements('runtime'),
-    extras_require={'mm': requirements('mm'), 'dev': requirements('dev')},
-)
+setup(cmdclass={'build_py': BuildWithRecipes})

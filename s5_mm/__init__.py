@@ -6,15 +6,16 @@ Importing the package registers its classes under the scope ``s5_mm``; a config 
 import contextlib
 import sys
 
-from .dependencies import FOUNDATIONS, HOSTS, check_dependencies
+from .dependencies import FOUNDATIONS, HOSTS, check_imports, check_versions
 from .version import __version__
 
 # mmseg and mmpretrain print about optional parts when imported, but standard output is for the results of tools.
 with contextlib.redirect_stdout(sys.stderr):
-    check_dependencies(FOUNDATIONS)
+    check_versions()
+    check_imports(FOUNDATIONS)
     from . import ops
     ops.serve_mmcv()  # before the hosts import mmcv.ops
-    check_dependencies(HOSTS)
+    check_imports(HOSTS)
     from . import checkpoints, datasets, engine, evaluation, models
 
 __all__ = ['__version__', 'checkpoints', 'datasets', 'engine', 'evaluation', 'models', 'ops']

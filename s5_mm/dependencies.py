@@ -1,51 +1,132 @@
 """Check at import time that the environment's packages are ones this package works with."""
 import importlib
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed_version
 from typing import NamedTuple
 
 from packaging.version import Version
 
 
 class Requirement(NamedTuple):
-    """An importable module and its accepted versions, ``minimum <= version < below``."""
+    """A distribution and its accepted versions, ``minimum <= version < below``."""
 
-    module: str
+    distribution: str
     minimum: str
-    below: str
+    below: str | None = None
+
+    def __str__(self) -> str:
+        upper = f' < {self.below}' if self.below else ''
+        return f'{self.minimum} <= {self.distribution}{upper}'
+
+    def accepts(self, version: str) -> bool:
+        """Whether a version is in the range; one before a release (2.6.0a0) counts as that release."""
+        found = Version(Version(version).base_version)
+        return Version(self.minimum) <= found and (self.below is None or found < Version(self.below))
 
 
-# Below torch 2.6 MMEngine unpickles checkpoints fully; mmcv's ops do not compile against 2.13 and later.
-FOUNDATIONS = (
-    Requirement('torch', '2.6.0', '2.13.0'),
-    Requirement('mmengine', '0.10.12', '0.11.0'),
-    Requirement('mmcv', '2.3.6', '2.4.0'),
+# The same as in pyproject.toml, where the reasons are.
+REQUIREMENTS = (
+    Requirement('torch', '2.6'),
+    Requirement('torchvision', '0.21'),
+    Requirement('onedl-mmengine', '0.10.12', '0.11'),
+    Requirement('onedl-mmcv', '2.3.6', '2.4'),
+    Requirement('onedl-mmsegmentation', '1.4.2', '1.5'),
+    Requirement('onedl-mmdetection', '3.5.1', '3.6'),
+    Requirement('onedl-mmrotate', '1.2.1', '1.3'),
+    Requirement('onedl-mmpretrain', '1.3.6', '1.4'),
+    Requirement('duckdb', '1.2'),
+    Requirement('kornia', '0.8'),
+    Requirement('matplotlib', '3.9'),
+    Requirement('numpy', '2.0.1'),
+    Requirement('pillow', '11'),
+    Requirement('prettytable', '3.10'),
+    Requirement('pyarrow', '18'),
+    Requirement('rasterio', '1.4'),
+    Requirement('safetensors', '0.5'),
+    Requirement('scikit-learn', '1.6'),
+    Requirement('shapely', '2.0.6'),
+    Requirement('threadpoolctl', '3.5'),
+    Requirement('tqdm', '4.66'),
 )
-"""What this package's operators need, which the other packages get when they are imported."""
+FOUNDATIONS = ('torch', 'torchvision', 'cv2', 'mmengine', 'mmcv')
+"""What this package's operators need, which the hosts get when they are imported."""
+HOSTS = ('mmseg', 'mmdet', 'mmrotate', 'mmpretrain.models')
+ORIGINALS = {
+    'onedl-mmengine': ('mmengine', 'mmengine-lite'),
+    'onedl-mmcv': ('mmcv', 'mmcv-lite', 'mmcv-full'),
+    'onedl-mmsegmentation': ('mmsegmentation', ),
+    'onedl-mmdetection': ('mmdet', ),
+    'onedl-mmrotate': ('mmrotate', ),
+    'onedl-mmpretrain': ('mmpretrain', ),
+}
+"""Older distributions with the same import name; they and the newer one overwrite each other's files."""
+CAUSES = {'mmpretrain.models': Requirement('transformers', '4.28', '5')}
+"""Packages that a host imports where they are installed, and the versions that it can import."""
 
-HOSTS = (
-    Requirement('mmseg', '1.4.2', '1.5.0'),
-    Requirement('mmdet', '3.5.1', '3.6.0'),
-    Requirement('mmrotate', '1.2.1', '1.3.0'),
-    Requirement('mmpretrain', '1.3.6', '1.4.0'),
-)
 
-REQUIREMENTS = (*FOUNDATIONS, *HOSTS)
-
-
-def check_dependencies(requirements: tuple[Requirement, ...] = REQUIREMENTS) -> None:
-    """Import the packages and compare their versions.
+def check_versions(requirements: Iterable[Requirement] = REQUIREMENTS) -> None:
+    """Compare the versions of what is installed, without importing it.
 
     Args:
-        requirements: What is needed, in the order of import.
+        requirements: What has to be installed.
 
     Raises:
-        ImportError: A package is missing, broken or of another version; names what was found and what is accepted.
+        ImportError: A distribution is missing, of another version, or shares its import name with another one; names
+            what was found and what is accepted.
     """
-    for module, minimum, below in requirements:
-        accepted = f's5_mm needs {minimum} <= {module} < {below}'
-        remedy = '`make setup` prepares a fitting environment; docs/install.md explains how to use your own.'
+    for requirement in requirements:
+        _check_version(requirement)
+        _check_originals(requirement)
+
+
+def check_imports(modules: Iterable[str]) -> None:
+    """Import packages that may be installed and yet be broken.
+
+    Args:
+        modules: In the order of import.
+
+    Raises:
+        ImportError: One does not import; names it and the reason.
+    """
+    for module in modules:
         try:
-            found = importlib.import_module(module).__version__
-        except (ImportError, AssertionError) as error:
-            raise ImportError(f'{accepted}, but importing it fails: {error}. {remedy}') from error
-        if not Version(minimum) <= Version(found) < Version(below):
-            raise ImportError(f'{accepted}, but version {found} was found. {remedy}')
+            importlib.import_module(module)
+        except (ImportError, AssertionError, OSError) as error:
+            optional = CAUSES.get(module)
+            found = optional and _installed(optional.distribution)
+            if found and not optional.accepts(found):
+                _fail(f's5_mm needs {module}, which does not import beside {optional.distribution} {found}, but does '
+                      f'without it or with {optional}: {error}', error)
+            _fail(f's5_mm needs {module}, but importing it fails: {error}', error)
+
+
+def _installed(distribution: str) -> str | None:
+    """The version of a distribution, or none."""
+    try:
+        return installed_version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def _fail(problem: str, cause: Exception | None = None) -> None:
+    raise ImportError(f'{problem}. `make setup` prepares a fitting environment; docs/install.md explains how to use '
+                      'your own.') from cause
+
+
+def _check_version(requirement: Requirement) -> None:
+    found = _installed(requirement.distribution)
+    if found is None:
+        other = [f'{name} {version}' for name in ORIGINALS.get(requirement.distribution, ())
+                 if (version := _installed(name))]
+        instead = f', only {other[0]}, which it replaces: use a new environment' if other else ''
+        _fail(f's5_mm needs {requirement}, but it is not installed{instead}')
+    if not requirement.accepts(found):
+        _fail(f's5_mm needs {requirement}, but version {found} was found')
+
+
+def _check_originals(requirement: Requirement) -> None:
+    for original in ORIGINALS.get(requirement.distribution, ()):
+        if _installed(original):
+            _fail(f'{original} and {requirement.distribution} are both installed and overwrite each other\'s files; '
+                  f'`pip uninstall {original} {requirement.distribution}`, then install the latter again')

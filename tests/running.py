@@ -7,6 +7,9 @@ import json
 import socket
 from pathlib import Path
 
+import s5_mm  # noqa: F401  serves mmcv.ops, so it comes before mmrotate
+
+# isort: split
 from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.runner import Runner

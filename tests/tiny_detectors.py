@@ -1,4 +1,7 @@
 """Tiny detectors of datasets ``red`` and ``green``, and batches for them; also for processes that tests start."""
+import s5_mm  # noqa: F401  serves mmcv.ops, so it comes before mmrotate
+
+# isort: split
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.config import Config

@@ -4,7 +4,7 @@ _base_ = ['./start_vit-t_upernet_synthetic-96x96.py']
 iterations = 500
 randomness = dict(seed=0)
 model = dict(
-    init_cfg=dict(type='Pretrained', checkpoint='configs/quickstart/start.safetensors'),
+    init_cfg=dict(type='Pretrained', checkpoint='{{ fileDirname }}/start.safetensors'),
     decode_head=dict(loss_decode=dict(class_weight=None, avg_non_ignore=True)))
 optim_wrapper = dict(optimizer=dict(lr=3e-4))
 param_scheduler = [

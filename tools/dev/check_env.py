@@ -1,8 +1,7 @@
-"""Import every package that the environment must have, mmcv's compiled ops first."""
+"""Import every package that the environment must have, the checks of versions first."""
 import importlib
 
-MODULES = ('torch', 'torchvision', 'mmcv._ext', 'mmcv.ops', 'mmseg.models', 'mmdet.models', 'mmrotate.models',
-           'mmpretrain.models', 's5_mm')
+MODULES = ('s5_mm', 'mmcv.ops', 'mmseg.models', 'mmdet.models', 'mmrotate.models', 'mmpretrain.models')
 
 
 def main() -> None:
