@@ -3,10 +3,14 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+TEMPORARY = re.compile(r'.+\.\d+-[0-9a-f]{6}\.part', re.DOTALL)
+"""Names that :func:`replacing` gives."""
 
 
 @contextlib.contextmanager
@@ -29,6 +33,21 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_parts(folder: Path) -> int:
+    """Remove the temporary files of :func:`replacing` that killed processes left in a folder and below it.
+
+    Args:
+        folder: A folder that no other process writes into, see :func:`s5_mm.locks.locked`. It may be missing.
+
+    Returns:
+        Number of files that were removed.
+    """
+    parts = [Path(place, name) for place, _, names in os.walk(folder) for name in names if TEMPORARY.fullmatch(name)]
+    for part in parts:
+        part.unlink(missing_ok=True)
+    return len(parts)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from s5_mm.files import keep_settings, replacing, sha256_of, write_bytes, write_json, write_text
+from s5_mm.files import keep_settings, remove_parts, replacing, sha256_of, write_bytes, write_json, write_text
 
 
 def test_file_is_replaced_when_the_block_ends(tmp_path):
@@ -63,3 +63,17 @@ def test_settings_are_kept(tmp_path):
     with pytest.raises(ValueError, match=r'out was made with other settings \(more: None there, 3 now; name: '
                                          r".a. there, 'b' now\); repeat these settings .* choose another folder"):
         keep_settings(path, dict(size=(1, 2), name='b', more=3))
+
+
+def test_temporary_files_of_killed_processes_are_removed_and_no_others(tmp_path):
+    (tmp_path / 'folder').mkdir()
+    left = ['a.png.123-0a1b2c.part', 'folder/b c.json.7-ffffff.part']
+    kept = ['a.png', 'download.zip.part', 'b.7-xyz.part', '12-0a1b2c.part']
+    for name in left + kept:
+        (tmp_path / name).write_text('')
+    with replacing(tmp_path / 'new') as temporary:
+        temporary.write_text('')
+        assert remove_parts(tmp_path) == 3
+        temporary.write_text('')
+    assert remove_parts(tmp_path / 'missing') == 0
+    assert sorted(path.name for path in tmp_path.rglob('*') if path.is_file()) == sorted([*kept, 'new'])

@@ -6,8 +6,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / 's5_mm'
 
 LAYERS = (
-    ('dependencies', 'files', 'hosts', 'launching', 'radiometry', 'randomness', 'rasters', 'registry', 'routing',
-     'tiling', 'version'),
+    ('dependencies', 'files', 'hosts', 'launching', 'locks', 'radiometry', 'randomness', 'rasters', 'registry',
+     'routing', 'tiling', 'version'),
     ('checkpoints', 'models'),
     ('datasets', ),
     ('curation', 'evaluation'),
