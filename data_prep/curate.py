@@ -22,7 +22,7 @@ if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 # Errors that a user can correct; they are shown without a traceback.
-USER_ERRORS = (ValueError, FileNotFoundError)
+USER_ERRORS = (ValueError, OSError)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

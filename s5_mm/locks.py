@@ -18,7 +18,7 @@ POLL_SECONDS = 0.2
 UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
-class FolderInUseError(RuntimeError):
+class FolderInUseError(OSError):
     """Another process works in a folder."""
 
 
