@@ -10,6 +10,10 @@ import math
 import time
 from pathlib import Path
 
+import s5_mm  # noqa: F401  before torch, since it chooses how threads wait
+
+# isort: split
+
 import torch
 from mmrotate.models.task_modules.coders import MidpointOffsetCoder as MMRotateCoder
 from mmrotate.structures.bbox import RotatedBoxes

@@ -9,6 +9,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import s5_mm  # noqa: F401  before torch, since it chooses how threads wait
+
+# isort: split
+
 import numpy as np
 import torch
 from mmcv.ops import box_iou_rotated, nms_rotated

@@ -11,6 +11,10 @@ import platform
 from datetime import date
 from pathlib import Path
 
+import s5_mm  # noqa: F401  before torch, since it chooses how threads wait
+
+# isort: split
+
 import performance
 import torch
 from mmengine.registry import init_default_scope

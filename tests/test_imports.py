@@ -3,11 +3,12 @@ import ast
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-PACKAGE = Path(__file__).parent.parent / 's5_mm'
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / 's5_mm'
 
 LAYERS = (
     ('dependencies', 'files', 'hosts', 'launching', 'locks', 'radiometry', 'randomness', 'rasters', 'registry',
-     'routing', 'tiling', 'version'),
+     'routing', 'threads', 'tiling', 'version'),
     ('checkpoints', 'models'),
     ('datasets', ),
     ('curation', 'evaluation'),
@@ -123,3 +124,28 @@ def test_private_members_are_found():
     tree = ast.parse("self._a\nsuper()._b\nrow._replace()\nrunner._resume\ngetattr(x, '_c', 0)\nself.y._d\n"
                      'from torch.utils._pytree import tree_map\nfrom x import _e\nx.__class__\nfrom ._own import f')
     assert sorted(private_members(tree)) == ['_c', '_d', '_e', '_pytree', '_resume']
+
+
+LOADS_TORCH = ('mmcv', 'mmdet', 'mmengine', 'mmpretrain', 'mmrotate', 'mmseg', 'performance', 'timm', 'torch')
+
+
+def loads_torch_first(tree):
+    """What a file imports at its head, of what loads torch, before anything of this package."""
+    for node in tree.body:
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else (
+            [node.module] if isinstance(node, ast.ImportFrom) else [])
+        for name in names:
+            if name.split('.')[0] == 's5_mm':
+                return None
+            if name.split('.')[0] in LOADS_TORCH and name != 'mmengine.config':
+                return name
+    return None
+
+
+def test_commands_load_our_package_before_torch_so_that_it_chooses_how_threads_wait():
+    scripts = [path for folder in ('tools', 'data_prep', 'benchmarks') for path in (ROOT / folder).rglob('*.py')
+               if "__name__ == '__main__'" in path.read_text()]
+    assert len(scripts) > 20
+    found = {str(path.relative_to(ROOT)): first for path in scripts
+             if (first := loads_torch_first(ast.parse(path.read_text())))}
+    assert not found, 'import s5_mm first'
