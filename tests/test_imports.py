@@ -20,7 +20,8 @@ LAYERS = (
 
 PRIVATE_ALLOWED = ('hosts.py', )
 """Files that use private members of hosts."""
-PUBLIC_OF_NAMED_TUPLES = ('_asdict', '_fields', '_make', '_replace')
+PUBLIC_IN_PYTHON = ('_asdict', '_exit', '_fields', '_make', '_replace')
+"""Documented members of named tuples and of ``os``."""
 
 
 def sources():
@@ -104,7 +105,7 @@ def private_members(tree):
         if isinstance(node, ast.Attribute):
             own = isinstance(node.value, ast.Name) and node.value.id in ('self', 'cls')
             own |= isinstance(node.value, ast.Call) and getattr(node.value.func, 'id', '') == 'super'
-            names = [] if own or node.attr in PUBLIC_OF_NAMED_TUPLES else [node.attr]
+            names = [] if own or node.attr in PUBLIC_IN_PYTHON else [node.attr]
         elif isinstance(node, ast.Call) and getattr(node.func, 'id', '') in ('getattr', 'hasattr', 'setattr'):
             names = [argument.value for argument in node.args[1:2] if isinstance(argument, ast.Constant)]
         elif isinstance(node, ast.ImportFrom) and not node.level:
