@@ -45,10 +45,8 @@ def locked(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
         os.pwrite(file, f'process {os.getpid()} on {socket.gethostname()}'.encode(), 0)
         yield
     finally:
-        # Processes that were forked in the block have the file open too, so that closing it here does not unlock it.
+        # Processes that were forked in the block keep the file open and locked; removed, it hinders nobody.
         path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_UN)
         os.close(file)
 
 
