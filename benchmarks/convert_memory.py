@@ -11,6 +11,10 @@ import sys
 from datetime import date
 from pathlib import Path
 
+import s5_mm  # noqa: F401  before torch, since it chooses how threads wait
+
+# isort: split
+
 import torch
 from prettytable import PrettyTable
 

@@ -18,6 +18,10 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
+import s5_mm  # noqa: F401  before torch, since it chooses how threads wait
+
+# isort: split
+
 import duckdb
 import numpy as np
 import torch

@@ -10,7 +10,7 @@ import math
 import time
 from pathlib import Path
 
-import s5_mm  # noqa: F401  before mmrotate, which it gives operators
+import s5_mm  # noqa: F401  first: it chooses how threads wait and gives mmrotate operators
 
 # isort: split
 import torch

@@ -12,6 +12,10 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
+import s5_mm  # noqa: F401  before torch, since it chooses how threads wait
+
+# isort: split
+
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope

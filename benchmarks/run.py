@@ -11,7 +11,7 @@ import platform
 from datetime import date
 from pathlib import Path
 
-import s5_mm  # noqa: F401  before mmdet and mmrotate, which it gives operators
+import s5_mm  # noqa: F401  first: it chooses how threads wait and gives mmrotate operators
 
 # isort: split
 import performance

@@ -22,7 +22,7 @@ if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 # Errors that a user can correct; they are shown without a traceback.
-USER_ERRORS = (ValueError, FileNotFoundError)
+USER_ERRORS = (ValueError, OSError)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -151,11 +151,12 @@ def _load(args: argparse.Namespace, **changes: object) -> tuple:
 def prototypes(args: argparse.Namespace) -> str:
     """Cluster the labeled images."""
     from s5_mm.curation.run import make_prototypes
-    from s5_mm.launching import join_processes
+    from s5_mm.launching import join_processes, naming_lost_processes
 
     cfg, settings = _load(args, num_clusters=args.num_clusters, seed=args.seed)
-    join_processes(cfg)
-    made = make_prototypes(cfg, args.checkpoint, settings)
+    with naming_lost_processes():
+        join_processes(cfg)
+        made = make_prototypes(cfg, args.checkpoint, settings)
     if made is None:
         return ''
     counts = ' '.join(map(str, made.counts))
@@ -167,12 +168,13 @@ def score(args: argparse.Namespace) -> str:
     from mmengine.dist import is_main_process
 
     from s5_mm.curation.run import score_pool
-    from s5_mm.launching import join_processes
+    from s5_mm.launching import join_processes, naming_lost_processes
 
     cfg, settings = _load(args, max_errors=args.max_errors)
     settings = settings.with_pool(args.source, args.data_root)
-    join_processes(cfg)
-    table = score_pool(cfg, args.checkpoint, settings, not args.no_prototypes)
+    with naming_lost_processes():
+        join_processes(cfg)
+        table = score_pool(cfg, args.checkpoint, settings, not args.no_prototypes)
     if not is_main_process():
         return ''
     errors = table.errors()
@@ -226,3 +228,6 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 if __name__ == '__main__':
     main()
+    from s5_mm.launching import end_process
+
+    end_process()

@@ -121,10 +121,10 @@ def prepare(root: Path, out: Path, link: bool = False, workers: int = 1) -> list
 
     classes = DIORRDataset.METAINFO['classes']
     sources = find_sources(list_files(root))
-    preparing.store_settings(out / 'dior_r_settings.json', {'link': link})
-    preparing.prepare_all(sources, out, partial(prepare_image, out=out, link=link), workers)
-    records = preparing.stored_records(out)
-    write_lists(out, records)
+    with preparing.resuming(out / 'dior_r_settings.json', {'link': link}):
+        preparing.prepare_all(sources, out, partial(prepare_image, out=out, link=link), workers)
+        records = preparing.stored_records(out)
+        write_lists(out, records)
     counts = preparing.count(records, samples='^JPEGImages-')
     return preparing.compare(counts, PUBLISHED, 'images') + describe_objects(records, classes)
 

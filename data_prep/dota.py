@@ -100,12 +100,12 @@ def prepare(root: Path, out: Path, settings: Settings, workers: int = 1) -> list
     classes = settings.classes or S5DOTADataset.VERSIONS[settings.version]['classes']
     files = list_files(root)
     sources = find_sources(files, settings.version)
-    preparing.store_settings(out / 'dota_settings.json', asdict(settings))
     work = partial(prepare_image, out=out, settings=settings, classes=classes)
-    preparing.prepare_all(sources, out, work, workers)
-    records = preparing.stored_records(out)
-    link_trainval(out, records)
-    write_info(out, records, settings)
+    with preparing.resuming(out / 'dota_settings.json', asdict(settings)):
+        preparing.prepare_all(sources, out, work, workers)
+        records = preparing.stored_records(out)
+        link_trainval(out, records)
+        write_info(out, records, settings)
     lines = describe(records, settings) + [
         f'{split}: {len(names):,} label files have no image and were left out, e.g. {names[0]}.txt'
         for split, names in lonely_labels(files).items()]

@@ -192,14 +192,14 @@ def prepare(root: Path, out: Path, settings: Settings, splits: Sequence[str] | N
         For each split in ``out`` the numbers of ``images``, ``crops``, and crops that show ``padding`` only.
 
     Raises:
-        PreparationError: See :func:`find_sources`, :func:`data_prep.preparing.store_settings` and
+        PreparationError: See :func:`find_sources`, :func:`data_prep.preparing.resuming` and
             :func:`prepare_image`.
     """
     sources = find_sources(root, splits)
-    preparing.store_settings(out / 'isaid_settings.json', asdict(settings))
     work = partial(prepare_image, out=out, settings=settings, palette=class_palette())
-    preparing.prepare_all(sources, out, work, workers)
-    records = preparing.stored_records(out)
+    with preparing.resuming(out / 'isaid_settings.json', asdict(settings)):
+        preparing.prepare_all(sources, out, work, workers)
+        records = preparing.stored_records(out)
     counts = preparing.count(records)
     return {split: {'images': counts[split]['images'], 'crops': counts[split]['samples'],
                     'padding': sum(record['padding'] for key, record in records.items() if key[0] == split)}

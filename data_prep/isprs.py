@@ -156,9 +156,10 @@ def prepare(root: Path, out: Path, city: City, defaults: Settings, workers: int 
     """
     sources, kind = find_sources(list_files(root), city, chosen.pop('labels'))
     settings = replace(defaults, labels=kind, **chosen)
-    preparing.store_settings(out / f'{city.name.lower()}_settings.json', asdict(settings))
-    records = preparing.prepare_all(sources, out, partial(prepare_tile, out=out, settings=settings, city=city), workers)
-    counts = preparing.count(preparing.stored_records(out))
+    work = partial(prepare_tile, out=out, settings=settings, city=city)
+    with preparing.resuming(out / f'{city.name.lower()}_settings.json', asdict(settings)):
+        records = preparing.prepare_all(sources, out, work, workers)
+        counts = preparing.count(preparing.stored_records(out))
     lines = [f'{split}: {numbers["images"]:,} tiles, {numbers["samples"]:,} crops in {out}/img_dir/{split} ({kind} '
              'labels)' for split, numbers in counts.items()]
     lines += [f'{source.mask.name}: {record["off_palette"]:.1%} of the pixels have colors outside the palette and got '

@@ -95,12 +95,12 @@ def prepare(root: Path, out: Path, link: bool = False, workers: int = 1) -> list
         PreparationError: Files are missing, damaged or contradictory.
     """
     sources = find_sources(list_files(root))
-    preparing.store_settings(out / 'loveda_settings.json', {'link': link})
-    preparing.prepare_all(sources, out, partial(prepare_pair, out=out, link=link), workers)
-    records = preparing.stored_records(out)
     # Records of earlier versions have no domain.
     found = {(source.split, source.name): source.domain for source in sources}
-    write_lists(out, {key: record.get('domain') or found.get(key, '') for key, record in records.items()})
+    with preparing.resuming(out / 'loveda_settings.json', {'link': link}):
+        preparing.prepare_all(sources, out, partial(prepare_pair, out=out, link=link), workers)
+        records = preparing.stored_records(out)
+        write_lists(out, {key: record.get('domain') or found.get(key, '') for key, record in records.items()})
     return preparing.compare(preparing.count(records), PUBLISHED, 'images')
 
 

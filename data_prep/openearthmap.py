@@ -136,10 +136,11 @@ def prepare(root: Path, out: Path, link: bool = False, workers: int = 1) -> list
         PreparationError: Files are missing, damaged or contradictory.
     """
     sources, elsewhere = find_sources(list_files(root))
-    preparing.store_settings(out / 'openearthmap_settings.json', {'link': link})
-    preparing.prepare_all(sources, out, partial(prepare_pair, out=out, link=link), workers)
+    with preparing.resuming(out / 'openearthmap_settings.json', {'link': link}):
+        preparing.prepare_all(sources, out, partial(prepare_pair, out=out, link=link), workers)
+        counts = preparing.count(preparing.stored_records(out))
     left_out = [f'{len(elsewhere):,} listed images belong to xBD and are missing'] if elsewhere else []
-    return left_out + preparing.compare(preparing.count(preparing.stored_records(out)), PUBLISHED, 'images')
+    return left_out + preparing.compare(counts, PUBLISHED, 'images')
 
 
 def main(argv: Sequence[str] | None = None) -> None:

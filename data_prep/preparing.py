@@ -1,12 +1,12 @@
 """The common part of the preparation commands: checks, resumable work, comparison with official numbers."""
 import argparse
+import contextlib
 import functools
 import json
 import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from data_prep.downloads import File, PreparationError
+from data_prep.workers import each
 
 STRIP_ROWS = 1024
 UNKNOWN = 254
@@ -138,24 +139,31 @@ def replacing(path: Path) -> AbstractContextManager[Path]:
     return replacing(path)
 
 
-def store_settings(path: Path, settings: Mapping) -> None:
-    """Write the settings into a new output folder, or compare them with those of an earlier run.
+@contextlib.contextmanager
+def resuming(path: Path, settings: Mapping) -> Iterator[None]:
+    """Work alone in an output folder, without temporary files of killed runs, with the settings of earlier runs.
 
-    It is called before processes are forked, so that they share the imported modules of :mod:`s5_mm`.
+    It is entered before processes are forked, so that they share the imported modules of :mod:`s5_mm`.
 
     Args:
-        path: The settings file in the output folder.
+        path: The settings file in the output folder; written if there is none.
         settings: Settings of this run, as JSON can hold them.
 
     Raises:
-        PreparationError: The folder was made with other settings.
+        PreparationError: Another process works in the folder, or it was made with other settings.
     """
-    from s5_mm.files import keep_settings  # takes seconds to import, which --help should not
+    # These take seconds to import, which --help should not.
+    from s5_mm.files import keep_settings, remove_parts
+    from s5_mm.locks import FolderInUseError, locked
 
-    try:
-        keep_settings(path, settings)
-    except ValueError as error:
-        raise PreparationError(str(error)) from error
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(path.parent))
+            keep_settings(path, settings)
+        except (FolderInUseError, ValueError) as error:
+            raise PreparationError(str(error)) from error
+        remove_parts(path.parent)
+        yield
 
 
 def prepare_all(sources: Sequence[Source], out: Path, work: Callable[[Source], dict], workers: int,
@@ -182,7 +190,7 @@ def prepare_all(sources: Sequence[Source], out: Path, work: Callable[[Source], d
     todo = [source for source in sources if source not in records]
     recorded = functools.partial(_work_and_record, work, out)
     with tqdm(total=len(sources), initial=len(records), desc='preparing', unit='image', disable=None) as progress:
-        for source, record in _each(recorded, todo, workers, initializer):
+        for source, record in each(recorded, todo, workers, initializer):
             records[source] = record
             progress.update()
     return records
@@ -212,21 +220,6 @@ def _listings(out: Path) -> Callable[[str], bool]:
         return frozenset(os.listdir(out / folder)) if (out / folder).is_dir() else frozenset()
 
     return lambda file: os.path.basename(file) in names(os.path.dirname(file))
-
-
-def _each(work: Callable[[Source], dict], sources: Sequence[Source], workers: int,
-          initializer: Callable[[], None] | None) -> Iterator[tuple[Source, dict]]:
-    if workers == 1 or len(sources) < 2:
-        yield from ((source, work(source)) for source in sources)
-        return
-    with ProcessPoolExecutor(workers, initializer=initializer) as pool:
-        futures = {pool.submit(work, source): source for source in sources}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        finally:
-            # After an error no new image is begun; those in progress are finished and recorded.
-            pool.shutdown(cancel_futures=True)
 
 
 def stored_records(out: Path) -> dict[tuple[str, str], dict]:
@@ -317,14 +310,16 @@ def _positive(text: str) -> int:
 
 
 def report(command: Callable[[], list[str]], name: str) -> None:
-    """Run a command and print its lines; an error is printed in one line and ends the program."""
+    """Run a command and print its lines; an error is printed in one line and ends the program, as Ctrl-C does."""
     from s5_mm.errors import one_line_errors  # takes seconds to import, which --help should not
 
     try:
         with one_line_errors(name):
             lines = command()
-    except PreparationError as error:
+    except (PreparationError, OSError) as error:
         sys.exit(f'{name}: error: {error}')
+    except KeyboardInterrupt:
+        sys.exit(f'{name}: interrupted; the same command resumes it')
     for line in lines:
         print(line)
 

@@ -7,8 +7,10 @@ import contextlib
 import sys
 
 from .dependencies import FOUNDATIONS, HOSTS, check_imports, check_versions
+from .threads import limit_spinning
 from .version import __version__
 
+limit_spinning()
 # mmseg and mmpretrain print about optional parts when imported, but standard output is for the results of tools.
 with contextlib.redirect_stdout(sys.stderr):
     check_versions()

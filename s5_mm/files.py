@@ -1,17 +1,17 @@
 """Files that are complete or absent, folders without end, and settings that must not change under a result."""
 import contextlib
-import errno
-import fcntl
 import functools
 import hashlib
 import json
 import os
+import re
 import secrets
-import socket
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
+
+TEMPORARY = re.compile(r'.+\.\d+-[0-9a-f]{6}\.part', re.DOTALL)
+"""Names that :func:`replacing` gives."""
 
 
 @contextlib.contextmanager
@@ -82,79 +82,6 @@ def walk(root: str | os.PathLike, left_out: str | os.PathLike | None = None) -> 
         yield current, sorted(names)
 
 
-def remove_leftovers(folder: Path, pattern: str) -> None:
-    """Remove what killed processes have left of files that they wrote with :func:`replacing`.
-
-    Args:
-        folder: The folder.
-        pattern: Names of the complete files, with wildcards. Nothing that this process is writing may match.
-    """
-    for path in folder.glob(f'{pattern}.*-*.part'):
-        process = path.name.rsplit('.', 2)[1].split('-')[0]
-        if process.isdecimal() and not _is_alive(int(process)):
-            path.unlink(missing_ok=True)
-
-
-def _is_alive(process: int) -> bool:
-    """Whether another process has this number. (In a container a program often has the number of its forerunner.)"""
-    if process == os.getpid():
-        return False
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock for the time of the block. It ends with the process, even if that is killed.
-
-    The lock is one of the process and not inherited by its children. Where the file system has no locks, nothing
-    happens.
-
-    Args:
-        path: The lock's file, which tells who holds it; it is removed at the end.
-
-    Raises:
-        BlockingIOError: Another process holds the lock; the text names it.
-    """
-    file = _lock(path)
-    if file is None:
-        yield
-        return
-    with file:
-        file.truncate(0)
-        file.write(f'process {os.getpid()} on {socket.gethostname()}, since {time.strftime("%Y-%m-%d %H:%M:%S")}')
-        file.flush()
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
-
-
-def _lock(path: Path) -> TextIO | None:
-    """The locked file; ``None`` where there are no locks."""
-    while True:
-        file = path.open('a+', encoding='utf-8')
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Its last holder may have removed it in the meantime.
-            if path.exists() and os.fstat(file.fileno()).st_nlink:
-                return file
-        except OSError as error:
-            if error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
-                return None
-            if error.errno not in (errno.EACCES, errno.EAGAIN):
-                raise
-            file.seek(0)
-            holder = file.read() or 'another process'
-            raise BlockingIOError(error.errno, f'{holder} holds the lock', str(path)) from error
-        file.close()
-
-
 def once_listed() -> Callable[[str], bool]:
     """A function that tells whether a path exists, by one listing of each folder instead of a check of each file."""
 
@@ -163,6 +90,21 @@ def once_listed() -> Callable[[str], bool]:
         return frozenset(os.listdir(folder)) if os.path.isdir(folder) else frozenset()
 
     return lambda path: os.path.basename(path) in names(os.path.dirname(path) or '.')
+
+
+def remove_parts(folder: Path) -> int:
+    """Remove the temporary files of :func:`replacing` that killed processes left in a folder and below it.
+
+    Args:
+        folder: A folder that no other process writes into, see :func:`s5_mm.locks.locked`. It may be missing.
+
+    Returns:
+        Number of files that were removed.
+    """
+    parts = [Path(place, name) for place, _, names in os.walk(folder) for name in names if TEMPORARY.fullmatch(name)]
+    for part in parts:
+        part.unlink(missing_ok=True)
+    return len(parts)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -1,10 +1,20 @@
-"""How processes start together, with and without GPUs."""
+"""How several processes start together, with and without GPUs, wait for each other, and end."""
+import contextlib
+import gc
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import init_dist, is_distributed
+from mmengine.dist import get_dist_info, init_dist, is_distributed
 from mmengine.logging import print_log
+
+TIMEOUT = 1800.0
+"""Seconds that a process waits for another one, unless ``env_cfg.dist_cfg.timeout`` says it."""
 
 
 def join_processes(cfg: Config) -> None:
@@ -44,7 +54,8 @@ def prepare_for_cpu(cfg: Config) -> None:
         device_ids=None,
         broadcast_buffers=False,
         find_unused_parameters=cfg.get('find_unused_parameters', False))
-    torch.distributed.init_process_group('gloo')
+    seconds = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout', TIMEOUT)
+    torch.distributed.init_process_group('gloo', timeout=timedelta(seconds=seconds))
 
 
 def _replace_sync_bn(node: Any) -> None:
@@ -53,3 +64,47 @@ def _replace_sync_bn(node: Any) -> None:
         node['type'] = 'BN'
     for child in children:
         _replace_sync_bn(child)
+
+
+@contextlib.contextmanager
+def naming_lost_processes() -> Iterator[None]:
+    """End the program with a sentence where another process was lost while the block runs.
+
+    A process that was killed is noticed at once, one that hangs after ``env_cfg.dist_cfg.timeout`` seconds.
+
+    Raises:
+        SystemExit: Another process has ended or does not answer.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error).splitlines()[0] if str(error) else ''
+        if not (isinstance(error, torch.distributed.DistError) or 'gloo' in text):
+            raise
+        rank, world_size = get_dist_info()
+        raise SystemExit(f'Process {rank} of {world_size} (counted from 0) stops: another process has ended, or did '
+                         'not answer within env_cfg.dist_cfg.timeout seconds; the output of that process says why. '
+                         f'({text})') from error
+
+
+def end_process() -> None:
+    """End one of several processes that has done its work; does nothing for a process alone.
+
+    Python is not shut down: the threads of gloo outlive their group, and one that still has to release a tensor then
+    aborts the process ("terminate called without an active exception") after its work is done. A launcher takes that
+    for a failure, and stops the other processes in the middle of theirs.
+    """
+    if not is_distributed():
+        return
+    destroy_process_group()
+    gc.collect()  # loaders stop their workers
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def destroy_process_group() -> None:
+    """End the communication of several processes; does nothing for a process alone."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

@@ -13,7 +13,16 @@ from s5_mm.checkpoints.writing import write_weights
 from s5_mm.datasets import SegDataset
 from s5_mm.datasets.unlabeled import image_names
 from s5_mm.errors import one_line_errors
-from s5_mm.files import keep_settings, replacing, sha256_of, walk, write_bytes, write_json, write_text
+from s5_mm.files import (
+    keep_settings,
+    remove_parts,
+    replacing,
+    sha256_of,
+    walk,
+    write_bytes,
+    write_json,
+    write_text,
+)
 
 
 def test_file_is_replaced_when_the_block_ends(tmp_path):
@@ -171,9 +180,23 @@ class TestErrors:
         with monkeypatch.context() as patched:
             patched.setattr('s5_mm.files.secrets.token_hex', lambda _: 'abcdef')
             (tmp_path / f'iter_4.pth.{os.getpid()}-abcdef.part').symlink_to('/dev/full')
-            patched.setattr('s5_mm.engine.hooks.safe_checkpoint_hook.remove_leftovers', lambda *_: None)
+            patched.setattr('s5_mm.engine.hooks.work_dir_lock_hook.remove_parts', lambda _: 0)
             with pytest.raises(OSError, match=r'No space left on device: .*iter_4\.pth'):
                 train_toy(tmp_path, iters=4, resume=True)
         assert [*state_of(tmp_path)] == ['best_score_iter_2.pth', 'iter_2.pth', 'last_checkpoint']
         train_toy(tmp_path, iters=4, resume=True)
         assert 'iter_4.pth' in state_of(tmp_path)
+
+
+def test_temporary_files_of_killed_processes_are_removed_and_no_others(tmp_path):
+    (tmp_path / 'folder').mkdir()
+    left = ['a.png.123-0a1b2c.part', 'folder/b c.json.7-ffffff.part']
+    kept = ['a.png', 'download.zip.part', 'b.7-xyz.part', '12-0a1b2c.part']
+    for name in left + kept:
+        (tmp_path / name).write_text('')
+    with replacing(tmp_path / 'new') as temporary:
+        temporary.write_text('')
+        assert remove_parts(tmp_path) == 3
+        temporary.write_text('')
+    assert remove_parts(tmp_path / 'missing') == 0
+    assert sorted(path.name for path in tmp_path.rglob('*') if path.is_file()) == sorted([*kept, 'new'])

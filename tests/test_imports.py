@@ -3,7 +3,8 @@ import ast
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-PACKAGE = Path(__file__).parent.parent / 's5_mm'
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / 's5_mm'
 
 LAYERS = (
     ('dependencies', 'errors', 'files', 'hosts', 'images', 'launching', 'locks', 'ops', 'radiometry', 'randomness',
@@ -19,7 +20,8 @@ LAYERS = (
 
 PRIVATE_ALLOWED = ('hosts.py', )
 """Files that use private members of hosts."""
-PUBLIC_OF_NAMED_TUPLES = ('_asdict', '_fields', '_make', '_replace')
+PUBLIC_IN_PYTHON = ('_asdict', '_exit', '_fields', '_make', '_replace')
+"""Documented members of named tuples and of ``os``."""
 
 
 def sources():
@@ -103,7 +105,7 @@ def private_members(tree):
         if isinstance(node, ast.Attribute):
             own = isinstance(node.value, ast.Name) and node.value.id in ('self', 'cls')
             own |= isinstance(node.value, ast.Call) and getattr(node.value.func, 'id', '') == 'super'
-            names = [] if own or node.attr in PUBLIC_OF_NAMED_TUPLES else [node.attr]
+            names = [] if own or node.attr in PUBLIC_IN_PYTHON else [node.attr]
         elif isinstance(node, ast.Call) and getattr(node.func, 'id', '') in ('getattr', 'hasattr', 'setattr'):
             names = [argument.value for argument in node.args[1:2] if isinstance(argument, ast.Constant)]
         elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -123,3 +125,28 @@ def test_private_members_are_found():
     tree = ast.parse("self._a\nsuper()._b\nrow._replace()\nrunner._resume\ngetattr(x, '_c', 0)\nself.y._d\n"
                      'from torch.utils._pytree import tree_map\nfrom x import _e\nx.__class__\nfrom ._own import f')
     assert sorted(private_members(tree)) == ['_c', '_d', '_e', '_pytree', '_resume']
+
+
+LOADS_TORCH = ('mmcv', 'mmdet', 'mmengine', 'mmpretrain', 'mmrotate', 'mmseg', 'performance', 'timm', 'torch')
+
+
+def loads_torch_first(tree):
+    """What a file imports at its head, of what loads torch, before anything of this package."""
+    for node in tree.body:
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else (
+            [node.module] if isinstance(node, ast.ImportFrom) else [])
+        for name in names:
+            if name.split('.')[0] == 's5_mm':
+                return None
+            if name.split('.')[0] in LOADS_TORCH and name != 'mmengine.config':
+                return name
+    return None
+
+
+def test_commands_load_our_package_before_torch_so_that_it_chooses_how_threads_wait():
+    scripts = [path for folder in ('tools', 'data_prep', 'benchmarks') for path in (ROOT / folder).rglob('*.py')
+               if "__name__ == '__main__'" in path.read_text()]
+    assert len(scripts) > 20
+    found = {str(path.relative_to(ROOT)): first for path in scripts
+             if (first := loads_torch_first(ast.parse(path.read_text())))}
+    assert not found, 'import s5_mm first'

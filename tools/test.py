@@ -6,7 +6,9 @@ from mmengine.config import DictAction
 from s5_mm.apis import (
     build_runner,
     enable_visualization,
+    end_process,
     load_config,
+    naming_lost_processes,
     prepare_for_cpu,
     select_datasets,
     write_json,
@@ -49,11 +51,13 @@ def main(argv: list[str] | None = None) -> None:
         write_predictions(cfg, args.out)
     if args.show_dir:
         enable_visualization(cfg, args.show_dir)
-    prepare_for_cpu(cfg)
-    metrics = build_runner(cfg).test()
+    with naming_lost_processes():
+        prepare_for_cpu(cfg)
+        metrics = build_runner(cfg).test()
     if args.json:
         write_json(metrics, args.json)
 
 
 if __name__ == '__main__':
     main()
+    end_process()

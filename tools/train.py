@@ -3,7 +3,15 @@ import argparse
 
 from mmengine.config import DictAction
 
-from s5_mm.apis import build_runner, enable_amp, load_config, prepare_for_cpu, set_resume
+from s5_mm.apis import (
+    build_runner,
+    enable_amp,
+    end_process,
+    load_config,
+    naming_lost_processes,
+    prepare_for_cpu,
+    set_resume,
+)
 from s5_mm.errors import one_line_errors
 
 
@@ -37,9 +45,11 @@ def main(argv: list[str] | None = None) -> None:
         cfg.auto_scale_lr.enable = True
     if args.resume is not None:
         set_resume(cfg, None if args.resume == 'auto' else args.resume)
-    prepare_for_cpu(cfg)
-    build_runner(cfg).train()
+    with naming_lost_processes():
+        prepare_for_cpu(cfg)
+        build_runner(cfg).train()
 
 
 if __name__ == '__main__':
     main()
+    end_process()

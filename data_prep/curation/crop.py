@@ -1,7 +1,5 @@
 """Cropping of large images into patches for an unlabeled pool."""
 import json
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -11,8 +9,10 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from data_prep.workers import each
 from s5_mm.datasets.unlabeled import image_names
-from s5_mm.files import keep_settings, write_bytes, write_json
+from s5_mm.files import keep_settings, remove_parts, write_bytes, write_json
+from s5_mm.locks import locked
 from s5_mm.radiometry import Stretch
 from s5_mm.rasters import SUFFIXES, RasterError, open_raster
 from s5_mm.tiling import windows
@@ -92,11 +92,26 @@ def crop(source: Path, out: Path, settings: CropSettings, workers: int = 1, max_
 
     Raises:
         FileNotFoundError: The folder is missing or holds no image.
+        FolderInUseError: Another process cuts into the output folder.
         ValueError: The output was made with other settings, two images would give patches of the same name, or too many
             images could not be cut.
     """
     images = find_images(source, out)
-    keep_settings(out / 'crop.json', {**asdict(settings), 'source': str(source.resolve())})
+    with locked(out):
+        keep_settings(out / 'crop.json', {**asdict(settings), 'source': str(source.resolve())})
+        remove_parts(out)
+        records = _cut_missing(images, source, out, settings, workers)
+    errors = [(image, records[image]['error']) for image in images if 'error' in records[image]]
+    if len(errors) > max_errors * len(images):
+        shown = '; '.join(f'{image}: {reason}' for image, reason in errors[:3])
+        raise ValueError(f'{len(errors)} of {len(images)} images could not be cut, the limit is {max_errors:.2%} '
+                         f'(--max-errors): {shown}. The other images are done; repair these and repeat the command')
+    good = [record for record in records.values() if 'error' not in record]
+    return Totals(len(good), sum(record['patches'] for record in good), sum(record['empty'] for record in good), errors)
+
+
+def _cut_missing(images: list[str], source: Path, out: Path, settings: CropSettings, workers: int) -> dict[str, dict]:
+    """Records of all images, after those that have none or failed were cut."""
     records = {image: record for image in images if (record := _record(out, image)) and 'error' not in record}
     todo = [image for image in images if image not in records]
     work = partial(crop_image, source=source, out=out, settings=settings)
@@ -105,13 +120,7 @@ def crop(source: Path, out: Path, settings: CropSettings, workers: int = 1, max_
             records[image] = record
             bar.update()
             bar.set_postfix(patches=sum(entry.get('patches', 0) for entry in records.values()), refresh=False)
-    errors = [(image, records[image]['error']) for image in images if 'error' in records[image]]
-    if len(errors) > max_errors * len(images):
-        shown = '; '.join(f'{image}: {reason}' for image, reason in errors[:3])
-        raise ValueError(f'{len(errors)} of {len(images)} images could not be cut, the limit is {max_errors:.2%} '
-                         f'(--max-errors): {shown}. The other images are done; repair these and repeat the command')
-    good = [record for record in records.values() if 'error' not in record]
-    return Totals(len(good), sum(record['patches'] for record in good), sum(record['empty'] for record in good), errors)
+    return records
 
 
 def find_images(source: Path, out: Path) -> list[str]:
@@ -201,32 +210,3 @@ def _record_path(out: Path, image: str) -> Path:
 def _record(out: Path, image: str) -> dict | None:
     path = _record_path(out, image)
     return json.loads(path.read_text()) if path.is_file() else None
-
-
-def each(work: Callable[[str], dict], items: Sequence[str], workers: int) -> Iterator[tuple[str, dict]]:
-    """Process items in parallel, with few pending items; results come in any order.
-
-    Args:
-        work: Function of an item; must be picklable.
-        items: The items.
-        workers: Processes, at least 1; with 1 the items are processed in this process.
-
-    Yields:
-        Item and result.
-    """
-    if workers == 1:
-        yield from ((item, work(item)) for item in items)
-        return
-    with ProcessPoolExecutor(workers) as pool:
-        running: dict[Future, str] = {}
-        waiting = iter(items)
-        try:
-            while True:
-                while len(running) < 4 * workers and (item := next(waiting, None)) is not None:
-                    running[pool.submit(work, item)] = item
-                if not running:
-                    return
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    yield running.pop(future), future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)

@@ -2,12 +2,14 @@
 
 import json
 import os
+import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 SETTINGS_NAME = 'synthetic.json'
+LARGEST_AGE = 60.0  # seconds; a temporary file exists for a moment, so that an older one is of a killed process
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -16,6 +18,16 @@ def write_bytes(path: Path, content: bytes) -> None:
     partial = path.with_name(f'.{path.name}.{os.getpid()}.part')
     partial.write_bytes(content)
     os.replace(partial, path)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes temporary files of :func:`write_bytes` that killed processes left in a folder and below it."""
+    for part in folder.rglob('.*.part'):
+        try:
+            if time.time() - part.stat().st_mtime > LARGEST_AGE:
+                part.unlink()
+        except FileNotFoundError:  # the process that wrote it lives and has renamed it
+            continue
 
 
 def write_image(path: Path, image: np.ndarray, jpeg_quality: int = 95) -> None:
@@ -54,12 +66,13 @@ def write_geotiff(path: Path, image: np.ndarray, gsd: float) -> None:
 
 
 def keep_settings(folder: Path, settings: dict) -> None:
-    """Stores the settings of a dataset, or checks that a second run has the same.
+    """Stores the settings of a dataset, or checks that a second run has the same; removes what killed runs left.
 
     Raises:
         ValueError: If the folder was made with other settings, or holds files of another origin.
     """
     path = folder / SETTINGS_NAME
+    remove_leftovers(folder)
     settings = json.loads(json.dumps(settings))
     if path.exists():
         found = json.loads(path.read_text())
@@ -74,7 +87,7 @@ def keep_settings(folder: Path, settings: dict) -> None:
                 'repeat these to resume it, or choose another folder'
             )
         return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or any(file.suffix != '.part' for file in folder.iterdir())):
         raise ValueError(
             f'{folder} is not empty and has no {SETTINGS_NAME}, so it was not made by this command; '
             'choose another folder'

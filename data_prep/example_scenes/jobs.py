@@ -2,16 +2,16 @@
 
 import csv
 import io
-import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
+
+from data_prep.workers import each
 
 from .degrade import DEGRADATIONS
 from .files import write_bytes, write_image
@@ -25,15 +25,10 @@ POOL_COLUMNS = ('path', 'kind', 'style', 'detail')
 
 def work_off(work: Callable[[object], None], jobs: Sequence, workers: int, title: str) -> None:
     """Runs ``work(job)`` for all jobs with a progress bar, in this process or in ``workers`` processes."""
-    bar = partial(tqdm, total=len(jobs), desc=title, unit='img', mininterval=0.5)
-    if workers <= 1:
-        for job in bar(jobs):
-            work(job)
-        return
     # A fresh interpreter per worker: forking a process in which OpenCV or torch runs threads may hang.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context('spawn')) as pool:
-        for _ in bar(pool.map(work, jobs, chunksize=8)):
-            pass
+    done = each(work, jobs, workers, start_method='spawn')
+    for _ in tqdm(done, total=len(jobs), desc=title, unit='img', mininterval=0.5):
+        pass
 
 
 def make_labeled(layout: Format, folder: Path, counts: dict[str, int], sources: dict[str, Source], workers: int) -> int:

@@ -1,4 +1,4 @@
-from s5_mm.launching import prepare_for_cpu
+from s5_mm.launching import end_process, naming_lost_processes, prepare_for_cpu
 
 from .detection import Detections, TilingConfig, dataset_meta, detect, load_detector
 from .detection_drawing import draw_boxes, draw_classes, overview, with_legend
@@ -7,6 +7,6 @@ from .testing import enable_visualization, select_datasets, write_json, write_pr
 
 __all__ = [
     'Detections', 'TilingConfig', 'build_runner', 'dataset_meta', 'detect', 'draw_boxes', 'draw_classes',
-    'enable_amp', 'enable_visualization', 'load_config', 'load_detector', 'overview', 'prepare_for_cpu',
-    'select_datasets', 'set_resume', 'with_legend', 'write_json', 'write_predictions'
+    'enable_amp', 'enable_visualization', 'end_process', 'load_config', 'load_detector', 'naming_lost_processes',
+    'overview', 'prepare_for_cpu', 'select_datasets', 'set_resume', 'with_legend', 'write_json', 'write_predictions'
 ]

@@ -2,13 +2,13 @@
 import atexit
 from pathlib import Path
 
-import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from s5_mm.checkpoints import newest_checkpoint
 from s5_mm.engine import Bf16OptimWrapper
+from s5_mm.launching import destroy_process_group
 from s5_mm.registry import RUNNERS
 
 
@@ -43,15 +43,6 @@ def build_runner(cfg: Config) -> Runner:
     """Build the runner of ``runner_type``; default :class:`s5_mm.S5Runner`."""
     cfg.setdefault('runner_type', 's5_mm.S5Runner')
     return RUNNERS.build(cfg)
-
-
-def destroy_process_group() -> None:
-    """End the communication of several processes; does nothing for a process alone.
-
-    The threads of a group that is still there when Python shuts down can abort the process after all its work is done.
-    """
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
 
 
 def set_resume(cfg: Config, checkpoint: str | None = None) -> None:

@@ -22,6 +22,7 @@ from .prototypes import load_prototypes
 from .quota import fill
 from .selection import STRATEGIES, Plan, make_plan, ordered_query, selection_query
 from .settings import CurationSettings
+from .working import SPILL, alone_in
 
 MANIFEST_COLUMNS = ('path', 'entropy', 'entropy_normalized', 'cluster', 'similarity', 'width', 'height', 'model')
 
@@ -38,6 +39,7 @@ def write_selection(settings: CurationSettings, name: str) -> dict:
 
     Raises:
         FileNotFoundError: There are no scores or no prototypes.
+        FolderInUseError: Another step works in the work dir.
         ValueError: The scores are not complete or of other prototypes, or see :func:`s5_mm.curation.select`.
     """
     if Path(name).name != name:
@@ -45,7 +47,8 @@ def write_selection(settings: CurationSettings, name: str) -> dict:
     pool = pool_settings(settings.scores_folder)
     counts = _labeled_counts(settings, pool) if STRATEGIES[settings.strategy].by_cluster else None
     manifest, listing = (settings.folder / f'{name}.{suffix}' for suffix in ('parquet', 'txt'))
-    with open_scores(settings.scores_folder, settings.memory_limit) as connection:
+    with (alone_in(settings.folder),
+          open_scores(settings.scores_folder, settings.memory_limit) as connection):
         print_log(f'{settings.scores_folder}: counting the scores of {pool["images"]:,} images', 'current')
         _check_complete(connection, settings.scores_folder, pool)
         plan = make_plan(connection, settings.budget, counts, settings.strategy, settings.on_shortfall)
@@ -60,7 +63,7 @@ def write_selection(settings: CurationSettings, name: str) -> dict:
         _check_once(connection, manifest)
         _write_list(manifest, listing)
         card = _card(connection, settings, pool, plan, counts, duplicates, [manifest, listing])
-    write_json(settings.folder / f'{name}.json', card)
+        write_json(settings.folder / f'{name}.json', card)
     return card
 
 
@@ -100,7 +103,7 @@ def open_scores(folder: Path, memory_limit: str = '4GB') -> Iterator[duckdb.Duck
     """
     if not any((folder / 'scores').glob('*.parquet')):
         raise FileNotFoundError(f'{folder} holds no scores; make them with `curate.py score`')
-    spill = tempfile.mkdtemp(prefix='duckdb-', dir=folder)
+    spill = tempfile.mkdtemp(prefix=SPILL, dir=folder)
     try:
         with duckdb.connect(config=dict(memory_limit=memory_limit, temp_directory=spill)) as connection:
             shards = _quoted(f'{glob.escape(str(folder / "scores"))}/*.parquet')

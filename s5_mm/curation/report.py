@@ -18,6 +18,7 @@ from s5_mm.files import write_bytes
 
 from .manifest import open_scores
 from .settings import CurationSettings
+from .working import alone_in
 
 BINS = 60
 TILE = 128
@@ -42,13 +43,14 @@ def write_report(settings: CurationSettings, name: str) -> Path:
 
     Raises:
         FileNotFoundError: There is no such selection, or no scores.
+        FolderInUseError: Another step works in the work dir.
     """
     card_file, manifest = (settings.folder / f'{name}.{suffix}' for suffix in ('json', 'parquet'))
     for path in (card_file, manifest):
         if not path.is_file():
             raise FileNotFoundError(f'{path} is not there; make it with `curate.py select`')
     card = json.loads(card_file.read_text())
-    with open_scores(settings.scores_folder, settings.memory_limit) as connection:
+    with alone_in(settings.folder), open_scores(settings.scores_folder, settings.memory_limit) as connection:
         connection.read_parquet(str(manifest)).create_view('selected')
         sections = [_summary(card), _entropy_section(connection), _quota_section(card), _source_section(connection),
                     *_sheet_sections(connection, card, _loader(settings))]

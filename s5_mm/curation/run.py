@@ -19,6 +19,7 @@ from .prototypes import Prototypes, fit_prototypes, load_prototypes, propose_num
 from .score_table import ScoreTable, batches_of, check_errors, score_chunks
 from .scoring import score
 from .settings import CurationSettings
+from .working import alone_in
 
 POLL_SECONDS = 2.0
 
@@ -35,9 +36,15 @@ def make_prototypes(cfg: Config, checkpoint: str, settings: CurationSettings) ->
         The prototypes, or ``None`` on all processes but the first.
 
     Raises:
+        FolderInUseError: Another step works in the work dir.
         ValueError: A labeled image cannot be read, or see :class:`ScoreTable`, :func:`load_scoring_model` and
             :func:`fit_prototypes`.
     """
+    with alone_in(settings.folder):
+        return _make_prototypes(cfg, checkpoint, settings)
+
+
+def _make_prototypes(cfg: Config, checkpoint: str, settings: CurationSettings) -> Prototypes | None:
     scorer = load_scoring_model(cfg, checkpoint, settings.background, settings.renormalize)
     folder = settings.folder / 'labeled'
     _score_all(folder, settings.labeled, settings, scorer, None, keep_features=True, max_errors=0.0)
@@ -84,6 +91,7 @@ def score_pool(cfg: Config, checkpoint: str, settings: CurationSettings, use_pro
 
     Raises:
         FileNotFoundError: There are no prototypes.
+        FolderInUseError: Another step works in the work dir.
         ValueError: The prototypes were made with another model, more images than ``max_errors`` allows could not be
             scored, or see :class:`ScoreTable` and :func:`load_scoring_model`.
     """
@@ -92,8 +100,9 @@ def score_pool(cfg: Config, checkpoint: str, settings: CurationSettings, use_pro
     if prototypes is not None and prototypes.model != scorer.name:
         raise ValueError(f'{settings.prototypes_file} was made with the model {prototypes.model}, this is '
                          f'{scorer.name}; features of different models do not compare. Make prototypes with this one')
-    return _score_all(settings.scores_folder, settings.pool, settings, scorer, prototypes, settings.keep_features,
-                      settings.max_errors)
+    with alone_in(settings.folder):
+        return _score_all(settings.scores_folder, settings.pool, settings, scorer, prototypes, settings.keep_features,
+                          settings.max_errors)
 
 
 def _score_all(folder: Path, source: dict, settings: CurationSettings, scorer: ScoringModel,

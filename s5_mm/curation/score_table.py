@@ -92,15 +92,12 @@ class ScoreTable:
         return range(chunk * self.chunk_size, min((chunk + 1) * self.chunk_size, len(self.paths)))
 
     def todo(self, rank: int = 0, world_size: int = 1) -> list[int]:
-        """Chunks that a process has left to do; removes files that it left incomplete when it was killed.
+        """Chunks that a process has left to do.
 
         Args:
             rank: The process, 0 ... world_size-1.
             world_size: Processes.
         """
-        for part in self.folder.glob('*/*.part'):
-            if int(part.name.split('.')[0]) % world_size == rank:
-                part.unlink(missing_ok=True)
         finished = self.finished()
         return [chunk for chunk in range(rank, self.num_chunks, world_size) if chunk not in finished]
 

@@ -4,7 +4,7 @@ import torch
 from mmengine.config import Config
 
 from s5_mm.apis import enable_amp, launch, load_config, set_resume
-from s5_mm.apis.launch import destroy_process_group
+from s5_mm.launching import destroy_process_group
 
 
 @pytest.fixture

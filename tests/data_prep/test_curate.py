@@ -1,5 +1,6 @@
 """The curation command as users type it, with a tiny model on generated images."""
 import base64
+import functools
 import io
 import json
 import os
@@ -20,9 +21,10 @@ from PIL import Image
 from running import forget_instances, free_port
 
 from data_prep import curate
-from s5_mm.curation import load_prototypes, select
+from s5_mm.curation import load_prototypes, select, working
 from s5_mm.curation.settings import CurationSettings
 from s5_mm.datasets import UnlabeledDataset
+from s5_mm.locks import locked
 from s5_mm.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
@@ -191,14 +193,25 @@ def test_killed_at_any_moment_it_ends_with_the_same_table(setting, archive, tmp_
     assert len(scores_in(tmp_path / 'work')) == 8
     stuck.unlink()
     stuck.write_bytes(whole)
-    (tmp_path / 'work/pool/scores/00000003.parquet.1.part').write_bytes(b'half a shard')
+    (tmp_path / 'work/pool/scores/00000003.parquet.1-012345.part').write_bytes(b'half a shard')
+    (tmp_path / 'work/pool/duckdb-abc/tmp').mkdir(parents=True)
     curate.main(command[4:])
     reference, _ = setting('other', pool=dict(source=str(archive / 'pool')), work_dir=str(tmp_path / 'straight'))
     curate.main(['score', reference, checkpoint, '--no-prototypes'])
     resumed, straight = (scores_in(tmp_path / name).drop(['model']) for name in ('work', 'straight'))
     assert resumed.equals(straight)
     assert len(set(resumed['path'].to_pylist())) == 24
-    assert not list((tmp_path / 'work').rglob('*.part'))
+    left = [path for pattern in ('*.part', 'duckdb-*', '.lock') for path in (tmp_path / 'work').rglob(pattern)]
+    assert not left
+
+
+def test_a_second_step_in_a_work_dir_is_refused(setting, tmp_path, monkeypatch):
+    config, checkpoint = setting()
+    monkeypatch.setattr(working, 'locked', functools.partial(locked, patience=-1))
+    with locked(tmp_path / 'work'):
+        for step in (['prototypes', config, checkpoint], ['score', config, checkpoint, '--no-prototypes']):
+            with pytest.raises(SystemExit, match=rf'error: process {os.getpid()} on .* works in {tmp_path}/work; wait'):
+                curate.main(step)
 
 
 def test_two_processes_give_the_table_of_one(setting, tmp_path):

@@ -1,4 +1,5 @@
 """Preparation of DOTA: which files are taken, where patches lie, which objects they have, and that nothing is lost."""
+import functools
 import json
 import re
 import zipfile
@@ -13,6 +14,7 @@ from data_prep import dota, synthetic
 from data_prep.dota_patches.sources import find_sources
 from data_prep.dota_patches.windows import ObjectShares, PatchWindow, Settings, find_patches
 from data_prep.downloads import File, PreparationError
+from s5_mm import locks
 from s5_mm.datasets.rotated_files import read_dota_text
 from s5_mm.evaluation.patches import parse_patch, to_image
 from s5_mm.registry import DATASETS
@@ -229,6 +231,19 @@ def test_second_run_makes_only_what_is_missing(raw, tmp_path):
     assert kept.stat().st_mtime_ns == before
     assert lost.read_text() == text
     assert 'was made with other settings (gap: 8 there, 9 now)' in fails(raw, out, '--size', '32', '--gap', '9')
+
+
+def test_one_preparation_of_a_folder_at_a_time_which_removes_what_killed_ones_left(raw, tmp_path, monkeypatch):
+    out = tmp_path / 'out'
+    monkeypatch.setattr(locks, 'locked', functools.partial(locks.locked, patience=-1))
+    with locks.locked(out):
+        assert f'works in {out}; wait until it ends, or choose another folder' in fails(raw, out, *SMALL)
+    left = out / 'train/images/P0000.png.123-0a1b2c.part'
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b'half')
+    run(raw, out, *SMALL)
+    assert not list(out.rglob('*.part'))
+    assert not list(out.rglob('.lock'))
 
 
 def test_archives_and_labels_of_the_version(tmp_path):

@@ -1,7 +1,9 @@
 """Procedural scenes: reproducible, in the genuine layout, with every class, and honest about what a pool holds."""
 import csv
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -365,6 +367,21 @@ def test_other_settings_are_refused(tmp_path, capsys):
     assert 'format' in fails(capsys, 'unlabeled', out, '--num', 3)
     assert contents(out) == first
     assert json.loads(first['synthetic.json'])['size'] == 64
+
+
+def test_temporary_files_of_killed_runs_are_removed_and_those_of_others_are_kept(tmp_path):
+    out = tmp_path / 'd'
+    old, new = out / '.synthetic.json.12.part', out / 'train/images/.P0000.png.13.part'
+    for part in (old, new):
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(b'half')
+    os.utime(old, (0, 0))
+    shutil.move(out / 'train', tmp_path)
+    run(out, ISAID)
+    assert not old.exists()
+    shutil.move(tmp_path / 'train/images' / new.name, new)
+    run(out, ISAID)
+    assert new.exists()
 
 
 def test_foreign_folder_is_refused(tmp_path, capsys):

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from s5_mm.datasets import MultiSourceDataset, MultiSourceSampler
 from s5_mm.datasets.multi_source import Draw
-from s5_mm.datasets.samplers import SourceSubset, multi_source_sampler
+from s5_mm.datasets.samplers import SourceSubset, Stretch, multi_source_sampler
 from s5_mm.registry import DATASETS
 
 
@@ -95,6 +95,37 @@ class TestSampler:
         resumed = sampler(dataset, monkeypatch, 1, 2)
         resumed.skip(5 * steps)
         assert take(resumed, 5 * (40 - steps)) == straight[5 * steps:]
+
+    def test_resumed_with_other_processes_and_batches_it_goes_on_with_the_next_draw(self, dataset, monkeypatch):
+        """Three runs: 7 steps of one process, then up to step 12 two with other batches, then two with the first's."""
+        def stretch(history, steps, world_size, per_batch):
+            ranks = [sampler(dataset, monkeypatch, rank, world_size, per_batch=per_batch) for rank in range(world_size)]
+            for drawing in ranks:
+                changed = drawing.resume(history, steps.start) if history else True
+                drawing.skip(steps.start * drawing.batch_size)
+            assert changed
+            batches = [take(drawing, len(steps) * drawing.batch_size) for drawing in ranks]
+            return [draw for draws in batches for draw in draws], ranks[0].history
+
+        first, history = stretch(None, range(7), 1, dict(labeled=2, unlabeled=3))
+        second, history = stretch(history, range(7, 12), 2, dict(labeled=1, unlabeled=4))
+        third, history = stretch(history, range(12, 14), 2, dict(labeled=2, unlabeled=3))
+        assert [start for start, _ in history] == [0, 7, 12]
+        together, straight = [*first, *second, *third], sampler(dataset, monkeypatch, per_batch=dict(labeled=1,
+                                                                                                    unlabeled=1))
+        for name, number in dict(labeled=14 + 10 + 8, unlabeled=21 + 40 + 12).items():
+            drawn = [draw for draw in together if draw.source == name]
+            order = [draw for draw in take(straight, 2 * number) if draw.source == name]
+            assert sorted(drawn) == sorted(order)
+
+    def test_resumed_with_the_same_numbers_nothing_changes(self, dataset):
+        one = sampler(dataset)
+        assert not one.resume([Stretch(0, dict(labeled=2, unlabeled=3))], 4)
+        assert one.history == sampler(dataset).history
+
+    def test_resumed_with_other_sources(self, dataset):
+        with pytest.raises(ValueError, match=r"drew from \['labeled'\], per_batch names \['labeled', 'unlabeled'\]"):
+            sampler(dataset).resume([Stretch(0, dict(labeled=2))], 3)
 
     def test_far_position_is_reached_at_once(self, dataset):
         resumed = sampler(dataset)

@@ -1,3 +1,3 @@
-from .multi_source_sampler import MultiSourceSampler, SourceSubset
+from .multi_source_sampler import MultiSourceSampler, SourceSubset, Stretch
 
-__all__ = ['MultiSourceSampler', 'SourceSubset']
+__all__ = ['MultiSourceSampler', 'SourceSubset', 'Stretch']

@@ -1,6 +1,6 @@
 """A fixed number of samples from each source in every batch, from any position on."""
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,13 +24,30 @@ class SourceSubset(NamedTuple):
     first_step: int
 
 
+class Stretch(NamedTuple):
+    """Batches that a training drew with one number of processes and one batch size.
+
+    Attributes:
+        first_step: The first of these batches, counted from the start of training.
+        draws: Draws of each source in a batch of all processes together.
+    """
+
+    first_step: int
+    draws: dict[str, int]
+
+
 @DATA_SAMPLERS.register_module()
 class MultiSourceSampler(Sampler):
     """Endless draws from the sources of a :class:`MultiSourceDataset`, a fixed number of each in every batch.
 
     Batches are ordered by source. Each source has epochs of its own, is reshuffled in each, and is divided among the
     ranks. Index and augmentation seed of a draw are functions of (seed, source, number of the draw), so a resumed run
-    continues at any position at once, without replay.
+    continues at any position at once, without replay. The order of the draws does not depend on the number of processes
+    or the batch size: :attr:`history` says how many draws the batches took, and a run that is resumed with others goes
+    on with the next draw, see :class:`s5_mm.SamplerSeedHook`.
+
+    Attributes:
+        history: Stretches of batches, in order; the last one lasts until now.
 
     Args:
         dataset: The dataset.
@@ -57,6 +74,7 @@ class MultiSourceSampler(Sampler):
         self.subsets: dict[str, SourceSubset] = {}
         self._first_step = 0
         self._check()
+        self.history = [Stretch(0, self.draws_per_step)]
 
     def _check(self) -> None:
         unknown = sorted(set(self.per_batch) - set(self.sizes))
@@ -72,6 +90,41 @@ class MultiSourceSampler(Sampler):
     def batch_size(self) -> int:
         """Samples in a batch of one process."""
         return sum(self.per_batch.values())
+
+    @property
+    def draws_per_step(self) -> dict[str, int]:
+        """Draws of each source in a batch of all processes together."""
+        return {name: number * self.world_size for name, number in self.per_batch.items()}
+
+    def resume(self, history: Sequence[Stretch], step: int) -> bool:
+        """Go on after a run that may have had other processes or another batch size.
+
+        Args:
+            history: :attr:`history` of that run.
+            step: Number of batches that it drew.
+
+        Returns:
+            Whether the numbers of draws in a batch differ from now on.
+
+        Raises:
+            ValueError: That run did not draw from the same sources.
+        """
+        draws = history[-1].draws
+        if set(draws) != set(self.per_batch):
+            raise ValueError(f'MultiSourceSampler: the checkpoint is of a training that drew from {sorted(draws)}, '
+                             f'per_batch names {sorted(self.per_batch)}; resume with the same sources, or start anew '
+                             'with load_from.')
+        self.history = list(history)
+        if draws == self.draws_per_step:
+            return False
+        self.history.append(Stretch(step, self.draws_per_step))
+        return True
+
+    def _draws_before(self, name: str, step: int) -> int:
+        """Draws of a source in the batches before a step, of all processes."""
+        ends = [stretch.first_step for stretch in self.history[1:]] + [step]
+        return sum(max(0, min(end, step) - stretch.first_step) * stretch.draws[name]
+                   for stretch, end in zip(self.history, ends, strict=True))
 
     def skip(self, num_samples: int) -> None:
         """Set the position, as MMEngine's train loop asks on resume.
@@ -116,7 +169,7 @@ class MultiSourceSampler(Sampler):
         orders = {name: self._order(name) for name in self.per_batch}
         for step in itertools.count(self._first_step):
             for name, number in self.per_batch.items():
-                first = (step * self.world_size + self.rank) * number
+                first = self._draws_before(name, step) + self.rank * number
                 for draw in range(first, first + number):
                     yield Draw(name, orders[name].index(draw), derive_seed(self.seed, 'augmentation', name, draw))
 
@@ -125,7 +178,7 @@ class MultiSourceSampler(Sampler):
         if name not in self.subsets:
             return _Order(np.arange(self.sizes[name]), 0, self.shuffle, keys)
         indices, first_step = self.subsets[name]
-        return _Order(indices, first_step * self.world_size * self.per_batch[name], self.shuffle, (*keys, first_step))
+        return _Order(indices, self._draws_before(name, first_step), self.shuffle, (*keys, first_step))
 
 
 class _Order:

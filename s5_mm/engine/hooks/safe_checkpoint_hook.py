@@ -6,7 +6,7 @@ from mmengine.dist import is_main_process
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from s5_mm.checkpoints.resuming import POINTER
-from s5_mm.files import remove_leftovers, write_text
+from s5_mm.files import write_text
 from s5_mm.hosts import StepCheckpointHook
 from s5_mm.registry import HOOKS
 
@@ -25,7 +25,7 @@ class SafeCheckpointHook(StepCheckpointHook):
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Take over what a checkpoint says of the others, and finish what a killed run has left."""
+        """Take over what a checkpoint says of the others, and validate if a killed run was to."""
         hub = runner.message_hub
         # They become parts of file names.
         for key in ('keep_ckpt_ids', STOPS):
@@ -33,8 +33,6 @@ class SafeCheckpointHook(StepCheckpointHook):
         super().before_train(runner)
         self._set_best({key: self._here(path) for key, path in self._best().items()})
         if is_main_process() and Path(self.out_dir).is_dir():
-            remove_leftovers(Path(self.out_dir), '*.pth')
-            remove_leftovers(Path(runner.work_dir), POINTER)
             self._point_to_resumed(runner)
         self._finish_validation(runner)
 

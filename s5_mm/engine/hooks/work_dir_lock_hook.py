@@ -5,10 +5,9 @@ from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from s5_mm.files import locked
+from s5_mm.files import remove_parts
+from s5_mm.locks import FolderInUseError, locked
 from s5_mm.registry import HOOKS
-
-LOCK = '.training.lock'
 
 
 @HOOKS.register_module()
@@ -27,7 +26,7 @@ class WorkDirLockHook(Hook):
         self.shared = shared
 
     def before_train(self, runner: Runner) -> None:
-        """Take the lock.
+        """Take the lock, and remove the temporary files of killed runs.
 
         Raises:
             ValueError: Another training has it.
@@ -37,11 +36,11 @@ class WorkDirLockHook(Hook):
         refusal = [None]
         if is_main_process():
             try:
-                runner.until_trained.enter_context(locked(Path(runner.work_dir) / LOCK))
-            except BlockingIOError as error:
-                refusal = [f'Another training writes to {runner.work_dir} ({error.strerror}); stop it, choose another '
-                           '--work-dir, or allow both, which overwrite each other\'s files, with --cfg-options '
-                           'default_hooks.work_dir_lock.shared=True.']
+                runner.until_trained.enter_context(locked(Path(runner.work_dir)))
+                remove_parts(Path(runner.work_dir))
+            except FolderInUseError as error:
+                refusal = [f'{error} (another --work-dir). Two trainings overwrite each other\'s files; allow that '
+                           'with --cfg-options default_hooks.work_dir_lock.shared=True.']
         broadcast_object_list(refusal)
         if refusal[0] is not None:
             raise ValueError(refusal[0])
