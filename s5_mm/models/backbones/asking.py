@@ -25,7 +25,7 @@ def complete_preprocessor(cfg: dict | None, backbone: nn.Module) -> dict | None:
     """A data preprocessor's config with what the encoder states about its input, unless it says so itself.
 
     ``mean`` and ``std`` normalize as the encoder's weights expect. Test images of mmseg's preprocessor are padded to
-    multiples of the encoder's divisor.
+    multiples of the encoder's divisor, and its ``size`` of training crops is rounded up to them.
 
     Args:
         cfg: Not changed.
@@ -38,4 +38,6 @@ def complete_preprocessor(cfg: dict | None, backbone: nn.Module) -> dict | None:
         cfg.update(mean=list(backbone.mean), std=list(backbone.std))
     if cfg['type'].endswith('SegDataPreProcessor'):
         cfg.setdefault('test_cfg', dict(size_divisor=backbone.divisor))
+        if cfg.get('size') is not None:
+            cfg['size'] = tuple(-(-side // backbone.divisor) * backbone.divisor for side in cfg['size'])
     return cfg
