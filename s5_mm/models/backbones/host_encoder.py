@@ -55,7 +55,10 @@ def host_encoder(encoder: dict,
                          "one with its scope, e.g. 'mmseg.SwinTransformer'.")
     if init_cfg is not None:
         options.setdefault('init_cfg', init_cfg)
-    built = type(kind.__name__, (_Adapted, kind), {})(kind, options)
+    # Hosts read values while they build, which the meta device has not.
+    with torch.device('cpu'):
+        built = type(kind.__name__, (_Adapted, kind), {})(kind, options)
+    built.to(torch.get_default_device())
     built.state(in_channels, divisor, mean, std, out_channels, second_linear, experts)
     return built
 

@@ -95,6 +95,10 @@ SWIN = ('Swin Transformer, 2103.14030', 'MIT', 'MIT')
 SWIN_T = dict(embed_dims=96, depths=(2, 2, 6, 2), num_heads=(3, 6, 12, 24))
 SWIN_B = dict(embed_dims=128, depths=(2, 2, 18, 2), num_heads=(4, 8, 16, 32))
 DINO_INDICES = dict(small=(2, 5, 8, 11), base=(2, 5, 8, 11), large=(4, 11, 17, 23))
+VIT_G = dict(
+    embed_dims=1408, num_layers=40, num_heads=16, feedforward_channels=5632, out_indices=(9, 19, 29, 39))
+OREOLE_G = dict(
+    embed_dims=1536, num_layers=32, num_heads=16, feedforward_channels=6144, out_indices=(7, 15, 23, 31))
 GIANT_DINOV2 = dict(
     embed_dims=1536, num_layers=40, num_heads=24, feedforward_channels=4096, out_indices=(9, 19, 29, 39))
 HUGE_DINOV3 = dict(embed_dims=1280, num_layers=32, num_heads=20, feedforward_channels=5120, out_indices=(7, 15, 23, 31))
@@ -115,6 +119,10 @@ ENCODERS = {
     'vit-b': _s5('base'),
     'vit-l': _s5('large'),
     'vit-h': _s5('huge'),
+    'vit-g': _mae(VIT_G, 'BillionFM, 2304.05215; OREOLE, 2410.19965', 'none', 'none', 'none are public',
+                  'the ViT-G that S5 counts for both; their own are other ones'),
+    'oreole-g': _mae(OREOLE_G, 'OREOLE, 2410.19965', 'none', 'none', 'announced, none are public',
+                     'width, depth and MLP of its predecessor; heads are a guess'),
     'ma3e-b': _mae(
         'base', 'MA3E, 2408.01946', 'none stated', 'none stated', 'github.com/benesakitam/MA3E, no link yet',
         class_token=True),

@@ -174,6 +174,11 @@ class ViT(Encoder):
         self.pyramid = Feature2Pyramid(self.embed_dims, norm_cfg=dict(type='mmpretrain.LN2d', eps=1e-6))
         self._freeze()
 
+    @property
+    def map_strides(self) -> tuple[float, ...]:
+        """Of the pyramid."""
+        return tuple(self.patch_size * factor for factor in (0.25, 0.5, 1.0, 2.0))
+
     def init_weights(self) -> None:
         """Initialize FFNs and position table as mmpretrain's ViT does, then as ``init_cfg`` says."""
         for layer in self.layers:
