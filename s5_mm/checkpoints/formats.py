@@ -130,6 +130,37 @@ class DINOv3(ViTAdapter):
 
 
 @ADAPTERS.register_module()
+class Prithvi(TableAdapter):
+    """Prithvi-EO-2.0 (arXiv 2412.02732) for one frame.
+
+    Of the kernel over one frame the axis of time falls away, of the positions those of the first frame remain. The
+    encodings of date and place are left out, as where no coordinates are given.
+    """
+
+    name = 'Prithvi-EO-2.0'
+    needs = ('blocks.0.attn.qkv.weight', 'patch_embed.proj.weight', TABLE)
+    rows = (*same(TABLE, 'cls_token'), *STEM, *BLOCKS, *MLP)
+    may_drop = ('norm.', 'temporal_embed_enc.', 'location_embed_enc.')
+    may_lack = ('pyramid.', )
+    implies = dict(norm_eps=1e-5)
+
+    def is_encoder(self, state: Weights, prefix: str) -> bool:
+        """Whether there are the names, and a kernel over the time of one frame."""
+        return (super().is_encoder(state, prefix)
+                and state[f'{prefix}patch_embed.proj.weight'].shape[2:3] == (1, )
+                and state[f'{prefix}patch_embed.proj.weight'].ndim == 5)
+
+    def to_model(self, state: Weights, prefix: str) -> Weights:
+        """See :class:`StateDictAdapter`."""
+        kernel, table = state[f'{prefix}patch_embed.proj.weight'], state[prefix + TABLE]
+        # The last quarter of the channels tells the time; entries of a frame have it in common.
+        time = table[0, 1:, -(table.shape[2] // 4):]
+        first = int((time == time[:1]).all(dim=1).long().cumprod(0).sum())
+        return super().to_model(state | {f'{prefix}patch_embed.proj.weight': kernel[:, :, 0],
+                                         prefix + TABLE: table[:, :1 + first]}, prefix)
+
+
+@ADAPTERS.register_module()
 class BandGroupAdapter(TableAdapter):
     """SatMAE++ on fMoW-Sentinel (arXiv 2403.05419)."""
 
@@ -217,6 +248,65 @@ class RVSAViT(ViTAdapter):
             name.replace('.attn.rel_pos_', '.attn.full_attn_rel_pos_')
             if '.attn.rel_pos_' in name and name.partition('_pos_')[0] not in windows else name: value
             for name, value in state.items()}, prefix)
+
+
+@ADAPTERS.register_module()
+class HuggingFaceDINOv2(TableAdapter):
+    """DINOv2 under the names of Hugging Face's transformers."""
+
+    name = 'Hugging Face DINOv2'
+    needs = ('encoder.layer.0.attention.attention.query.weight', 'embeddings.position_embeddings',
+             'encoder.layer.0.layer_scale1.lambda1')
+    joins = (tuple(f'encoder.layer.*.attention.{part}.' for part in (
+        'attention.query', 'attention.key', 'attention.value', 'qkv')), )
+    rows = (('embeddings.cls_token', 'cls_token'), ('embeddings.position_embeddings', TABLE),
+            ('embeddings.register_tokens', 'registers'),
+            ('embeddings.patch_embeddings.projection.', 'patch_embed.projection.'), ('layernorm.', 'norm.'),
+            *((f'encoder.layer.*.{theirs}', f'layers.*.{ours}') for theirs, ours in (
+                ('norm1.', 'ln1.'), ('norm2.', 'ln2.'), ('attention.qkv.', 'attn.qkv.'),
+                ('attention.output.dense.', 'attn.proj.'), ('layer_scale1.lambda1', 'attn.gamma1.weight'),
+                ('layer_scale2.lambda1', 'ffn.gamma2.weight'), ('mlp.fc1.', 'ffn.layers.0.0.'),
+                ('mlp.fc2.', 'ffn.layers.1.'), ('mlp.weights_in.', 'ffn.w12.'), ('mlp.weights_out.', 'ffn.w3.'))))
+    may_drop = ('embeddings.mask_token', )
+    may_lack = ('pyramid.', )
+    implies = dict(norm_eps=1e-6)
+
+
+@ADAPTERS.register_module()
+class HuggingFaceDINOv3(TableAdapter):
+    """DINOv3 under the names of Hugging Face's transformers; keys have no bias, and periods are not stored."""
+
+    name = 'Hugging Face DINOv3'
+    needs = ('layer.0.attention.q_proj.weight', 'embeddings.register_tokens')
+    joins = (tuple(f'layer.*.attention.{part}.' for part in ('q_proj', 'k_proj', 'v_proj', 'qkv')), )
+    common = (('embeddings.cls_token', 'cls_token'), ('embeddings.register_tokens', 'registers'),
+              ('embeddings.patch_embeddings.', 'patch_embed.projection.'), ('norm.', 'norm.'),
+              *((f'layer.*.{theirs}', f'layers.*.{ours}') for theirs, ours in (
+                  ('norm1.', 'ln1.'), ('norm2.', 'ln2.'), ('attention.qkv.', 'attn.qkv.'),
+                  ('attention.o_proj.', 'attn.proj.'), ('layer_scale1.lambda1', 'attn.gamma1.weight'),
+                  ('layer_scale2.lambda1', 'ffn.gamma2.weight'))))
+    rows = (*common, ('layer.*.mlp.up_proj.', 'layers.*.ffn.layers.0.0.'),
+            ('layer.*.mlp.down_proj.', 'layers.*.ffn.layers.1.'))
+    may_drop = ('embeddings.mask_token', )
+    may_lack = ('pyramid.', 'rope.')
+    implies = dict(norm_eps=1e-5)
+
+    def to_model(self, state: Weights, prefix: str) -> Weights:
+        """See :class:`StateDictAdapter`. The third of the biases that keys would have has no effect."""
+        keys = {name.replace('.q_proj.bias', '.k_proj.bias'): torch.zeros_like(value)
+                for name, value in state.items() if name.endswith('.attention.q_proj.bias')}
+        return super().to_model(keys | state, prefix)
+
+
+@ADAPTERS.register_module()
+class HuggingFaceGatedDINOv3(HuggingFaceDINOv3):
+    """The same with gated FFNs."""
+
+    name = 'Hugging Face DINOv3 with SwiGLU'
+    needs = ('layer.0.attention.q_proj.weight', 'embeddings.register_tokens', 'layer.0.mlp.gate_proj.weight')
+    joins = (*HuggingFaceDINOv3.joins, tuple(f'layer.*.mlp.{part}.' for part in ('gate_proj', 'up_proj', 'w12')))
+    rows = (*HuggingFaceDINOv3.common, ('layer.*.mlp.w12.', 'layers.*.ffn.w12.'),
+            ('layer.*.mlp.down_proj.', 'layers.*.ffn.w3.'))
 
 
 @ADAPTERS.register_module()

@@ -51,6 +51,51 @@ def test_published_function(name, tmp_path):
             assert difference <= 1e-9 * published.abs().max(), (case.case, difference)
 
 
+PARTS = {'dinov2_giant': ('attention.query', 'attention.key', 'attention.value'),
+         'dinov3': ('q_proj', 'k_proj', 'v_proj'), 'dinov3_plus': ('q_proj', 'k_proj', 'v_proj')}
+# Of transformers, in the order of replacement.
+NAMES = {
+    'dinov2_giant': (
+        ('pos_embed', 'embeddings.position_embeddings'), ('patch_embed.proj', 'embeddings.patch_embeddings.projection'),
+        ('cls_token', 'embeddings.cls_token'), ('mask_token', 'embeddings.mask_token'),
+        ('attn.proj', 'attention.output.dense'), ('mlp.w12', 'mlp.weights_in'), ('mlp.w3', 'mlp.weights_out'),
+        ('ls1.gamma', 'layer_scale1.lambda1'), ('ls2.gamma', 'layer_scale2.lambda1'), ('attn.', 'attention.'),
+        ('blocks.', 'encoder.layer.')),
+    'dinov3': (
+        ('patch_embed.proj', 'embeddings.patch_embeddings'), ('cls_token', 'embeddings.cls_token'),
+        ('mask_token', 'embeddings.mask_token'), ('storage_tokens', 'embeddings.register_tokens'),
+        ('attn.proj', 'attention.o_proj'), ('mlp.fc1', 'mlp.up_proj'), ('mlp.fc2', 'mlp.down_proj'),
+        ('mlp.w1', 'mlp.gate_proj'), ('mlp.w2', 'mlp.up_proj'), ('mlp.w3', 'mlp.down_proj'),
+        ('ls1.gamma', 'layer_scale1.lambda1'), ('ls2.gamma', 'layer_scale2.lambda1'), ('attn.', 'attention.'),
+        ('blocks.', 'layer.'))}
+
+
+def as_transformers(case):
+    """The weights under the names of Hugging Face's transformers; keys of DINOv3 have no bias there."""
+    file = {}
+    for key, value in case.weights.items():
+        parts = [key.replace('qkv', part) for part in PARTS[case.name]] if '.qkv.' in key else [key]
+        file |= dict(zip(parts, value.chunk(len(parts)), strict=True))
+    file = {key: value for key, value in file.items() if not key.endswith('k_proj.bias')}
+    for old, new in NAMES.get(case.name, NAMES['dinov3']):
+        file = {key.replace(old, new): value for key, value in file.items()}
+    return {'layernorm' + key[4:] if 'giant' in case.name and key.startswith('norm.') else key: value
+            for key, value in file.items()}
+
+
+@pytest.mark.parametrize('name', PARTS)
+def test_files_of_transformers(name):
+    """Up to the periods, which they lack and which are computed in fp32."""
+    case = read(name)[-1]
+    encoder, file = build(case), as_transformers(case)
+    load_weights(encoder, file, encoder_only=True)
+    for ours, published in maps_of(encoder, case):
+        assert (ours - published).abs().max() <= 1e-6 * published.abs().max()
+    for key in [key for key in file if not key.endswith('mask_token')][::7]:
+        with pytest.raises(ValueError, match='.'):
+            load_weights(encoder, {other: value for other, value in file.items() if other != key}, encoder_only=True)
+
+
 @pytest.mark.parametrize('name', [
     'ma3e_vit', 'dinov2_reg4', 'dinov3_plus', 'rvsa_kvdiff_seg', 'mtp', 'samrs', 'scalemae_vit', 'satmaepp_group_vit',
     'swin_dense', 'gfm_swin', 'internimage'])

@@ -84,6 +84,16 @@ def _swin(arch: dict, window: int, paper: str, code: str, license: str, weights:
         SWIN_OPTIONS, paper, code, license, weights, note)
 
 
+def _prithvi(arch: str | dict, name: str, patch_size: int) -> EncoderEntry:
+    return EncoderEntry(
+        dict(type='s5_mm.ViT', arch=arch, img_size=224, patch_size=patch_size, class_token=True,
+             position_table='align_corners', drop_path_on_attention=True, **HLS),
+        dict(VIT_OPTIONS, img_size=None), 'Prithvi-EO-2.0, 2412.02732', 'MIT', 'see its page',
+        f'huggingface.co/ibm-nasa-geospatial/{name}',
+        'one frame of six bands of HLS: B02, B03, B04, B8A, B11, B12; the table is trained, the authors\' is fixed; '
+        'not compared with the authors\' module')
+
+
 SWIGLU = dict(type='s5_mm.SwiGLU')
 FULL, RELATIVE = dict(type='s5_mm.SelfAttention'), dict(type='s5_mm.RelativeAttention', grid=None)
 RVSA = ('RVSA, 2208.03987', 'MIT', 'github.com/ViTAE-Transformer/Remote-Sensing-RVSA')
@@ -110,6 +120,11 @@ SENTINEL_MEAN = (1184.3824625, 1120.77120066, 1136.26026392, 1263.73947144, 1645
                  1972.62420416, 1732.16362238, 1247.91870117)
 SENTINEL_STD = (650.2842772, 712.12507725, 965.23119807, 948.9819932, 1108.06650639, 1258.36394548, 1233.1492281,
                 1364.38688993, 1310.36996126, 1087.6020813)
+# Of HLS, reflectance times 10,000.
+HLS = dict(in_channels=6, mean=(1087.0, 1342.0, 1433.0, 2734.0, 1958.0, 1363.0),
+           std=(2248.0, 2179.0, 2178.0, 1850.0, 1242.0, 1049.0))
+HUGE_PRITHVI = dict(
+    embed_dims=1280, num_layers=32, num_heads=16, feedforward_channels=5120, out_indices=(7, 15, 23, 31))
 # Of SAT-493M, satellite images of 0.6 m a pixel.
 SAT = dict(mean=(109.65, 104.805, 75.48), std=(54.315, 39.78, 36.465))
 
@@ -171,6 +186,8 @@ ENCODERS = {
                             out_indices=DINO_INDICES['large'], **SAT),
     'dinov3-7b-sat': _dinov3(LARGEST_DINOV3, 'dinov3-vit7b16-pretrain-sat493m', 'satellite images of 0.6 m a pixel',
                              ffn=SWIGLU, qkv_bias=False, **SAT),
+    'prithvi-eo2-l': _prithvi('large', 'Prithvi-EO-2.0-300M', 16),
+    'prithvi-eo2-h': _prithvi(HUGE_PRITHVI, 'Prithvi-EO-2.0-600M', 14),
     'internimage-xl': EncoderEntry(
         dict(type='s5_mm.InternImage'), dict(img_size=None, drop_path_rate='drop_path_rate', with_cp='with_cp'),
         'MTP, 2403.13430', 'MIT', 'MIT', 'github.com/ViTAE-Transformer/MTP',
