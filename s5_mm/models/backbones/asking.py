@@ -6,6 +6,8 @@ from torch import nn
 
 from .encoder import Encoder
 
+USUAL_STRIDES = (4, 8, 16, 32)
+
 
 def complete_head(cfg: dict, backbone: nn.Module | None) -> dict:
     """A head's or neck's config with the ``in_channels`` that its ``in_index`` asks for, unless it has them.
@@ -27,12 +29,11 @@ def complete_strides(cfg: dict, backbone: nn.Module) -> dict:
 
     Args:
         cfg: Of neck and heads; not changed.
-        backbone: What states them; a further map of the neck has twice the stride of the one before.
+        backbone: What states them; one that states nothing has those of the usual four stages. A further map of the
+            neck has twice the stride of the one before.
     """
-    if not isinstance(backbone, Encoder):
-        return cfg
     cfg = copy.deepcopy(cfg)
-    strides = list(backbone.map_strides)
+    strides = list(backbone.map_strides if isinstance(backbone, Encoder) else USUAL_STRIDES)
     further = cfg.get('neck', {}).get('num_outs', len(strides)) - len(strides)
     for head in ('rpn_head', 'bbox_head'):
         anchors = cfg.get(head, {}).get('anchor_generator')
