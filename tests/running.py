@@ -24,6 +24,17 @@ RUNNER_SETTINGS = {*inspect.signature(Runner).parameters, 'auto_scale_lr', 'cust
 TINY = dict(embed_dims=32, num_layers=4, num_heads=2, feedforward_channels=64, out_indices=(0, 1, 2, 3))
 
 
+def narrow(cfg):
+    """Options that make an encoder of the table small."""
+    if cfg['type'] == 's5_mm.InternImage':
+        return dict(channels=16, depths=(1, 2, 1, 1), groups=(2, 4, 8, 16))
+    if cfg['type'] == 's5_mm.HostEncoder':
+        small = dict(embed_dims=8, depths=(1, 1, 1, 1), num_heads=(1, 1, 2, 2))
+        return dict(encoder=cfg['encoder'] | small) if 'Swin' in cfg['encoder']['type'] else {}
+    arch = dict(arch=dict(TINY, embed_dims=16), out_indices=(0, 1, 2, 3))
+    return arch | (dict(group_dims=8) if 'groups' in cfg else {})
+
+
 def command(path):
     """The ``main`` function of a script."""
     spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)

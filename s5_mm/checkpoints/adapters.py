@@ -6,9 +6,10 @@ carries and no model needs.
 """
 import functools
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from s5_mm.registry import ADAPTERS
@@ -31,12 +32,15 @@ class StateDictAdapter(Protocol):
     Attributes:
         name: How messages call the format.
         may_drop: Patterns of encoder names that a model may do without.
-        may_lack: Beginnings of canonical encoder names that such a file need not have; all of a kind or none.
+        may_lack: Patterns, or tuples of them, of canonical encoder names that such a file need not have; all that one
+            entry stands for or none.
+        implies: Attributes that an encoder must have to compute the function of such weights, and their values.
     """
 
     name: str
     may_drop: tuple[str, ...]
-    may_lack: tuple[str, ...]
+    may_lack: tuple[str | tuple[str, ...], ...]
+    implies: Mapping[str, object]
 
     def matches(self, state: Weights) -> str | None:
         """What stands before the names of the file's encoder; ``None`` if the file has another format.
@@ -73,6 +77,9 @@ class TableAdapter:
         rows: Pairs of patterns of encoder names: of the file, and canonical without ``backbone.``.
         may_drop: See :class:`StateDictAdapter`; what no row names becomes ``unused.*``, or else is an error.
         may_lack: See :class:`StateDictAdapter`.
+        implies: See :class:`StateDictAdapter`.
+        joins: Patterns of encoder names in the file, of equal parts of a value, one below the other; the last pattern
+            is the whole's, which ``rows`` know.
         others: Rows of the names beside the encoder; what they do not name becomes ``unused.*``. ``None``: they stay.
         encoder: What stands before encoder names in a file that is written.
         experts: Datasets of the experts 0, 1, ... in files.
@@ -83,7 +90,9 @@ class TableAdapter:
     needs: ClassVar[tuple[str, ...]]
     rows: ClassVar[Rows]
     may_drop: ClassVar[tuple[str, ...]] = ()
-    may_lack: ClassVar[tuple[str, ...]] = ()
+    may_lack: ClassVar[tuple[str | tuple[str, ...], ...]] = ()
+    implies: ClassVar[Mapping[str, object]] = {}
+    joins: ClassVar[tuple[tuple[str, ...], ...]] = ()
     others: ClassVar[Rows | None] = None
     encoder: ClassVar[str] = ENCODER
     experts: ClassVar[tuple[str, ...]] = ()
@@ -103,7 +112,7 @@ class TableAdapter:
     def to_model(self, state: Weights, prefix: str) -> Weights:
         """See :class:`StateDictAdapter`."""
         root, named, unknown = root_of(prefix), {}, []
-        for name, value in state.items():
+        for name, value in self._joined(state, prefix).items():
             ours = self._canonical(name, prefix, root)
             if ours is None:
                 unknown.append(name.removeprefix(prefix))
@@ -114,6 +123,21 @@ class TableAdapter:
         if unknown:
             raise ValueError(f'The encoder ({self.name} format) has {too_many(unknown)}')
         return named
+
+    def _joined(self, state: Weights, prefix: str) -> Weights:
+        """Weights with whole values in the place of complete parts."""
+        state = dict(state)
+        for *parts, whole in self.joins:
+            for name in [name for name in state if name.startswith(prefix)]:
+                names = [rename(name.removeprefix(prefix), ((parts[0], other), )) for other in (*parts, whole)]
+                if names[0] is None or not all(prefix + part in state for part in names[:-1]):
+                    continue
+                values = [state.pop(prefix + part) for part in names[:-1]]
+                if len({value.shape for value in values}) > 1:
+                    raise ValueError(f'{" and ".join(names[:-1])} have different shapes, '
+                                     f'{[tuple(value.shape) for value in values]}; the file is damaged.')
+                state[prefix + names[-1]] = torch.cat(values)
+        return state
 
     def _canonical(self, name: str, prefix: str, root: str) -> str | None:
         below = name.removeprefix(root)
@@ -134,8 +158,17 @@ class TableAdapter:
             if theirs is None:
                 told = f'; its datasets are {", ".join(self.experts)}' if self.experts else ''
                 raise ValueError(f'{ours} has no place in the {self.name} format{told}.')
-            named[theirs] = self._changed(ours, value, back=True)
+            named |= self._parted(theirs, self._changed(ours, value, back=True))
         return named
+
+    def _parted(self, theirs: str, value: Tensor) -> Weights:
+        """The parts of a whole value, or the value."""
+        inside = theirs.removeprefix(self.encoder)
+        for *parts, whole in self.joins:
+            names = [rename(inside, ((whole, part), )) for part in parts]
+            if names[0] is not None:
+                return {self.encoder + name: one for name, one in zip(names, value.chunk(len(parts)), strict=True)}
+        return {theirs: value}
 
     def _theirs(self, ours: str) -> str | None:
         if ours.startswith(UNUSED):
@@ -266,7 +299,11 @@ MEANINGS = (
     (r'\.(q_norm|k_norm)\.', 'normalized queries and keys (qk_norm)'),
     (r'rel_pos_|relative_position', 'relative positions (rel_pos, BEiT)'),
     (r'\.(q_bias|v_bias)$', 'biases of queries and values alone (BEiT)'),
-    (r'(^|\.)(reg_token|register_tokens|storage_tokens)', 'register tokens'),
+    (r'(^|\.)(reg_token|register_tokens|storage_tokens|registers)', 'register tokens (option registers)'),
+    (r'(^|\.)rope\.', 'rotary positions (DINOv3)'),
+    (r'\.ffn\.w', 'gated FFNs (SwiGLU)'),
+    (r'^norm\.', 'a norm behind the last block (option final_norm)'),
+    (r'^pos_embed$', 'a position table (option position_table)'),
     (r'(^|\.)(norm_pre|pre_norm|ln_pre)\.', 'a norm before the blocks (pre_norm, CLIP)'),
     (r'mask_token_decoder', 'positions that depend on the ground resolution (Scale-MAE)'),
     (r'(^|\.)dist_token|head_dist', 'a distillation token (DeiT)'),

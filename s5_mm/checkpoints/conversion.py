@@ -106,7 +106,7 @@ def to_ours(weights: Weights, filename: str) -> Converted:
         # The encoder alone, of another pre-training.
         kept = {name: value for name, value in part_of(named, ENCODER).items() if not fits(name, adapter.may_drop)}
         named = dict(kept)
-        if TABLE in named and has_class_entry(named[TABLE].shape[1]):
+        if TABLE in named and 'cls_token' not in named and has_class_entry(named[TABLE].shape[1]):
             named[TABLE] = named[TABLE][:, 1:].clone()
     return _converted(weights, kept, named, origin, 'state_dict', torch.float32)
 

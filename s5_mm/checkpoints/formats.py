@@ -24,6 +24,18 @@ QKV = same('layers.*.attn.qkv.', 'layers.*.attn.proj.')
 FUSED = (('layers.*.attn.attn.in_proj_', 'layers.*.attn.qkv.'), ('layers.*.attn.attn.out_proj.', 'layers.*.attn.proj.'))
 
 
+# Names of MAE, timm and DINO.
+STEM = (('patch_embed.proj.', 'patch_embed.projection.'), )
+BLOCKS = (('blocks.*.norm1.', 'layers.*.ln1.'), ('blocks.*.norm2.', 'layers.*.ln2.'),
+          ('blocks.*.attn.qkv.weight', 'layers.*.attn.qkv.weight'),
+          ('blocks.*.attn.qkv.bias', 'layers.*.attn.qkv.bias'), ('blocks.*.attn.proj.', 'layers.*.attn.proj.'))
+MLP = (('blocks.*.mlp.fc1.', 'layers.*.ffn.layers.0.0.'), ('blocks.*.mlp.fc2.', 'layers.*.ffn.layers.1.'))
+SWIGLU = (('blocks.*.mlp.w12.', 'layers.*.ffn.w12.'), ('blocks.*.mlp.w3.', 'layers.*.ffn.w3.'))
+SCALES = (('blocks.*.ls1.gamma', 'layers.*.attn.gamma1.weight'), ('blocks.*.ls2.gamma', 'layers.*.ffn.gamma2.weight'))
+# The pyramid of RVSA, SAMRS, MTP, SelectiveMAE and S5.
+FPN = (('fpn1.1.ln.', 'pyramid.upsample_4x.1.'), ('fpn1.', 'pyramid.upsample_4x.'), ('fpn2.', 'pyramid.upsample_2x.'))
+
+
 class ViTAdapter(TableAdapter):
     """A format of plain ViTs, told by names and shapes.
 
@@ -81,13 +93,220 @@ class MAEViT(ViTAdapter):
 
     name = 'MAE / timm ViT'
     needs = ('blocks.0.attn.qkv.weight', )
-    rows = (*same(TABLE, 'cls_token'), ('patch_embed.proj.', 'patch_embed.projection.'),
-            ('blocks.*.norm1.', 'layers.*.ln1.'), ('blocks.*.norm2.', 'layers.*.ln2.'),
-            ('blocks.*.attn.qkv.', 'layers.*.attn.qkv.'), ('blocks.*.attn.proj.', 'layers.*.attn.proj.'),
-            ('blocks.*.mlp.fc1.', 'layers.*.ffn.layers.0.0.'), ('blocks.*.mlp.fc2.', 'layers.*.ffn.layers.1.'))
+    # The last ones are what Scale-MAE's file has besides; no plain ViT takes them.
+    rows = (*same(TABLE, 'cls_token', 'norm.'), *STEM, *BLOCKS, *MLP, *FPN, *same('mask_token_decoder', 'fpn', 'fcn'))
     may_drop = ('cls_token', 'mask_token', 'decoder_', 'norm.', 'head.', 'fc_norm.', 'get_token_probs*',
                 'pos_embed_probs', 'hog.', 'angle_embed', 'proj_up_conv.', 'proj_up_norm.', 'up_block.')
+    # RVSA is fine-tuned from MAE's weights; its own ones are new then.
+    may_lack = ('pyramid.', 'layers.*.attn.sampling*', 'layers.*.attn.rel*', 'layers.*.attn.full_rel_pos_')
+
+
+@ADAPTERS.register_module()
+class DINOv2(ViTAdapter):
+    """DINOv2 (arXiv 2304.07193), and timm's ViTs with layer scale."""
+
+    name = 'DINOv2 / timm ViT with layer scale'
+    needs = ('blocks.0.attn.qkv.weight', 'blocks.0.ls1.gamma', TABLE)
+    rows = (*same(TABLE, 'cls_token', 'norm.'), ('register_tokens', 'registers'), ('reg_token', 'registers'), *STEM,
+            *BLOCKS, *MLP, *SWIGLU, *SCALES)
+    may_drop = ('mask_token', 'head.', 'fc_norm.')
     may_lack = ('pyramid.', )
+    implies = dict(norm_eps=1e-6)
+
+
+@ADAPTERS.register_module()
+class DINOv3(ViTAdapter):
+    """DINOv3 (arXiv 2508.10104)."""
+
+    name = 'DINOv3'
+    needs = ('blocks.0.attn.qkv.weight', 'storage_tokens', 'rope_embed.periods')
+    rows = (*same('cls_token', 'norm.'), ('storage_tokens', 'registers'), ('rope_embed.', 'rope.'), *STEM, *BLOCKS,
+            *MLP, *SWIGLU, *SCALES)
+    joins = (('blocks.*.mlp.w1.', 'blocks.*.mlp.w2.', 'blocks.*.mlp.w12.'), )
+    # The encoder knows which third of the biases has no effect; the norm of local crops is for pre-training.
+    may_drop = ('mask_token', 'blocks.*.attn.qkv.bias_mask', 'local_cls_norm.')
+    may_lack = ('pyramid.', )
+    implies = dict(norm_eps=1e-5)
+
+
+@ADAPTERS.register_module()
+class Prithvi(TableAdapter):
+    """Prithvi-EO-2.0 (arXiv 2412.02732) for one frame.
+
+    Of the kernel over one frame the axis of time falls away, of the positions those of the first frame remain. The
+    encodings of date and place are left out, as where no coordinates are given.
+    """
+
+    name = 'Prithvi-EO-2.0'
+    needs = ('blocks.0.attn.qkv.weight', 'patch_embed.proj.weight', TABLE)
+    rows = (*same(TABLE, 'cls_token'), *STEM, *BLOCKS, *MLP)
+    may_drop = ('norm.', 'temporal_embed_enc.', 'location_embed_enc.')
+    may_lack = ('pyramid.', )
+    implies = dict(norm_eps=1e-5)
+
+    def is_encoder(self, state: Weights, prefix: str) -> bool:
+        """Whether there are the names, and a kernel over the time of one frame."""
+        return (super().is_encoder(state, prefix)
+                and state[f'{prefix}patch_embed.proj.weight'].shape[2:3] == (1, )
+                and state[f'{prefix}patch_embed.proj.weight'].ndim == 5)
+
+    def to_model(self, state: Weights, prefix: str) -> Weights:
+        """See :class:`StateDictAdapter`."""
+        kernel, table = state[f'{prefix}patch_embed.proj.weight'], state[prefix + TABLE]
+        # The last quarter of the channels tells the time; entries of a frame have it in common.
+        time = table[0, 1:, -(table.shape[2] // 4):]
+        first = int((time == time[:1]).all(dim=1).long().cumprod(0).sum())
+        return super().to_model(state | {f'{prefix}patch_embed.proj.weight': kernel[:, :, 0],
+                                         prefix + TABLE: table[:, :1 + first]}, prefix)
+
+
+@ADAPTERS.register_module()
+class BandGroupAdapter(TableAdapter):
+    """SatMAE++ on fMoW-Sentinel (arXiv 2403.05419)."""
+
+    name = 'SatMAE++ on groups of bands'
+    needs = ('blocks.0.attn.qkv.weight', 'channel_embed', 'patch_embed.0.proj.weight')
+    rows = (*same(TABLE, 'cls_token', 'channel_embed', 'channel_cls_embed'),
+            ('patch_embed.*.proj.', 'patch_embed.*.projection.'), *BLOCKS, *MLP)
+    may_drop = MAEViT.may_drop[1:]
+    may_lack = ('pyramid.', )
+    implies = dict(norm_eps=1e-6)
+
+
+@ADAPTERS.register_module()
+class InternImageAdapter(TableAdapter):
+    """InternImage (arXiv 2211.05778) and MTP's."""
+
+    name = 'InternImage'
+    needs = ('levels.0.blocks.0.dcn.offset.weight', )
+    rows = (*((f'patch_embed.conv{i + 1}.', f'patch_embed.{i}.conv.') for i in range(2)),
+            *((f'patch_embed.norm{i + 1}.1.', f'patch_embed.{i}.norm.') for i in range(2)),
+            ('levels.*.blocks.*.norm1.0.', 'levels.*.blocks.*.norm1.'),
+            ('levels.*.blocks.*.norm2.0.', 'levels.*.blocks.*.norm2.'),
+            ('levels.*.blocks.*.dcn.dw_conv.0.', 'levels.*.blocks.*.dcn.dw_conv.'),
+            ('levels.*.blocks.*.dcn.dw_conv.1.1.', 'levels.*.blocks.*.dcn.norm.'),
+            ('levels.*.blocks.*.mlp.fc1.', 'levels.*.blocks.*.mlp.layers.0.0.'),
+            ('levels.*.blocks.*.mlp.fc2.', 'levels.*.blocks.*.mlp.layers.1.'),
+            ('levels.*.downsample.norm.1.', 'levels.*.downsample.norm.'),
+            *same('levels.*.blocks.*.gamma1', 'levels.*.blocks.*.gamma2', 'levels.*.downsample.conv.',
+                  *(f'levels.*.blocks.*.dcn.{part}.' for part in ('offset', 'mask', 'input_proj', 'output_proj'))))
+    # The classifier of ImageNet.
+    may_drop = ('conv_head.', 'head.')
+
+
+def unfold_order(value: Tensor, back: bool) -> Tensor:
+    """Exchange the order in which four cells are merged: theirs is cell by cell, down the columns; mmcv's is channel by
+    channel, along the rows.
+    """
+    channels = value.shape[-1] // 4
+    order = [0, 2, 1, 3]
+    if back:
+        return value.unflatten(-1, (channels, 4))[..., order].transpose(-1, -2).flatten(-2)
+    return value.unflatten(-1, (4, channels))[..., order, :].transpose(-1, -2).flatten(-2)
+
+
+@ADAPTERS.register_module()
+class Swin(TableAdapter):
+    """Swin (arXiv 2103.14030) of its authors, GFM (arXiv 2302.04476) and SimMIM, for mmseg's class."""
+
+    name = 'Swin'
+    needs = ('layers.0.blocks.0.attn.relative_position_bias_table', 'patch_embed.proj.weight')
+    rows = (('patch_embed.proj.', 'patch_embed.projection.'), *same('patch_embed.norm.', 'norm0.', 'norm1.', 'norm2.'),
+            ('norm3.', 'norm3.'), ('norm.', 'norm3.'),
+            *((f'layers.*.blocks.*.{theirs}', f'stages.*.blocks.*.{ours}') for theirs, ours in (
+                ('norm1.', 'norm1.'), ('norm2.', 'norm2.'), ('mlp.fc1.', 'ffn.layers.0.0.'),
+                ('mlp.fc2.', 'ffn.layers.1.'), ('attn.qkv.', 'attn.w_msa.qkv.'), ('attn.proj.', 'attn.w_msa.proj.'),
+                ('attn.relative_position_bias_table', 'attn.w_msa.relative_position_bias_table'))),
+            ('layers.*.downsample.reduction.', 'stages.*.downsample.reduction.'),
+            ('layers.*.downsample.norm.', 'stages.*.downsample.norm.'))
+    # Which entry of a table belongs to which pair of cells the encoder knows.
+    may_drop = ('layers.*.blocks.*.attn.relative_position_index', 'layers.*.blocks.*.attn_mask', 'mask_token', 'head.')
+    # Pre-training has one norm, behind the last stage.
+    may_lack = (('norm0.', 'norm1.', 'norm2.'), 'stages.*.blocks.*.attn.w_msa.relative_position_index')
+    changes = ((f'{ENCODER}stages.*.downsample.', unfold_order), )
+
+
+@ADAPTERS.register_module()
+class RVSAViT(ViTAdapter):
+    """RVSA (arXiv 2208.03987), SAMRS (arXiv 2305.02034), MTP (arXiv 2403.13430) and S5's copy of it."""
+
+    name = 'RVSA / SAMRS / MTP'
+    needs = ('blocks.0.attn.qkv.weight', 'blocks.0.attn.rel_pos_h', 'blocks.0.attn.relative_position_bias_table')
+    rows = (*same(TABLE, 'norm.'), *STEM, *BLOCKS, *MLP, *FPN, ('blocks.*.attn.rel_pos_', 'layers.*.attn.rel_pos_'),
+            ('blocks.*.attn.relative_position_bias_table', 'layers.*.attn.relative_position_bias_table'),
+            ('blocks.*.attn.full_attn_rel_pos_', 'layers.*.attn.full_rel_pos_'),
+            *((f'blocks.*.attn.sampling_{what}{of}.2.', f'layers.*.attn.sampling{where}.{what}.')
+              for of, where in (('', ''), ('_k', ''), ('_v', '_v')) for what in ('offsets', 'scales', 'angles')))
+    may_drop = ('norm.', 'blocks.*.attn.relative_position_index')
+    may_lack = ('pyramid.', )
+    implies = dict(norm_eps=1e-6)
+
+    def to_model(self, state: Weights, prefix: str) -> Weights:
+        """See :class:`StateDictAdapter`. Files of RVSA name the tables of full attention as those of windows."""
+        windows = {name.removesuffix('ative_position_bias_table') for name in state}
+        return super().to_model({
+            name.replace('.attn.rel_pos_', '.attn.full_attn_rel_pos_')
+            if '.attn.rel_pos_' in name and name.partition('_pos_')[0] not in windows else name: value
+            for name, value in state.items()}, prefix)
+
+
+@ADAPTERS.register_module()
+class HuggingFaceDINOv2(TableAdapter):
+    """DINOv2 under the names of Hugging Face's transformers."""
+
+    name = 'Hugging Face DINOv2'
+    needs = ('encoder.layer.0.attention.attention.query.weight', 'embeddings.position_embeddings',
+             'encoder.layer.0.layer_scale1.lambda1')
+    joins = (tuple(f'encoder.layer.*.attention.{part}.' for part in (
+        'attention.query', 'attention.key', 'attention.value', 'qkv')), )
+    rows = (('embeddings.cls_token', 'cls_token'), ('embeddings.position_embeddings', TABLE),
+            ('embeddings.register_tokens', 'registers'),
+            ('embeddings.patch_embeddings.projection.', 'patch_embed.projection.'), ('layernorm.', 'norm.'),
+            *((f'encoder.layer.*.{theirs}', f'layers.*.{ours}') for theirs, ours in (
+                ('norm1.', 'ln1.'), ('norm2.', 'ln2.'), ('attention.qkv.', 'attn.qkv.'),
+                ('attention.output.dense.', 'attn.proj.'), ('layer_scale1.lambda1', 'attn.gamma1.weight'),
+                ('layer_scale2.lambda1', 'ffn.gamma2.weight'), ('mlp.fc1.', 'ffn.layers.0.0.'),
+                ('mlp.fc2.', 'ffn.layers.1.'), ('mlp.weights_in.', 'ffn.w12.'), ('mlp.weights_out.', 'ffn.w3.'))))
+    may_drop = ('embeddings.mask_token', )
+    may_lack = ('pyramid.', )
+    implies = dict(norm_eps=1e-6)
+
+
+@ADAPTERS.register_module()
+class HuggingFaceDINOv3(TableAdapter):
+    """DINOv3 under the names of Hugging Face's transformers; keys have no bias, and periods are not stored."""
+
+    name = 'Hugging Face DINOv3'
+    needs = ('layer.0.attention.q_proj.weight', 'embeddings.register_tokens')
+    joins = (tuple(f'layer.*.attention.{part}.' for part in ('q_proj', 'k_proj', 'v_proj', 'qkv')), )
+    common = (('embeddings.cls_token', 'cls_token'), ('embeddings.register_tokens', 'registers'),
+              ('embeddings.patch_embeddings.', 'patch_embed.projection.'), ('norm.', 'norm.'),
+              *((f'layer.*.{theirs}', f'layers.*.{ours}') for theirs, ours in (
+                  ('norm1.', 'ln1.'), ('norm2.', 'ln2.'), ('attention.qkv.', 'attn.qkv.'),
+                  ('attention.o_proj.', 'attn.proj.'), ('layer_scale1.lambda1', 'attn.gamma1.weight'),
+                  ('layer_scale2.lambda1', 'ffn.gamma2.weight'))))
+    rows = (*common, ('layer.*.mlp.up_proj.', 'layers.*.ffn.layers.0.0.'),
+            ('layer.*.mlp.down_proj.', 'layers.*.ffn.layers.1.'))
+    may_drop = ('embeddings.mask_token', )
+    may_lack = ('pyramid.', 'rope.')
+    implies = dict(norm_eps=1e-5)
+
+    def to_model(self, state: Weights, prefix: str) -> Weights:
+        """See :class:`StateDictAdapter`. The third of the biases that keys would have has no effect."""
+        keys = {name.replace('.q_proj.bias', '.k_proj.bias'): torch.zeros_like(value)
+                for name, value in state.items() if name.endswith('.attention.q_proj.bias')}
+        return super().to_model(keys | state, prefix)
+
+
+@ADAPTERS.register_module()
+class HuggingFaceGatedDINOv3(HuggingFaceDINOv3):
+    """The same with gated FFNs."""
+
+    name = 'Hugging Face DINOv3 with SwiGLU'
+    needs = ('layer.0.attention.q_proj.weight', 'embeddings.register_tokens', 'layer.0.mlp.gate_proj.weight')
+    joins = (*HuggingFaceDINOv3.joins, tuple(f'layer.*.mlp.{part}.' for part in ('gate_proj', 'up_proj', 'w12')))
+    rows = (*HuggingFaceDINOv3.common, ('layer.*.mlp.w12.', 'layers.*.ffn.w12.'),
+            ('layer.*.mlp.down_proj.', 'layers.*.ffn.w3.'))
 
 
 @ADAPTERS.register_module()
@@ -111,8 +330,7 @@ class PublishedViT(ViTAdapter):
     """
 
     needs = ('layers.0.attn.attn.in_proj_weight', )
-    rows = ((OLD_EXPERTS, EXPERTS), *COMMON, *FUSED, ('fpn1.1.ln.', 'pyramid.upsample_4x.1.'),
-            ('fpn1.', 'pyramid.upsample_4x.'), ('fpn2.', 'pyramid.upsample_2x.'))
+    rows = ((OLD_EXPERTS, EXPERTS), *COMMON, *FUSED, *FPN)
     may_drop = ('cls_token', )
     class_entry = False
     mark: str

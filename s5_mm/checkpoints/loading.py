@@ -7,7 +7,7 @@ from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
 from .adapters import UNUSED, OwnNames, StateDictAdapter, find_adapter, fits, is_counter
-from .experts import experts_in, rename_experts
+from .experts import EXPERT, experts_in, rename_experts
 from .parts import ENCODER, Weights, part_of, select_part, unwrap
 from .reading import read_checkpoint
 from .report import LoadReport, why_no_model, why_too_few, why_too_many, why_unfit
@@ -82,7 +82,7 @@ def adapt_weights(model: nn.Module,
     except ValueError as error:
         raise ValueError(f'{source}: {error}') from error
     report = _report(adapter, at, own, weights, changes)
-    reasons = _misfits(adapter, at, own, weights)
+    reasons = [*_other_functions(adapter, encoder), *_misfits(adapter, encoder, at, own, weights)]
     if not encoder_only and (report.initial or report.unfit):
         reasons.append(why_no_model(report, own, weights))
     if reasons:
@@ -125,10 +125,11 @@ def _adapted(weights: Weights, prefix: str, encoder: nn.Module) -> tuple[Weights
     if odd:
         raise ValueError(f'The encoder of the file does not fit: {why_unfit(odd, own, inside)}')
     adapted = encoder.adapt_weights(inside) if hasattr(encoder, 'adapt_weights') else inside
+    layers = {match[1] for match in map(EXPERT.match, adapted) if match}
+    split = {name for name in adapted if EXPERT.match(name) or name.rpartition('.')[0] in layers}
     for name, value in adapted.items():
         if name not in inside or value.shape != inside[name].shape:
-            split = name not in inside or value.shape[1:] == inside[name].shape[1:]
-            changes[prefix + name] = 'split' if split else 'resized'
+            changes[prefix + name] = 'split' if name in split else 'resized'
     others = {name: value for name, value in weights.items() if not name.startswith(prefix)}
     return others | {prefix + name: value for name, value in adapted.items()}, changes
 
@@ -195,15 +196,23 @@ def _report(adapter: StateDictAdapter, at: str, own: Weights, weights: Weights, 
         dropped=sizes([name for name in weights if name not in own], weights))
 
 
-def _misfits(adapter: StateDictAdapter, at: str, own: Weights, weights: Weights) -> list[str]:
+def _other_functions(adapter: StateDictAdapter, encoder: nn.Module) -> list[str]:
+    """Options of an encoder by which it would compute another function than that of a format."""
+    return [f'Such weights need {name}={value!r}, this encoder has {getattr(encoder, name)!r}.'
+            for name, value in getattr(adapter, 'implies', {}).items() if getattr(encoder, name, value) != value]
+
+
+def _misfits(adapter: StateDictAdapter, encoder: nn.Module, at: str, own: Weights, weights: Weights) -> list[str]:
     """Why the encoder of a file would compute another function than the model's."""
     own, weights = part_of(own, at), part_of(weights, at)
     missing = [name for name in own if name not in weights and not is_counter(name)]
     # Of a part that a format may lack all names must be missing.
     for group in adapter.may_lack:
-        if not any(name.startswith(group) for name in weights):
-            missing = [name for name in missing if not name.startswith(group)]
-    unknown = [name for name in weights if name not in own and not fits(name, (UNUSED, *adapter.may_drop))]
+        group = group if isinstance(group, tuple) else (group, )
+        if not any(fits(name, group) for name in weights):
+            missing = [name for name in missing if not fits(name, group)]
+    may_drop = (UNUSED, *adapter.may_drop, *getattr(encoder, 'may_drop', ()))
+    unknown = [name for name in weights if name not in own and not fits(name, may_drop)]
     unfit = [name for name in own if name in weights and weights[name].shape != own[name].shape]
     return [why(names, own, weights) for names, why in (
         (unfit, why_unfit), (unknown, why_too_many), (missing, why_too_few)) if names]

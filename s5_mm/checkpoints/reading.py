@@ -8,6 +8,7 @@ import difflib
 import json
 import re
 import zipfile
+from collections import OrderedDict
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -48,6 +49,8 @@ KEYS = ('state_dict', 'model', 'teacher')
 # reach anything.
 SAFE_GLOBALS = [
     argparse.Namespace,
+    # A config beside the weights of Swin, SimMIM and GFM becomes plain data.
+    (OrderedDict, 'yacs.config.CfgNode'),
     (_statistic, 'builtins.getattr'),
     HistoryBuffer, bytes, slice, np.ndarray, np.dtype, *numpy_makers(),
     *(type(np.dtype(kind)) for kind in ('float64', 'float32', 'int64', 'int32', 'uint32', 'uint8', 'bool')),

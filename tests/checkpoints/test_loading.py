@@ -122,7 +122,7 @@ class TestRecognition:
         {'layer1.0.conv1.weight': torch.zeros(1)}, shaped({'blocks.0.attn.qkv.weight': (12, 4)})])
     def test_other_names(self, weights):
         with pytest.raises(ValueError, match=r'x.pth holds no encoder in a known format \(published MoE-MDF detector, '
-                           '.*s5_mm, MAE / timm ViT, mmpretrain ViT, mmseg ViT'):
+                           '.*s5_mm, .*MAE / timm ViT, mmpretrain ViT, mmseg ViT'):
             find_adapter(weights, 'x.pth')
 
 
@@ -331,3 +331,42 @@ def test_public_vit_h_of_patch_14(tmp_path):
     assert read_checkpoint(path)['state_dict']['pos_embed'].is_meta
     with pytest.raises(ValueError, match='is a ViT-H of patch 14, as the public MAE ViT-H is; that of S5 has patch 16'):
         load_weights(huge, path, encoder_only=True)
+
+
+class TestPrithvi:
+    """A file for four frames, whose positions are sines of column, row and time."""
+
+    @pytest.fixture
+    def frames(self):
+        """Weights for 16 px images of 6 bands and patches of 4 px, and the encoder that they are for."""
+        encoder = MODELS.build(dict(
+            type='s5_mm.ViT', img_size=16, patch_size=4, in_channels=6, class_token=True,
+            position_table='align_corners', arch=dict(
+                embed_dims=16, num_layers=4, num_heads=2, feedforward_channels=32, out_indices=(0, 1, 2, 3))))
+        time = torch.arange(4.0).repeat_interleave(16)[:, None].expand(-1, 4)
+        table = torch.cat([torch.zeros(1, 16), torch.cat([torch.randn(64, 12), time.cos()], dim=1)])[None]
+        weights = {inverse_mae(name): torch.randn_like(value) for name, value in encoder.state_dict().items()
+                   if not name.startswith('pyramid.')}
+        weights |= {'pos_embed': table, 'patch_embed.proj.weight': torch.randn(16, 6, 1, 4, 4)}
+        return encoder, {f'encoder.{name}': value for name, value in weights.items()} | {
+            'decoder.weight': torch.zeros(2), 'encoder.norm.weight': torch.ones(16)}
+
+    def test_first_frame(self, frames):
+        encoder, file = frames
+        load_weights(encoder, file, encoder_only=True)
+        assert torch.equal(encoder.pos_embed, file['encoder.pos_embed'][:, :17])
+        image = torch.randn(1, 6, 16, 16)
+        patches = torch.nn.functional.conv3d(
+            image[:, :, None], file['encoder.patch_embed.proj.weight'], file['encoder.patch_embed.proj.bias'],
+            stride=(1, 4, 4))
+        assert torch.allclose(encoder.patch_embed(image)[0], patches.flatten(2).transpose(1, 2), atol=1e-4)
+
+    def test_patches_of_several_frames(self, frames):
+        encoder, file = frames
+        file['encoder.patch_embed.proj.weight'] = torch.zeros(16, 6, 2, 4, 4)
+        with pytest.raises(ValueError, match='holds no encoder in a known format'):
+            load_weights(encoder, file, encoder_only=True)
+
+
+def inverse_mae(name):
+    return rename(name, inverse(MAEViT.rows))

@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import types
 from pathlib import Path
 
 import numpy as np
@@ -278,3 +279,18 @@ class TestErrors:
         torch.save([torch.zeros(1)], tmp_path / 'x.pth')
         with pytest.raises(ValueError, match='holds a list, expected a dict of tensors'):
             read_checkpoint(str(tmp_path / 'x.pth'))
+
+
+def test_configs_of_yacs_are_plain_data(tmp_path, monkeypatch):
+    """Swin's, SimMIM's and GFM's training scripts save one; yacs need not be installed."""
+    made = types.ModuleType('yacs.config')
+    made.CfgNode = type('CfgNode', (dict, ), {'__module__': 'yacs.config'})
+    node = made.CfgNode(TRAIN=made.CfgNode(LR=0.1))
+    node.__dict__['__immutable__'] = True
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, 'yacs', types.ModuleType('yacs'))
+        patch.setitem(sys.modules, 'yacs.config', made)
+        torch.save({'model': WEIGHTS, 'config': node}, tmp_path / 'gfm.pth')
+    content = read_checkpoint(str(tmp_path / 'gfm.pth'))
+    assert content['config'] == {'TRAIN': {'LR': 0.1}}
+    assert torch.equal(content['state_dict']['a.weight'], WEIGHTS['a.weight'])

@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
-from running import ROOT
+from running import ROOT, narrow
 
 from s5_mm.models import ENCODERS, ViT
 from s5_mm.models.backbones.asking import complete_head, complete_preprocessor
@@ -22,12 +22,12 @@ SWIN = dict(type='s5_mm.HostEncoder', encoder=dict(
 @pytest.mark.parametrize('name', list(ENCODERS))
 def test_every_encoder_of_the_table(name):
     """What it states is what it does, with experts if it has linear layers for them."""
-    common = dict(img_size=128, drop_path_rate=0.1, with_cp=False)
-    # Large encoders need no memory on the meta device; hosts cannot be built there.
-    device = torch.device('meta' if name.startswith('vit') else 'cpu')
-    with device, torch.no_grad():
+    entry = ENCODERS[name]
+    common = dict(img_size=128, drop_path_rate=0.1, with_cp=False) | narrow(entry.cfg)
+    patches = 2 if entry.cfg['type'] in ('s5_mm.HostEncoder', 's5_mm.InternImage') else 8
+    with torch.no_grad():
         encoder = MODELS.build(dict(type='s5_mm.NamedEncoder', name=name, **common))
-        maps = encoder(torch.zeros(2, encoder.in_channels, 4 * encoder.divisor, 2 * encoder.divisor))
+        maps = encoder(torch.zeros(2, encoder.in_channels, 2 * patches * encoder.divisor, patches * encoder.divisor))
     assert tuple(level.shape[1] for level in maps) == encoder.out_channels
     sizes = [tuple(level.shape[2:]) for level in maps]
     assert all(a == (2 * h, 2 * w) for a, (h, w) in zip(sizes, sizes[1:], strict=False))
@@ -39,14 +39,15 @@ def test_every_encoder_of_the_table(name):
     assert max(depth for depth, _ in depths) >= number - 2
     if encoder.second_linears():
         share = dict(type='s5_mm.NamedEncoder', name=name, experts=dict(names=('a', 'b'), share=1 / 4), **common)
-        with device, torch.no_grad():
+        with torch.no_grad():
             encoder = MODELS.build(share)
-            maps = encoder(torch.zeros(2, 3, 128, 128), Route(('b', 'a'), (1, 1), None))
+            side = patches * encoder.divisor
+            maps = encoder(torch.zeros(2, encoder.in_channels, side, side), Route(('b', 'a'), (1, 1), None))
         assert tuple(level.shape[1] for level in maps) == encoder.out_channels
 
 
 def test_every_entry_says_where_weights_are_and_under_which_license():
-    assert all(entry.license and entry.weights for entry in ENCODERS.values())
+    assert all(entry.paper and entry.code and entry.license and entry.weights for entry in ENCODERS.values())
     with pytest.raises(ValueError, match=r"name is 'vit-x'; choose from \['vit-t', 'vit-b'"):
         MODELS.build(dict(type='s5_mm.NamedEncoder', name='vit-x'))
 

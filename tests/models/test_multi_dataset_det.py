@@ -364,6 +364,8 @@ class TestEqualsMMRotate:
             plain.pop(key)
         plain.update(type='mmdet.FasterRCNN')
         plain.neck.in_channels = [16] * 4
+        plain.rpn_head.anchor_generator.strides = [2, 4, 8, 16, 32]
+        plain.roi_head.bbox_roi_extractor.featmap_strides = [2, 4, 8, 16]
         plain.backbone = dict(
             type='s5_mm.ViT', arch=cfg.backbone.arch, img_size=64, patch_size=8, drop_path_rate=0.0)
         plain.roi_head.bbox_roi_extractor.update(type='mmrotate.RotatedSingleRoIExtractor')

@@ -134,7 +134,7 @@ class TestForward:
         assert {layer.eps for layer in other.modules() if type(layer) is nn.LayerNorm} == {1e-6}
 
     @pytest.mark.parametrize(('options', 'message'), [
-        (dict(arch='giant'), r"arch 'giant' is unknown; choose from \['tiny', 'base', 'large', 'huge'\]"),
+        (dict(arch='giant'), r"arch 'giant' is unknown; choose from \['tiny', 'small', 'base', 'large', 'huge'\]"),
         (dict(with_cp='some'), "with_cp is 'some'; choose from False, True and 'selective'"),
         (dict(out_indices=(1, 3)), r'out_indices is \(1, 3\), four are needed'),
         (dict(arch=dict(embed_dims=16, num_layers=4, num_heads=2, feedforward_channels=32)), 'out_indices is None'),

@@ -15,7 +15,7 @@ model = dict(
     experts=None,
     data_preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]),
     neck=dict(in_channels=[256, 512, 1024, 2048]),
-    rpn_head=dict(bbox_coder=dict(type='MidpointOffsetCoder')),
+    rpn_head=dict(anchor_generator=dict(strides=[4, 8, 16, 32, 64]), bbox_coder=dict(type='MidpointOffsetCoder')),
     roi_head=dict(
         bbox_roi_extractor=dict(
             _delete_=True,

@@ -20,7 +20,7 @@ model = dict(
         with_cp='selective'),
     # The order names the numbered experts of the published MoE-MDF files; nothing else reads it.
     experts=dict(part_features=256, order=['dior', 'dota']),
-    # Strides 4, 8, 16 and 32 from the encoder's pyramid, and 64 for the largest anchors.
+    # The encoder states the strides, of a ViT with patch 16: 4, 8, 16 and 32; the fifth map is for the largest anchors.
     neck=dict(type='mmdet.FPN', out_channels=256, num_outs=5),
     rpn_head=dict(
         type='OrientedRPNHead',
@@ -30,7 +30,6 @@ model = dict(
             type='mmdet.AnchorGenerator',
             scales=[8],
             ratios=[0.5, 1.0, 2.0],
-            strides=[4, 8, 16, 32, 64],
             use_box_type=True),
         bbox_coder=dict(
             type='s5_mm.S5MidpointOffsetCoder',
@@ -45,8 +44,7 @@ model = dict(
             type='s5_mm.S5RotatedSingleRoIExtractor',
             extend_factor=(1.4, 1.2),  # of height and width
             roi_layer=dict(type='RoIAlignRotated', out_size=7, sample_num=2, clockwise=True),
-            out_channels=256,
-            featmap_strides=[4, 8, 16, 32]),
+            out_channels=256),
         bbox_head=dict(
             type='mmdet.Shared2FCBBoxHead',
             predict_box_type='rbox',

@@ -1,13 +1,12 @@
-# A tiny ViT with patch 8 and slim heads, for small images, CPUs and tests; an expert has a third of the channels. Its
-# strides are 2, 4, 8, 16 and 32.
+# A tiny ViT with patch 8 and slim heads, for small images, CPUs and tests; an expert has a third of the channels.
 _base_ = ['./mdf_oriented-rcnn_vit-moe-b.py']
 model = dict(
     backbone=dict(name='vit-t', img_size=128, drop_path_rate=0.0, with_cp=False),
     experts=dict(part_features=32),
     neck=dict(out_channels=64),
-    rpn_head=dict(in_channels=64, feat_channels=64, anchor_generator=dict(strides=[2, 4, 8, 16, 32])),
+    rpn_head=dict(in_channels=64, feat_channels=64),
     roi_head=dict(
-        bbox_roi_extractor=dict(out_channels=64, featmap_strides=[2, 4, 8, 16], finest_scale=28),
+        bbox_roi_extractor=dict(out_channels=64, finest_scale=28),
         bbox_head=dict(in_channels=64, fc_out_channels=128)),
     train_cfg=dict(
         rpn_proposal=dict(nms_pre=500, max_per_img=300), rcnn=dict(sampler=dict(num=128))),

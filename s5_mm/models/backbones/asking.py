@@ -1,9 +1,12 @@
 """Fill into configs what the encoder states, so that no number stands twice. Other backbones state nothing."""
 import copy
+import math
 
 from torch import nn
 
 from .encoder import Encoder
+
+USUAL_STRIDES = (4, 8, 16, 32)
 
 
 def complete_head(cfg: dict, backbone: nn.Module | None) -> dict:
@@ -21,11 +24,33 @@ def complete_head(cfg: dict, backbone: nn.Module | None) -> dict:
     return cfg
 
 
+def complete_strides(cfg: dict, backbone: nn.Module) -> dict:
+    """A detector's config with the strides of anchors and of maps for RoIs, unless it has them.
+
+    Args:
+        cfg: Of neck and heads; not changed.
+        backbone: What states them; one that states nothing has those of the usual four stages. A further map of the
+            neck has twice the stride of the one before.
+    """
+    cfg = copy.deepcopy(cfg)
+    strides = list(backbone.map_strides if isinstance(backbone, Encoder) else USUAL_STRIDES)
+    further = cfg.get('neck', {}).get('num_outs', len(strides)) - len(strides)
+    for head in ('rpn_head', 'bbox_head'):
+        anchors = cfg.get(head, {}).get('anchor_generator')
+        if anchors is not None:
+            anchors.setdefault('strides', strides + [strides[-1] * 2**(i + 1) for i in range(further)])
+    extractor = cfg.get('roi_head', {}).get('bbox_roi_extractor')
+    if extractor is not None:
+        extractor.setdefault('featmap_strides', strides)
+    return cfg
+
+
 def complete_preprocessor(cfg: dict | None, backbone: nn.Module) -> dict | None:
     """A data preprocessor's config with what the encoder states about its input, unless it says so itself.
 
     ``mean`` and ``std`` normalize as the encoder's weights expect. Test images of mmseg's preprocessor are padded to
-    multiples of the encoder's divisor.
+    multiples of the encoder's divisor, and its ``size`` of training crops is rounded up to them. The divisor of a
+    detector's images becomes a multiple of the encoder's.
 
     Args:
         cfg: Not changed.
@@ -38,4 +63,8 @@ def complete_preprocessor(cfg: dict | None, backbone: nn.Module) -> dict | None:
         cfg.update(mean=list(backbone.mean), std=list(backbone.std))
     if cfg['type'].endswith('SegDataPreProcessor'):
         cfg.setdefault('test_cfg', dict(size_divisor=backbone.divisor))
+        if cfg.get('size') is not None:
+            cfg['size'] = tuple(-(-side // backbone.divisor) * backbone.divisor for side in cfg['size'])
+    if 'pad_size_divisor' in cfg:
+        cfg['pad_size_divisor'] = math.lcm(cfg['pad_size_divisor'], backbone.divisor)
     return cfg

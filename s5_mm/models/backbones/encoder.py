@@ -44,6 +44,11 @@ class Encoder(BaseModule):
         if self.experts is not None and isinstance(self.experts.router, nn.Module):
             self.router = self.experts.router
 
+    @property
+    def map_strides(self) -> tuple[float, ...]:
+        """Pixels a cell of each map; of encoders that halve maps level by level, the last one's is ``divisor``."""
+        return tuple(self.divisor / 2**i for i in reversed(range(len(self.out_channels))))
+
     def forward(self, x: Tensor, route: Route | None = None) -> tuple[Tensor, ...]:
         """Encode images.
 

@@ -1,9 +1,11 @@
 """Backbones of mmseg, mmdet, mmpretrain and timm with the encoder contract."""
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 import torch
+import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -15,6 +17,7 @@ from .encoder import MEAN, STD, Encoder, contiguous
 
 # Parameters of one block begin with this, in every host seen: blocks.3., stages.0.blocks.1., layers.2.1.0., layer3.0.
 BLOCK = re.compile(r'(?:\w+\.)*?(?:blocks|layers|stages|layer)\d*\.\d+(?:\.(?:blocks\.)?\d+)*\.')
+WINDOWS = 'relative_position_bias_table'
 SECOND_LINEAR = r'(ffn\.layers\.1|mlp\.fc2|pointwise_conv2)$'
 
 
@@ -52,9 +55,21 @@ def host_encoder(encoder: dict,
                          "one with its scope, e.g. 'mmseg.SwinTransformer'.")
     if init_cfg is not None:
         options.setdefault('init_cfg', init_cfg)
-    built = type(kind.__name__, (_Adapted, kind), {})(kind, options)
+    # Hosts read values while they build, which the meta device has not.
+    with torch.device('cpu'):
+        built = type(kind.__name__, (_Adapted, kind), {})(kind, options)
+    built.to(torch.get_default_device())
     built.state(in_channels, divisor, mean, std, out_channels, second_linear, experts)
     return built
+
+
+def _resized_windows(table: Tensor, shape: torch.Size) -> Tensor:
+    """Relative positions ((2 k - 1)^2, heads) of windows of k x k cells, for windows of another size."""
+    old, new = math.isqrt(len(table)), math.isqrt(shape[0])
+    if table.shape == shape or table.shape[1:] != shape[1:] or old**2 != len(table):
+        return table
+    image = table.T.unflatten(1, (old, old))[None].float()
+    return F.interpolate(image, (new, new), mode='bicubic')[0].flatten(1).T.to(table.dtype)
 
 
 class _Adapted(Encoder):
@@ -105,6 +120,12 @@ class _Adapted(Encoder):
                              f'must be multiples of {self.divisor}; set the crop size or the data preprocessor\'s '
                              'size_divisor.')
         return contiguous(tuple(self._host.forward(self, x)))
+
+    def adapt_weights(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Resize the tables of windows of another size bicubically; see :class:`Encoder`."""
+        own = self.state_dict()
+        return {name: _resized_windows(value, own[name].shape) if name in own and name.endswith(WINDOWS) else value
+                for name, value in super().adapt_weights(weights).items()}
 
     def second_linears(self) -> dict[str, nn.Linear]:
         """Linear layers whose names match the pattern."""

@@ -4,7 +4,7 @@ import dataclasses
 from mmengine.config import ConfigDict
 from torch import nn
 
-from s5_mm.models.backbones.asking import complete_head
+from s5_mm.models.backbones.asking import complete_head, complete_strides
 from s5_mm.models.multi_dataset import DatasetSettings, merged
 
 
@@ -24,9 +24,9 @@ class DetectionSettings(DatasetSettings):
 
         Args:
             common: Of all datasets.
-            encoder: States the channels of the maps.
+            encoder: States the channels and strides of the maps.
         """
-        cfg = merged(common, self.detector)
+        cfg = ConfigDict(complete_strides(merged(common, self.detector), encoder))
         if cfg.get('neck'):
             cfg.neck = ConfigDict(complete_head(cfg.neck, encoder))
         _set_classes(cfg, self.num_classes)

@@ -8,7 +8,7 @@ from s5_mm.models.backbones.asking import complete_head, complete_preprocessor
 from s5_mm.registry import MODELS
 
 from .image_metas import image_metas
-from .protocols import build_protocol
+from .protocols import build_protocol, padded
 
 
 @MODELS.register_module()
@@ -51,7 +51,9 @@ class S5EncoderDecoder(EncoderDecoder):
 
     def inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Scores (B, K, H, W) of images (B, 3, H, W) by the test protocol."""
-        return self.protocol(lambda images: self.encode_decode(images, image_metas(images)), inputs, batch_img_metas)
+        logits_of = padded(lambda images: self.encode_decode(images, image_metas(images)),
+                           getattr(self.backbone, 'divisor', 1))
+        return self.protocol(logits_of, inputs, batch_img_metas)
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Depth of a parameter and number of depths, for layer-wise learning rates; heads are at the last."""

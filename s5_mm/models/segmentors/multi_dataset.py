@@ -16,7 +16,7 @@ from s5_mm.routing import Route
 
 from .dataset_settings import SegmentationSettings
 from .image_metas import image_metas
-from .protocols import build_protocol
+from .protocols import build_protocol, padded
 
 
 @MODELS.register_module()
@@ -122,7 +122,8 @@ class MultiDatasetSegmentor(MultiDatasetModel, BaseSegmentor):
         samples = route.split(data_samples)
         for name, images in route.split(inputs).items():
             metas = [sample.metainfo for sample in samples[name]]
-            scores = self.protocols[name](partial(self._logits, dataset=name), images, metas)
+            logits_of = padded(partial(self._logits, dataset=name), getattr(self.backbone, 'divisor', 1))
+            scores = self.protocols[name](logits_of, images, metas)
             add_predictions(self.decode_heads[name], scores, samples[name])
         return data_samples
 

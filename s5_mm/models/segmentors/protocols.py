@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import torch
 from mmengine.utils import is_tuple_of, to_2tuple
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, pad
 
 from s5_mm.tiling import window_starts
 
@@ -128,6 +128,17 @@ class Resized(WholeImage):
             size = (rows.stop - rows.start, columns.stop - columns.start)
             full[i, :, rows, columns] = _resize(scores[i:i + 1], size)[0]
         return full
+
+
+def padded(logits_of: LogitsOf, divisor: int) -> LogitsOf:
+    """A network that takes images of any size: zeros are added right and below up to multiples of ``divisor`` pixels,
+    and their scores are taken off.
+    """
+    def of_any_size(images: Tensor) -> Tensor:
+        height, width = images.shape[-2:]
+        missing = (0, -width % divisor, 0, -height % divisor)
+        return logits_of(pad(images, missing))[..., :height, :width] if any(missing) else logits_of(images)
+    return of_any_size
 
 
 MODES = dict(whole=WholeImage, slide=SlidingWindow, resize=Resized)
