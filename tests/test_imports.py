@@ -11,6 +11,7 @@ LAYERS = (
     ('checkpoints', 'models'),
     ('datasets', ),
     ('curation', 'evaluation'),
+    ('scenes', ),
     ('engine', ),
     ('apis', ),
     ('analysis', ),

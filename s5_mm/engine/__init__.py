@@ -5,6 +5,7 @@ from .hooks import (
     MeanTeacherHook,
     MultiDatasetVisualizationHook,
     PreflightHook,
+    RadiometryHook,
     SamplerSeedHook,
     SemiPanelHook,
     UnreadableImagesHook,
@@ -16,5 +17,5 @@ from .runner import S5Runner
 __all__ = [
     'Bf16OptimWrapper', 'DatasetFilterHook', 'DivergenceHook', 'IterationSeedHook', 'LongestEpochTrainLoop',
     'MeanTeacherHook', 'MultiDatasetTestLoop', 'MultiDatasetValLoop', 'MultiDatasetVisualizationHook', 'PreflightHook',
-    'S5Runner', 'SamplerSeedHook', 'SemiPanelHook', 'UnreadableImagesHook'
+    'RadiometryHook', 'S5Runner', 'SamplerSeedHook', 'SemiPanelHook', 'UnreadableImagesHook'
 ]

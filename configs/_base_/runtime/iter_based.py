@@ -21,7 +21,8 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=5000, max_keep_ckpts=3, save_best='mIoU', rule='greater'),
     sampler_seed=dict(type='s5_mm.SamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
-    preflight=dict(type='s5_mm.PreflightHook'))
+    preflight=dict(type='s5_mm.PreflightHook'),
+    radiometry=dict(type='s5_mm.RadiometryHook'))
 custom_hooks = [
     dict(type='s5_mm.IterationSeedHook'),
     dict(type='s5_mm.UnreadableImagesHook'),

@@ -4,11 +4,12 @@ from .iteration_seed_hook import IterationSeedHook
 from .mean_teacher_hook import MeanTeacherHook
 from .multi_dataset_visualization_hook import MultiDatasetVisualizationHook
 from .preflight_hook import PreflightHook
+from .radiometry_hook import RadiometryHook
 from .sampler_seed_hook import SamplerSeedHook
 from .semi_panel_hook import SemiPanelHook
 from .unreadable_images_hook import UnreadableImagesHook
 
 __all__ = [
     'DatasetFilterHook', 'DivergenceHook', 'IterationSeedHook', 'MeanTeacherHook', 'MultiDatasetVisualizationHook',
-    'PreflightHook', 'SamplerSeedHook', 'SemiPanelHook', 'UnreadableImagesHook'
+    'PreflightHook', 'RadiometryHook', 'SamplerSeedHook', 'SemiPanelHook', 'UnreadableImagesHook'
 ]
