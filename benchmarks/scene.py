@@ -161,7 +161,8 @@ def measure(args: argparse.Namespace, scene: Path, head: Path) -> dict:
     class_probabilities(model, images, settings)
     bare = timed(lambda: [class_probabilities(model, images, settings) for _ in range(20)]) / 20 / args.batch_size
     grid = Grid((args.height, args.size), args.window, settings.completed(model).overlap)
-    expected = len(grid.tops) * len(grid.lefts) * (1 - 2 * BORDER)**2
+    rows = min(args.height, args.size * (1 - BORDER)) - args.size * BORDER
+    expected = len(grid.tops) * rows / args.height * len(grid.lefts) * (1 - 2 * BORDER)
     # The highest resident memory counts from here: that of the imports may be above it.
     Path('/proc/self/clear_refs').write_text('5')
     before = memory('VmRSS')
