@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
-from rasterio.enums import ColorInterp
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
@@ -19,7 +19,10 @@ SIGNATURES = {b'\xff\xd8\xff': 'JPEG', b'\x89PNG': 'PNG', b'II*\0': 'GTiff', b'M
               b'MM\0+': 'GTiff', b'BM': 'BMP'}
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp')
 OVERVIEW = 1024
-COLORS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+PERCENTILES = Stretch()
+COLORS = ('red', 'green', 'blue')
+CHUNK = 4096
+"""Columns that are read at a time, at least a block of the file."""
 
 
 class RasterError(ValueError):
@@ -31,15 +34,31 @@ class Raster:
 
     Attributes:
         size: (height, width) in pixels.
+        crs: Coordinate reference system, or ``None``.
+        transform: From (column, row) in pixels to map coordinates; the identity if the file has none.
+        bands: Numbers of the bands that are read.
+        channels: Number of values of a pixel: 3 of one band or a palette, else that of the bands.
+        chunk: Columns that can be read at a time without that a block of the file is decoded twice.
     """
 
-    def __init__(self, source: DatasetReader, bands: Sequence[int] | None, stretch: Stretch) -> None:
+    def __init__(self, source: DatasetReader, bands: Sequence[int | str] | None, stretch: Stretch | None,
+                 black: bool | None) -> None:
         self._source = source
         self.size = source.height, source.width
+        self.crs, self.transform = source.crs, source.transform
         self._palette = _palette(source) if bands is None else None
-        self._bands = _choose_bands(source, bands)
-        eight_bits = all(source.dtypes[band - 1] == 'uint8' for band in self._bands)
-        self._ranges = None if eight_bits else find_ranges(source, self._bands, stretch)
+        self.bands = _choose_bands(source, bands)
+        self.channels = 3 if len(self.bands) == 1 else len(self.bands)
+        marks = any(MaskFlags.all_valid not in flags for flags in source.mask_flag_enums)
+        self._all_marked = not marks
+        self._black = (marks or self.crs is None) if black is None else black
+        block = max(width for _, width in source.block_shapes)
+        self.chunk = max(block, CHUNK // block * block)
+        types = sorted({source.dtypes[band - 1] for band in self.bands} - {'uint8'})
+        if types and stretch is None:
+            raise RasterError(f'it has {", ".join(types)} values; give the values that become 0 and 255 with '
+                              '--value-range LOW HIGH, or --percentiles 2 98 of each image')
+        self._ranges = find_ranges(source, self.bands, stretch) if types else None
 
     def read(self, top: int, left: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Read a window.
@@ -51,7 +70,8 @@ class Raster:
             width: Columns.
 
         Returns:
-            Pixels (height, width, 3), uint8, red, green, blue; and (height, width), bool, which pixels have data, see
+            Pixels (height, width, C), uint8, in the order of ``bands``, of one band three times the same, of a palette
+            red, green, blue; and (height, width), bool, which pixels have data, see
             :func:`s5_mm.radiometry.has_data`.
 
         Raises:
@@ -59,15 +79,18 @@ class Raster:
         """
         window = Window(left, top, width, height)
         try:
-            values = self._source.read(self._bands, window=window)
-            marked = self._source.dataset_mask(window=window) > 0
+            values = self._source.read(self.bands, window=window)
+            marked = (np.ones((height, width), bool) if self._all_marked else
+                      self._source.dataset_mask(window=window) > 0)
         except RasterioError as error:
             raise RasterError(f'it is damaged at row {top}, column {left}: {error}') from error
         if self._palette is not None:
             return self._palette[values[0]], marked
-        data = has_data(values, marked)
+        data = has_data(values, marked, self._black)
         image = values if self._ranges is None else to_eight_bits(values, self._ranges, marked)
-        return np.moveaxis(np.broadcast_to(image, (3, height, width)), 0, -1), data
+        if len(image) == 1:
+            image = np.broadcast_to(image, (3, height, width))
+        return np.moveaxis(image, 0, -1), data
 
 
 def find_ranges(source: DatasetReader, bands: Sequence[int], stretch: Stretch) -> np.ndarray:
@@ -106,15 +129,18 @@ def _palette(source: DatasetReader) -> np.ndarray | None:
     return colors
 
 
-def _choose_bands(source: DatasetReader, bands: Sequence[int] | None) -> list[int]:
+def _choose_bands(source: DatasetReader, bands: Sequence[int | str] | None) -> list[int]:
     """Numbers of the bands of red, green and blue, or of gray."""
+    names = _band_names(source)
     if bands is not None:
-        if not all(1 <= band <= source.count for band in bands):
-            raise RasterError(f'it has the bands 1..{source.count}, --bands asks for {" ".join(map(str, bands))}')
-        return list(bands)
-    named = {color: band for band, color in zip(source.indexes, source.colorinterp, strict=True)}
-    if all(color in named for color in COLORS):
-        return [named[color] for color in COLORS]
+        chosen = [names.get(str(band).lower(), band) for band in bands]
+        if not all(band in source.indexes for band in chosen):
+            named = f' ({", ".join(names)})' if names else ''
+            raise RasterError(f'it has the bands 1..{source.count}{named}, --bands asks for '
+                              f'{" ".join(map(str, bands))}')
+        return chosen
+    if all(color in names for color in COLORS):
+        return [names[color] for color in COLORS]
     plain = [band for band, color in zip(source.indexes, source.colorinterp, strict=True)
              if color != ColorInterp.alpha]
     if len(plain) in (1, 3):
@@ -123,24 +149,35 @@ def _choose_bands(source: DatasetReader, bands: Sequence[int] | None) -> list[in
                       '--bands, e.g. --bands 4 3 2')
 
 
+def _band_names(source: DatasetReader) -> dict[str, int]:
+    """Name -> number: the descriptions of bands in lower case, and the colors that the file gives them."""
+    colors = {color.name: band for band, color in zip(source.indexes, source.colorinterp, strict=True)
+              if color.name in COLORS}
+    texts = {text.lower(): band for band, text in zip(source.indexes, source.descriptions, strict=True) if text}
+    return colors | texts
+
+
 @contextlib.contextmanager
-def open_raster(path: Path, bands: Sequence[int] | None = None, stretch: Stretch | None = None,
-                window: int = 512) -> Iterator[Raster]:
-    """Open a JPEG, PNG, (Geo)TIFF or BMP.
+def open_raster(path: Path | str, bands: Sequence[int | str] | None = None, stretch: Stretch | None = PERCENTILES,
+                window: int = 512, black: bool | None = False) -> Iterator[Raster]:
+    """Open a JPEG, PNG, (Geo)TIFF or BMP, or a VRT of such files.
 
     The first bytes of a file decide on the driver, and files beside it (.aux.xml, .msk, .ovr) are not read, so neither
-    the name nor the content of a file can make GDAL open another one. GDAL keeps the rows of a line of windows in
-    memory, not the whole image.
+    the name nor the content of a file can make GDAL open another one. A VRT names other files, so it is only opened
+    where its name ends in ``.vrt``. GDAL keeps the rows of a line of windows in memory, not the whole image.
 
     Args:
-        path: A local file.
-        bands: Numbers of the bands of red, green and blue (or of one for gray), from 1; ``None``: as named in the file.
-        stretch: For values of more than 8 bits; those of 8 bits stay as they are.
+        path: A local file; or, as text, an address (``https://...``) or a path of GDAL's (``/vsi...``).
+        bands: Numbers, from 1, or names of the bands to read; ``None``: red, green and blue, or gray, as the file names
+            them.
+        stretch: For values of more than 8 bits; those of 8 bits stay as they are. ``None`` refuses more than 8 bits.
         window: Height of the windows that will be read, in pixels.
+        black: Whether pixels that are 0 in all bands have data; ``None``: not in files with a coordinate reference
+            system that mark no pixels without data themselves.
 
     Raises:
-        RasterError: The file has another format, is damaged, does not name its bands, or a line of windows has more
-            pixels than :func:`s5_mm.images.max_pixels`.
+        RasterError: The file has another format, is damaged, does not have or name its bands, has more than 8 bits
+            without ``stretch``, or a line of windows has more pixels than :func:`s5_mm.images.max_pixels`.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -154,7 +191,7 @@ def open_raster(path: Path, bands: Sequence[int] | None = None, stretch: Stretch
             # start from the top again.
             lines = min(window, source.height) * source.width * pixel
             stack.enter_context(rasterio.Env(GDAL_CACHEMAX=max(64 << 20, lines * 5 // 4)))
-            raster = Raster(source, bands, stretch or Stretch())
+            raster = Raster(source, bands, stretch, black)
         except (OSError, RasterioError) as error:
             raise RasterError(f'it cannot be read: {error}') from error
         yield raster
@@ -176,13 +213,28 @@ def require_size(source: DatasetReader, lines: int | None = None) -> None:
         raise RasterError(reason)
 
 
-def _open(path: Path, stack: contextlib.ExitStack) -> DatasetReader:
+def is_remote(path: Path | str) -> bool:
+    """Whether a path is an address, or one of GDAL's own."""
+    return isinstance(path, str) and ('://' in path or path.startswith('/vsi'))
+
+
+def _open(path: Path | str, stack: contextlib.ExitStack) -> DatasetReader:
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', NotGeoreferencedWarning)
+        if is_remote(path):
+            return stack.enter_context(rasterio.open(path, driver=[*dict.fromkeys(SIGNATURES.values())]))
+        # A resolved Path: rasterio and GDAL would interpret a string as an address or an archive.
+        path = Path(path).resolve()
+        return stack.enter_context(rasterio.open(path, driver=_driver(path)))
+
+
+def _driver(path: Path) -> str:
+    """GDAL's driver of a local file."""
     with path.open('rb') as file:
         start = file.read(4)
+    if path.suffix.lower() == '.vrt' and start == b'<VRT':
+        return 'VRT'
     driver = next((name for mark, name in SIGNATURES.items() if start.startswith(mark)), None)
     if driver is None:
         raise RasterError(f'it is none of {", ".join(dict.fromkeys(SIGNATURES.values()))}')
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore', NotGeoreferencedWarning)
-        # A resolved Path: rasterio and GDAL would interpret a string as an address or an archive.
-        return stack.enter_context(rasterio.open(path.resolve(), driver=driver))
+    return driver

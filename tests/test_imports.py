@@ -12,6 +12,7 @@ LAYERS = (
     ('checkpoints', 'models'),
     ('datasets', ),
     ('curation', 'evaluation'),
+    ('scenes', ),
     ('engine', ),
     ('apis', ),
     ('analysis', ),

@@ -24,7 +24,9 @@ from running import (
     write_config,
 )
 
+from s5_mm.checkpoints import read_checkpoint
 from s5_mm.models import ENCODERS
+from s5_mm.radiometry import Radiometry, read_records
 
 
 def test_supervised_training_then_test_gives_the_validated_score(train, data, tmp_path):
@@ -47,6 +49,8 @@ def test_supervised_training_then_test_gives_the_validated_score(train, data, tm
     metrics = json.loads((tmp_path / 'metrics.json').read_text())
     assert metrics['mIoU'] == validated['mIoU']
     assert len(list((tmp_path / 'ids').glob('*.png'))) == 2
+    told = read_records(read_checkpoint(str(work_dir / 'iter_2.pth'))['meta'], 'iter_2.pth')
+    assert told == {'': Radiometry()}
 
 
 def test_network_of_fixmatch_is_tested_with_the_plain_config_too(train, tmp_path):

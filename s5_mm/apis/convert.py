@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import Tensor
 
-from s5_mm.checkpoints import load_weights
+from s5_mm.checkpoints import load_weights, read_checkpoint
 from s5_mm.checkpoints.segmentor import add_dataset, merge_segmentor
 from s5_mm.checkpoints.writing import check_target, plain, write_weights
 from s5_mm.files import write_text
@@ -16,6 +16,7 @@ from s5_mm.models import MultiDatasetSegmentor
 from s5_mm.models.layers import check_names
 from s5_mm.models.segmentors.dataset_settings import SegmentationSettings
 from s5_mm.models.segmentors.merging import merged_config
+from s5_mm.radiometry import RECORD, Radiometry, read_records, write_records
 from s5_mm.registry import MODELS
 from s5_mm.version import __version__
 
@@ -40,7 +41,8 @@ def merge_checkpoint(cfg: Config, checkpoint: str, dataset: str, out: str, force
     config = _check_targets(out, force)
     run = merged_run(cfg, dataset)
     weights = merge_segmentor(load_segmentor(cfg, checkpoint).state_dict(), dataset)
-    _write(out, weights, checkpoint, dataset)
+    records = _records(checkpoint)
+    _write(out, weights, checkpoint, dataset, {'': records[dataset]} if dataset in records else {})
     write_text(config, run.pretty_text)
     return str(config)
 
@@ -109,7 +111,7 @@ def grow_checkpoint(cfg: Config,
     settings = known[source].to_dict() | dict(num_classes=num_classes, start=0.0)
     SegmentationSettings.from_config(new, settings)
     model = dict(datasets={new: settings}, init_cfg=None, frozen_except=[new] if train_new_only else [])
-    _write(out, weights, checkpoint, new)
+    _write(out, weights, checkpoint, new, _records(checkpoint))
     base = os.path.relpath(cfg.filename, config.parent)
     write_text(config, f'# The model of {Path(base).name} with one dataset more, whose data come here.\n'
                f'_base_ = [{base!r}]\nmodel = {model!r}\nload_from = {out!r}\n')
@@ -141,6 +143,14 @@ def _check_targets(out: str, force: bool) -> Path:
     return config
 
 
-def _write(out: str, weights: dict[str, Tensor], checkpoint: str, dataset: str) -> None:
+def _records(checkpoint: str) -> dict[str, Radiometry]:
+    """How the training images of each dataset were read."""
+    return read_records(read_checkpoint(checkpoint, mmap=True).get('meta') or {}, checkpoint)
+
+
+def _write(out: str, weights: dict[str, Tensor], checkpoint: str, dataset: str,
+           records: dict[str, Radiometry]) -> None:
     origin = dict(source=Path(checkpoint).name, dataset=dataset, s5_mm=__version__)
+    if records:
+        origin[RECORD] = write_records(records)
     write_weights(out, {name: plain(value) for name, value in weights.items()}, origin)

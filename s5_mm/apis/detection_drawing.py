@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from .detection import Readable
+from s5_mm.scenes.detection import Readable
 
 LONGEST = 4096
 """The longer side of an overview is at most this, in px."""

@@ -6,6 +6,7 @@ from .hooks import (
     MeanTeacherHook,
     MultiDatasetVisualizationHook,
     PreflightHook,
+    RadiometryHook,
     SafeCheckpointHook,
     SamplerSeedHook,
     SemiPanelHook,
@@ -21,6 +22,6 @@ from .signals import TrainingStopped
 __all__ = [
     'Bf16OptimWrapper', 'DatasetFilterHook', 'DivergenceHook', 'FiniteHook', 'IterationSeedHook',
     'LongestEpochTrainLoop', 'MeanTeacherHook', 'MultiDatasetTestLoop', 'MultiDatasetValLoop',
-    'MultiDatasetVisualizationHook', 'PreflightHook', 'S5Runner', 'SafeCheckpointHook', 'SamplerSeedHook',
-    'SemiPanelHook', 'SignalHook', 'TrainingStopped', 'UnreadableImagesHook', 'WorkDirLockHook'
+    'MultiDatasetVisualizationHook', 'PreflightHook', 'RadiometryHook', 'S5Runner', 'SafeCheckpointHook',
+    'SamplerSeedHook', 'SemiPanelHook', 'SignalHook', 'TrainingStopped', 'UnreadableImagesHook', 'WorkDirLockHook'
 ]

@@ -9,8 +9,10 @@ from PIL import Image
 
 from s5_mm.apis.convert import load_segmentor, merge_checkpoint, merged_run
 from s5_mm.checkpoints import load_weights, read_checkpoint
+from s5_mm.radiometry import Radiometry, Stretch, read_records, write_records
 from s5_mm.registry import MODELS
 
+RECORDS = dict(red=Radiometry((4, 3, 2), Stretch((1, 99))), green=Radiometry())
 RUNTIME = """
 default_scope = 'mmseg'
 custom_imports = dict(imports=['s5_mm'], allow_failed_imports=False)
@@ -58,7 +60,8 @@ def trained(tmp_path, multi_segmentor, data):
     segmentor = MODELS.build(cfg.model)
     for parameter in segmentor.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
-    torch.save(dict(state_dict=segmentor.state_dict(), meta=dict(iter=7)), tmp_path / 'iter_7.pth')
+    meta = dict(iter=7, radiometry=write_records(RECORDS))
+    torch.save(dict(state_dict=segmentor.state_dict(), meta=meta), tmp_path / 'iter_7.pth')
     return str(tmp_path / 'multi.py'), str(tmp_path / 'iter_7.pth')
 
 
@@ -93,6 +96,7 @@ class TestFold:
         merge([*trained, 'red', str(tmp_path / 'red.pth')])
         content = torch.load(tmp_path / 'red.pth', weights_only=True)
         assert content['meta'].items() >= dict(source='iter_7.pth', dataset='red').items()
+        assert read_records(content['meta'], '') == {'': RECORDS['red']}
         assert not [name for name in content['state_dict'] if 'experts' in name or 'decode_heads' in name]
 
     def test_published_file(self, golden_mdf, tmp_path):
@@ -146,6 +150,7 @@ class TestGrow:
         cfg = Config.fromfile(tmp_path / 'grown.py')
         assert list(cfg.model.datasets) == ['red', 'green', 'blue']
         assert cfg.load_from == str(tmp_path / 'grown.pth')
+        assert read_records(read_checkpoint(cfg.load_from)['meta'], '') == RECORDS
         torch.manual_seed(3)
         model, old = MODELS.build(cfg.model), load_segmentor(Config.fromfile(trained[0]), trained[1])
         new_classifier = model.decode_heads['blue'].conv_seg.weight.clone()

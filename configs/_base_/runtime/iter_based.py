@@ -27,7 +27,8 @@ default_hooks = dict(
     preflight=dict(type='s5_mm.PreflightHook'),
     finite=dict(type='s5_mm.FiniteHook'),
     signals=dict(type='s5_mm.SignalHook'),
-    work_dir_lock=dict(type='s5_mm.WorkDirLockHook'))
+    work_dir_lock=dict(type='s5_mm.WorkDirLockHook'),
+    radiometry=dict(type='s5_mm.RadiometryHook'))
 custom_hooks = [
     dict(type='s5_mm.IterationSeedHook'),
     dict(type='s5_mm.UnreadableImagesHook'),

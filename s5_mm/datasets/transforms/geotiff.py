@@ -9,7 +9,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader, MemoryFile
 
 from s5_mm.images import ImageReadError
-from s5_mm.radiometry import Stretch, to_eight_bits
+from s5_mm.radiometry import Radiometry, Stretch, to_eight_bits
 from s5_mm.rasters import RasterError, find_ranges, require_size
 from s5_mm.registry import TRANSFORMS
 
@@ -58,6 +58,11 @@ class LoadGeoTIFF(BaseTransform):
         self.stretch = Stretch(percentiles or Stretch.percentiles, value_range)
         if value_range is not None:
             self.stretch.fixed_ranges(len(self.bands))
+
+    @property
+    def radiometry(self) -> Radiometry:
+        """What is done to the values, as models record it."""
+        return Radiometry(self.bands, self.stretch)
 
     def transform(self, results: dict) -> dict:
         """Add image and sizes, see the class."""

@@ -5,6 +5,7 @@ from .iteration_seed_hook import IterationSeedHook
 from .mean_teacher_hook import MeanTeacherHook
 from .multi_dataset_visualization_hook import MultiDatasetVisualizationHook
 from .preflight_hook import PreflightHook
+from .radiometry_hook import RadiometryHook
 from .safe_checkpoint_hook import SafeCheckpointHook
 from .sampler_seed_hook import SamplerSeedHook
 from .semi_panel_hook import SemiPanelHook
@@ -14,6 +15,6 @@ from .work_dir_lock_hook import WorkDirLockHook
 
 __all__ = [
     'DatasetFilterHook', 'DivergenceHook', 'FiniteHook', 'IterationSeedHook', 'MeanTeacherHook',
-    'MultiDatasetVisualizationHook', 'PreflightHook', 'SafeCheckpointHook', 'SamplerSeedHook', 'SemiPanelHook',
-    'SignalHook', 'UnreadableImagesHook', 'WorkDirLockHook'
+    'MultiDatasetVisualizationHook', 'PreflightHook', 'RadiometryHook', 'SafeCheckpointHook', 'SamplerSeedHook',
+    'SemiPanelHook', 'SignalHook', 'UnreadableImagesHook', 'WorkDirLockHook'
 ]

@@ -1,27 +1,27 @@
 """Rotated detection in images of any size: split the image, predict each patch, merge the detections."""
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
+from itertools import groupby, islice
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
+from affine import Affine
 from mmdet.structures import DetDataSample
-from mmengine.config import Config
-from mmengine.device import get_device
-from mmengine.registry import init_default_scope
 from PIL import Image
-from torch import nn
+from rasterio.crs import CRS
 from tqdm import tqdm
 
-from s5_mm.checkpoints import load_weights
 from s5_mm.evaluation import as_polygons, merge
-from s5_mm.radiometry import Stretch
+from s5_mm.radiometry import Radiometry
 from s5_mm.rasters import open_raster
-from s5_mm.registry import DATASETS, MODELS
 from s5_mm.tiling import Window, windows
+
+from .model import SceneModel, as_inputs
+from .reading import model_order
+from .sink import Parts
 
 
 @dataclass(frozen=True)
@@ -29,22 +29,27 @@ class TilingConfig:
     """How a large image is split into patches and how their detections are merged.
 
     Attributes:
-        size: Side of a patch as the model sees it, in px.
-        overlap: Overlap of neighboring patches, in px of the patch. Objects should not be longer.
+        size: Side of a patch as the model sees it, in px; ``None``: that of the model's training images.
+        overlap: Overlap of neighboring patches, in px of the patch; ``None``: as 200 of 1024. Objects should not be
+            longer.
         scales: Factors on the image's width and height. The detections of all scales are merged.
         merge_iou_thr: A detection is dropped if its IoU with one of its class and a higher score is above this.
         score_thr: Detections with a lower score are dropped.
         batch_size: Number of patches in a forward pass.
         pad: Red, green and blue of the padding of patches at the edge of a small image, as in ``data_prep/dota.py``.
+            Images of another number of bands are padded with 0.
+        black: Whether pixels that are 0 in all bands have data; ``None``: see :func:`s5_mm.rasters.open_raster`.
+            Patches without data are skipped.
     """
 
-    size: int = 1024
-    overlap: int = 200
+    size: int | None = None
+    overlap: int | None = None
     scales: tuple[float, ...] = (1.0, )
     merge_iou_thr: float = 0.1
     score_thr: float = 0.0
     batch_size: int = 4
     pad: tuple[int, int, int] = (124, 116, 104)
+    black: bool | None = None
 
     def __post_init__(self) -> None:
         """Check the numbers.
@@ -52,12 +57,21 @@ class TilingConfig:
         Raises:
             ValueError: A number is out of range.
         """
-        if not 0 <= self.overlap < self.size:
+        if None not in (self.size, self.overlap) and not 0 <= self.overlap < self.size:
             raise ValueError(f'overlap is {self.overlap} and size is {self.size}; 0 <= overlap < size is needed.')
         if not self.scales or min(self.scales) <= 0:
             raise ValueError(f'scales are {self.scales}; give one or more above 0.')
         if self.batch_size < 1:
             raise ValueError(f'batch_size is {self.batch_size}; it must be at least 1.')
+
+    def completed(self, model: SceneModel) -> 'TilingConfig':
+        """With the numbers that the model decides.
+
+        Args:
+            model: The model.
+        """
+        size = self.size or model.window
+        return replace(self, size=size, overlap=size * 200 // 1024 if self.overlap is None else self.overlap)
 
 
 class Detections(NamedTuple):
@@ -67,11 +81,15 @@ class Detections(NamedTuple):
         polygons: (N, 8), float64, corners x1 y1 ... x4 y4 in px of the image.
         scores: (N, ), in [0, 1].
         labels: (N, ), indices of classes.
+        crs: Coordinate reference system of the image, if any.
+        transform: From (column, row) in px to its coordinates.
     """
 
     polygons: np.ndarray
     scores: np.ndarray
     labels: np.ndarray
+    crs: CRS | None = None
+    transform: Affine = Affine.identity()
 
 
 class ScaledWindow(NamedTuple):
@@ -90,9 +108,11 @@ class Readable(Protocol):
     """An image whose windows can be read, such as a :class:`s5_mm.rasters.Raster`."""
 
     size: tuple[int, int]
+    crs: CRS | None
+    transform: Affine
 
     def read(self, top: int, left: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels (height, width, 3), uint8, red, green, blue; and (height, width), bool, which pixels have data."""
+        """Pixels (height, width, C), uint8, red, green, blue; and (height, width), bool, which pixels have data."""
 
 
 class ArrayImage:
@@ -104,6 +124,8 @@ class ArrayImage:
     Raises:
         ValueError: The array has another shape or type.
     """
+
+    crs, transform = None, Affine.identity()
 
     def __init__(self, array: np.ndarray) -> None:
         if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
@@ -118,57 +140,12 @@ class ArrayImage:
         return part, np.ones(part.shape[:2], bool)
 
 
-def load_detector(cfg: Config, checkpoint: str, device: str | None = None) -> nn.Module:
-    """Build a config's detector and load a checkpoint, as weights only.
-
-    Args:
-        cfg: With ``model``.
-        checkpoint: A training checkpoint or a ``.safetensors`` file.
-        device: Default the GPU, if there is one.
-
-    Returns:
-        The model in eval mode.
-
-    Raises:
-        FileNotFoundError: There is no such checkpoint.
-        ValueError: It is damaged, holds code or does not fit.
-    """
-    init_default_scope(cfg.get('default_scope', 'mmrotate'))
-    model = MODELS.build(cfg.model)
-    load_weights(model, checkpoint)
-    return model.to(device or get_device()).eval()
-
-
-def dataset_meta(cfg: Config, dataset: str | None = None) -> dict:
-    """Classes and palette of a dataset that a config tests.
-
-    Args:
-        cfg: Config with ``test_dataloader``.
-        dataset: Name of the dataset; needed if the config has several.
-
-    Returns:
-        The metainfo of the dataset, with ``classes``. No file of the dataset is read.
-
-    Raises:
-        ValueError: The config has no such dataset, or has several and none is named.
-    """
-    loaders = cfg.test_dataloader
-    if 'dataset' not in loaders:
-        if dataset not in loaders:
-            raise ValueError(f'the dataset is {dataset!r}; the config has several, choose one of '
-                             f'{", ".join(loaders)}.')
-        loaders = loaders[dataset]
-    init_default_scope(cfg.get('default_scope', 'mmrotate'))
-    return dict(DATASETS.build(dict(loaders.dataset, lazy_init=True, pipeline=[])).metainfo)
-
-
-def detect(model: nn.Module,
+def detect(model: SceneModel,
            image: str | Path | np.ndarray,
-           dataset: str | None = None,
            settings: TilingConfig | None = None,
-           bands: Sequence[int] | None = None,
-           stretch: Stretch | None = None,
-           progress: bool = False) -> Detections:
+           radiometry: Radiometry | None = None,
+           progress: bool = False,
+           parts: Parts | None = None) -> Detections:
     """Find objects in an image of any size.
 
     The image is split into overlapping patches like those of ``data_prep/dota.py``, the model predicts each patch, and
@@ -176,33 +153,55 @@ def detect(model: nn.Module,
     larger than memory.
 
     Args:
-        model: A detector in eval mode, see :func:`load_detector`.
-        image: JPEG, PNG, (Geo)TIFF or BMP of any number of bands and bits; or (H, W, 3), uint8, blue, green, red.
-        dataset: Dataset whose classes are detected; needed for a model of several datasets.
+        model: A detector, see :func:`s5_mm.scenes.load_model`.
+        image: JPEG, PNG, (Geo)TIFF, BMP or VRT of any number of bands and bits; an address or a path of GDAL's; or
+            (H, W, 3), uint8, blue, green, red.
         settings: How to split and merge.
-        bands: Numbers of a file's bands of red, green and blue, from 1; default: as named in the file.
-        stretch: How a file's values of more than 8 bits become 0 ... 255.
+        radiometry: How to read a file; default as the model's training images.
         progress: Whether to show a progress bar.
+        parts: Where detections are kept line by line of patches; lines that are there are not predicted again.
 
     Returns:
         The detections in px of the image.
 
     Raises:
         RasterError: The file cannot be read.
-        ValueError: The model does not know the dataset, or an array has another shape.
+        ValueError: An array has another shape, or a setting is out of range.
     """
-    settings = settings or TilingConfig()
-    dataset = _known_dataset(model, dataset)
-    parts = []
-    with _opened(image, bands, stretch, settings) as source:
+    settings = (settings or TilingConfig()).completed(model)
+    found = []
+    with _opened(image, radiometry or model.radiometry, settings) as source:
         patches = list(split(source.size, settings))
-        bar = tqdm(total=len(patches), unit='patch', disable=not progress)
-        for chosen in _batches(patches, settings.batch_size):
-            images = [_read(source, patch, settings) for patch in chosen]
-            parts += zip(chosen, _predict(model, images, dataset), strict=True)
-            bar.update(len(chosen))
-        bar.close()
-    return Detections(*merge([_in_image(*part, settings) for part in parts], settings.merge_iou_thr))
+        with tqdm(total=len(patches), unit='patch', disable=None if progress else True) as bar:
+            for index, (_, line) in enumerate(groupby(patches, key=lambda patch: (patch.scale, patch.window.top))):
+                line = list(line)
+                found.append(_kept_line(model, source, line, settings, parts, index))
+                bar.update(len(line))
+        return Detections(*merge(found, settings.merge_iou_thr), source.crs, source.transform)
+
+
+def _kept_line(model: SceneModel, source: Readable, patches: Sequence[ScaledWindow], settings: TilingConfig,
+               parts: Parts | None, index: int) -> tuple[np.ndarray, ...]:
+    """As :func:`_detect_line`, from ``parts`` if they have the line, which is kept there otherwise."""
+    names = ('polygons', 'scores', 'labels')
+    if parts is not None and (index, ) in parts:
+        return tuple(parts.read((index, ), name) for name in names)
+    arrays = _detect_line(model, source, patches, settings)
+    if parts is not None:
+        parts.write((index, ), dict(zip(names, arrays, strict=True)))
+    return arrays
+
+
+def _detect_line(model: SceneModel, source: Readable, patches: Sequence[ScaledWindow],
+                 settings: TilingConfig) -> tuple[np.ndarray, ...]:
+    """Corners in px of the image, scores and labels in some patches, not merged."""
+    read = ((patch, *source.read(*patch.window)) for patch in patches)
+    full = ((patch, _prepared(pixels, patch, settings)) for patch, pixels, data in read if data.any())
+    parts = [(np.zeros((0, 8)), np.zeros(0), np.zeros(0, np.int64))]
+    while batch := list(islice(full, settings.batch_size)):
+        predicted = _predict(model, np.stack([image for _, image in batch]))
+        parts += [_in_image(patch, one, settings) for (patch, _), one in zip(batch, predicted, strict=True)]
+    return tuple(np.concatenate(values) for values in zip(*parts, strict=True))
 
 
 def split(size: tuple[int, int], settings: TilingConfig) -> Iterator[ScaledWindow]:
@@ -220,38 +219,27 @@ def split(size: tuple[int, int], settings: TilingConfig) -> Iterator[ScaledWindo
         yield from (ScaledWindow(window, scale) for window in windows(size, side, stride))
 
 
-def _known_dataset(model: nn.Module, dataset: str | None) -> str | None:
-    known = tuple(getattr(model, 'datasets', ()))
-    if dataset is None and len(known) == 1:
-        return known[0]
-    if known and dataset not in known:
-        raise ValueError(f'the dataset is {dataset!r}; the model knows {", ".join(known)}, choose one of them.')
-    return dataset
-
-
-def _opened(image: str | Path | np.ndarray, bands: Sequence[int] | None, stretch: Stretch | None,
+def _opened(image: str | Path | np.ndarray, radiometry: Radiometry,
             settings: TilingConfig) -> AbstractContextManager[Readable]:
     if isinstance(image, np.ndarray):
         return nullcontext(ArrayImage(image))
-    return open_raster(Path(image), bands, stretch, window=round(settings.size / min(settings.scales)))
+    return open_raster(image, radiometry.bands, radiometry.stretch, round(settings.size / min(settings.scales)),
+                       settings.black)
 
 
-def _batches(patches: list[ScaledWindow], size: int) -> Iterator[list[ScaledWindow]]:
-    rest = iter(patches)
-    while chosen := list(islice(rest, size)):
-        yield chosen
-
-
-def _read(source: Readable, patch: ScaledWindow, settings: TilingConfig) -> np.ndarray:
-    """Pixels of a patch, (size, size, 3), blue, green, red as the models' pipelines load images."""
-    pixels, _ = source.read(*patch.window)
+def _prepared(pixels: np.ndarray, patch: ScaledWindow, settings: TilingConfig) -> np.ndarray:
+    """A patch (C, size, size) of pixels (h, w, C), three bands as blue, green, red as pipelines load images."""
     if patch.scale != 1:
-        whole = Image.fromarray(np.ascontiguousarray(pixels))
-        pixels = np.asarray(whole.resize(_resized(patch, settings), Image.Resampling.BILINEAR))
-    image = np.empty((settings.size, settings.size, 3), np.uint8)
-    image[:] = settings.pad
-    image[:pixels.shape[0], :pixels.shape[1]] = pixels
-    return image[..., ::-1]
+        size = _resized(patch, settings)
+        bands = [Image.fromarray(np.ascontiguousarray(band)).resize(size, Image.Resampling.BILINEAR)
+                 for band in np.moveaxis(pixels, -1, 0)]
+        pixels = np.stack([np.asarray(band) for band in bands], axis=-1)
+    height, width, channels = pixels.shape
+    image = np.zeros((settings.size, settings.size, channels), np.uint8)
+    if channels == 3:
+        image[:] = settings.pad
+    image[:height, :width] = pixels
+    return model_order(image)
 
 
 def _resized(patch: ScaledWindow, settings: TilingConfig) -> tuple[int, int]:
@@ -262,18 +250,15 @@ def _resized(patch: ScaledWindow, settings: TilingConfig) -> tuple[int, int]:
 
 
 @torch.no_grad()
-def _predict(model: nn.Module, images: Sequence[np.ndarray],
-             dataset: str | None) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Corners in px of the patch, scores and labels of each patch."""
-    samples = []
-    for image in images:
-        shape = image.shape[:2]
-        sample = DetDataSample(metainfo=dict(img_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0)))
-        if dataset is not None:
-            sample.set_metainfo(dict(dataset_name=dataset))
-        samples.append(sample)
-    inputs = [torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))) for image in images]
-    found = [sample.pred_instances.cpu() for sample in model.test_step(dict(inputs=inputs, data_samples=samples))]
+def _predict(model: SceneModel, images: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Corners in px of the patch, scores and labels of each patch (B, C, size, size)."""
+    shape = images.shape[-2:]
+    meta = dict(img_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0))
+    if model.dataset is not None:
+        meta['dataset_name'] = model.dataset
+    samples = [DetDataSample(metainfo=meta) for _ in images]
+    predicted = model.network.test_step(dict(inputs=as_inputs(images), data_samples=samples))
+    found = [sample.pred_instances.cpu() for sample in predicted]
     return [(as_polygons(one.bboxes), one.scores.double().numpy(), one.labels.numpy()) for one in found]
 
 

@@ -1,0 +1,201 @@
+"""Predict scenes of any size: maps of classes as GeoTIFF, or rotated boxes; polygons of both in map coordinates.
+
+A stopped call goes on when it is repeated. docs/predict.md describes the results.
+"""
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from mmengine.config import DictAction
+from PIL import Image
+
+from s5_mm.apis import draw_classes, load_config, load_model, overview
+from s5_mm.radiometry import Radiometry, Stretch
+from s5_mm.rasters import RasterError, open_raster
+from s5_mm.scenes import (
+    Detections,
+    SceneModel,
+    SegmentationSettings,
+    TilingConfig,
+    boxes,
+    check_format,
+    class_polygons,
+    detect_scene,
+    find_scenes,
+    scene_name,
+    segment,
+    write_vectors,
+)
+
+SEGMENTATION = ('blend', 'flip', 'bf16', 'confidence', 'probabilities', 'min_area', 'simplify')
+DETECTION = ('scales', 'merge_iou', 'score_thr', 'draw')
+"""Options that go with one kind of model."""
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('scenes', nargs='+', metavar='SCENE',
+                        help='JPEG, PNG, (Geo)TIFF, BMP or VRT of any size; folder; pattern; https address')
+    parser.add_argument('--out', required=True, metavar='DIR', help='folder of the results, named after the scenes')
+    parser.add_argument('--dataset', metavar='NAME', help='dataset whose classes are predicted, of several')
+    parser.add_argument('--device', help='default the GPU, if there is one')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
+
+    windows = parser.add_argument_group('windows')
+    windows.add_argument('--window', type=int, metavar='PX', help='side; default that of the training images')
+    windows.add_argument('--overlap', type=int, metavar='PX',
+                         help='of neighboring windows; default half a window, for boxes 200 of 1024 px')
+    windows.add_argument('--batch-size', type=int, default=4, metavar='N', help='windows in a forward pass; default 4')
+
+    values = parser.add_argument_group('values', 'default: as the images that the model was trained on')
+    values.add_argument('--bands', nargs='+', metavar='BAND', help='numbers, from 1, or names of the bands')
+    stretch = values.add_mutually_exclusive_group()
+    stretch.add_argument('--value-range', type=float, nargs=2, metavar=('LOW', 'HIGH'),
+                         help='values that become 0 and 255 in scenes of more than 8 bits')
+    stretch.add_argument('--percentiles', type=float, nargs=2, metavar=('LOW', 'HIGH'),
+                         help='of each scene and band, that become 0 and 255')
+    values.add_argument('--black', choices=['data', 'nodata'],
+                        help='what pixels are that are 0 in all bands; default nodata in georeferenced files that mark '
+                        'no pixel themselves')
+
+    polygons = parser.add_argument_group('polygons')
+    polygons.add_argument('--vector', choices=['gpkg', 'geojson', 'parquet'],
+                          help='write polygons of classes, or boxes, to DIR/NAME.FORMAT')
+    polygons.add_argument('--min-area', type=float, metavar='M2', help='leave out smaller polygons of classes')
+    polygons.add_argument('--simplify', type=float, metavar='UNITS',
+                          help='tolerance of their borders in units of the map; shared borders stay shared')
+
+    maps = parser.add_argument_group('segmentation')
+    maps.add_argument('--confidence', action='store_true', default=None,
+                      help='write DIR/NAME_confidence.tif, the probability of the class in percent')
+    maps.add_argument('--probabilities', action='store_true', default=None,
+                      help='write DIR/NAME_probabilities.tif, a band for each class')
+    maps.add_argument('--blend', choices=['hann', 'center'],
+                      help='average of overlapping windows (default), or the window with the nearest center')
+    maps.add_argument('--flip', action='store_true', default=None, help='average with mirrored windows')
+    maps.add_argument('--bf16', action='store_true', default=None, help='run the model in bfloat16')
+
+    objects = parser.add_argument_group('detection')
+    objects.add_argument('--score-thr', type=float, metavar='SCORE', help='lowest score; default 0.3')
+    objects.add_argument('--merge-iou', type=float, metavar='IOU',
+                         help='drop a detection if its IoU with a better one of its class is above this; default 0.1')
+    objects.add_argument('--scales', type=float, nargs='+', metavar='RATE',
+                         help='factors on the sides of the scene; default 1')
+    objects.add_argument('--draw', action='store_true', default=None,
+                         help='write DIR/drawn/NAME.png, too, reduced to at most 4096 px')
+    return parser.parse_args(argv)
+
+
+def check_scenes(scenes: Sequence[Path | str], radiometry: Radiometry, vector: str | None) -> None:
+    """Check that every scene can be opened and read in this way, without reading its pixels.
+
+    Raises:
+        RasterError: One or more cannot.
+        ValueError: The polygons of a scene cannot be written in the chosen format.
+    """
+    # Percentiles would be computed from all pixels.
+    stretch = radiometry.stretch and Stretch(value_range=radiometry.stretch.value_range or (0, 1))
+    refused = []
+    for scene in scenes:
+        try:
+            with open_raster(scene, radiometry.bands, stretch) as raster:
+                if vector is not None:
+                    check_format(vector, scene, raster.crs is not None)
+        except RasterError as error:
+            refused.append(f'{scene}: {error}')
+    if refused:
+        raise RasterError('; '.join(refused))
+
+
+def chosen_radiometry(args: argparse.Namespace, trained: Radiometry) -> Radiometry:
+    """How scenes are read: as in training, but for what the command line says."""
+    stretch = trained.stretch
+    if args.value_range or args.percentiles:
+        stretch = Stretch(tuple(args.percentiles or Stretch.percentiles), args.value_range and tuple(args.value_range))
+    bands = trained.bands if args.bands is None else tuple(int(band) if band.isdigit() else band for band in args.bands)
+    return replace(trained, bands=bands, stretch=stretch)
+
+
+def given(args: argparse.Namespace, names: Sequence[str]) -> dict:
+    """The options among these that the command line gives."""
+    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+
+
+def check_options(args: argparse.Namespace, model: SceneModel) -> None:
+    """Refuse options of the other kind of model.
+
+    Raises:
+        ValueError: There is one.
+    """
+    wrong = list(given(args, SEGMENTATION if model.detects else DETECTION))
+    if wrong:
+        kinds = ('detector', 'segmentation') if model.detects else ('segmentor', 'detection')
+        raise ValueError(f'--{wrong[0].replace("_", "-")} is an option of {kinds[1]}, and the model is a {kinds[0]}; '
+                         'leave it out.')
+
+
+def predict_map(args: argparse.Namespace, model: SceneModel, scene: Path | str, radiometry: Radiometry) -> str:
+    """Segment a scene; what was written."""
+    options = given(args, ('window', 'overlap', 'batch_size', 'blend', 'flip', 'bf16', 'confidence', 'probabilities'))
+    if args.vector:
+        options['confidence'] = True
+    settings = SegmentationSettings(**options, black=args.black and args.black == 'data')
+    found = segment(model, scene, args.out, settings, radiometry)
+    if args.vector:
+        path = found.classes.with_suffix(f'.{args.vector}')
+        frame = class_polygons(found, model.classes, args.min_area or 0, args.simplify or 0)
+        write_vectors(frame, path)
+        return f'{found.classes}, {len(frame)} polygons in {path}'
+    return str(found.classes)
+
+
+def predict_boxes(args: argparse.Namespace, model: SceneModel, scene: Path | str, radiometry: Radiometry) -> str:
+    """Detect in a scene; what was written."""
+    settings = TilingConfig(args.window, args.overlap, tuple(args.scales or [1.0]),
+                            0.1 if args.merge_iou is None else args.merge_iou,
+                            0.3 if args.score_thr is None else args.score_thr, args.batch_size,
+                            black=args.black and args.black == 'data')
+    found = detect_scene(model, scene, args.out, settings, radiometry)
+    path = Path(args.out) / scene_name(scene)
+    if args.vector:
+        write_vectors(boxes(found, model.classes), path.with_name(f'{path.name}.{args.vector}'))
+    if args.draw:
+        draw(model, scene, radiometry, found, path.parent / 'drawn' / f'{path.name}.png')
+    return f'{len(found.scores)} objects, in {path}.txt'
+
+
+def draw(model: SceneModel, scene: Path | str, radiometry: Radiometry, found: Detections, path: Path) -> None:
+    """Draw detections on a scene."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open_raster(scene, radiometry.bands, radiometry.stretch) as source:
+        picture, scale = overview(source)
+    drawn = draw_classes(picture, found.polygons * scale, found.labels, model.classes, model.palette)
+    Image.fromarray(np.ascontiguousarray(drawn)).save(path)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Predict."""
+    args = parse_args(argv)
+    scenes = find_scenes(args.scenes)
+    check_scenes(scenes, Radiometry((1, ), Stretch()), args.vector)
+    model = load_model(load_config(args.config, cfg_options=args.cfg_options), args.checkpoint, args.dataset,
+                       args.device)
+    check_options(args, model)
+    radiometry = chosen_radiometry(args, model.radiometry)
+    check_scenes(scenes, radiometry, args.vector)
+    Path(args.out).mkdir(parents=True, exist_ok=True)
+    for scene in scenes:
+        try:
+            written = (predict_boxes if model.detects else predict_map)(args, model, scene, radiometry)
+        except RasterError as error:
+            raise RasterError(f'{scene}: {error}') from error
+        print(f'{scene}: {written}')
+
+
+if __name__ == '__main__':
+    main()
