@@ -12,6 +12,7 @@ from .semi import (
     SemiBatch,
     SemiStep,
     StrongView,
+    UniMatchV2Segmentor,
     View,
 )
 from .task_modules import S5DeltaXYWHTRBBoxCoder, S5MidpointOffsetCoder
@@ -19,6 +20,6 @@ from .task_modules import S5DeltaXYWHTRBBoxCoder, S5MidpointOffsetCoder
 __all__ = [
     'ENCODERS', 'ConsistencyLoss', 'CutMix', 'Encoder', 'FixMatchSegmentor', 'MultiDatasetDetector',
     'MultiDatasetSegmentor', 'PseudoLabel', 'S5DeltaXYWHTRBBoxCoder', 'S5EncoderDecoder', 'S5MidpointOffsetCoder',
-    'S5RotatedSingleRoIExtractor', 'S5UPerHead', 'SemiBaseSegmentor', 'SemiBatch', 'SemiStep', 'StrongView', 'ViT',
-    'View'
+    'S5RotatedSingleRoIExtractor', 'S5UPerHead', 'SemiBaseSegmentor', 'SemiBatch', 'SemiStep', 'StrongView',
+    'UniMatchV2Segmentor', 'ViT', 'View'
 ]

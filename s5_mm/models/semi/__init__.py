@@ -5,8 +5,9 @@ from .fixmatch import FixMatchSegmentor
 from .pseudo_label import PseudoLabel
 from .step import SemiBatch, SemiStep, View
 from .strong_view import StrongView
+from .unimatch_v2 import UniMatchV2Segmentor
 
 __all__ = [
     'ConsistencyLoss', 'CutMix', 'FixMatchSegmentor', 'PseudoLabel', 'SemiBaseSegmentor', 'SemiBatch', 'SemiStep',
-    'StrongView', 'View'
+    'StrongView', 'UniMatchV2Segmentor', 'View'
 ]

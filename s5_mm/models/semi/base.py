@@ -41,6 +41,8 @@ class SemiBaseSegmentor(BaseSegmentor):
             with ``r = min(1 - 1 / (i + 1), 0.996)``, over parameters and float buffers (UniMatch V2, arXiv 2410.10777).
             Keys are those of MMEngine's ``MomentumAnnealingEMA``. ``None``: no teacher.
         pseudo_label_autocast: Whether weak views are labeled in the precision of training instead of fp32.
+        shared_pass: Whether labeled images and strong views share one pass of the student, where the decode head allows
+            it. If not, batch norms see them apart.
         labeled: Name of the labeled source.
         unlabeled: Name of the unlabeled source.
         init_cfg: MMEngine's initialization.
@@ -62,6 +64,7 @@ class SemiBaseSegmentor(BaseSegmentor):
                  loss_weights: dict[str, float] | None = None,
                  teacher: dict | None = None,
                  pseudo_label_autocast: bool = False,
+                 shared_pass: bool = True,
                  labeled: str = 'labeled',
                  unlabeled: str = 'unlabeled',
                  init_cfg: dict | None = None) -> None:
@@ -76,6 +79,7 @@ class SemiBaseSegmentor(BaseSegmentor):
             default_args=dict(model=self.segmentor))
         self.teacher_is_updated = False
         self.pseudo_label_autocast = pseudo_label_autocast
+        self.shared_pass = shared_pass
         self.labeled = labeled
         self.unlabeled = unlabeled
         self.observer: Callable[[SemiStep], None] | None = None
@@ -154,23 +158,29 @@ class SemiBaseSegmentor(BaseSegmentor):
         raise NotImplementedError(f'{type(self).__name__} must implement strong_views.')
 
     def forward_student(self, batch: SemiBatch, views: list[View]) -> tuple[dict[str, Tensor], list[Tensor]]:
-        """Losses of the labeled images and logits of the strong views, in one pass where the decode head allows it.
+        """Losses of the labeled images and logits of the strong views, in one pass or in two (``shared_pass``).
 
         Returns:
             ``loss_x`` with what the heads report, and logits (N, K, H, W) of each view.
         """
-        images = torch.cat([batch.labeled, *(view.images for view in views)])
-        number = len(batch.labeled)
-        metas = image_metas(images[number:])
-        if works_in_two_steps(self.segmentor.decode_head):
-            features = self.perturb_features(self.segmentor.extract_feat(images), number)
+        student, samples = self.segmentor, batch.labeled_samples
+        strong = torch.cat([view.images for view in views])
+        metas = image_metas(strong)
+        if not works_in_two_steps(student.decode_head):
+            losses = student.loss(batch.labeled, samples)
+            with predicting(student):
+                logits = student.encode_decode(strong, metas)
+        elif self.shared_pass:
+            number = len(batch.labeled)
+            features = self.perturb_features(student.extract_feat(torch.cat([batch.labeled, strong])), number)
             logits = self.decode(features)
-            losses = self.loss_labeled([level[:number] for level in features], logits[:number], batch.labeled_samples)
-            logits = self.segmentor.decode_head.predict_by_feat(logits[number:], metas)
+            losses = self.loss_labeled([level[:number] for level in features], logits[:number], samples)
+            logits = student.decode_head.predict_by_feat(logits[number:], metas)
         else:
-            losses = self.segmentor.loss(batch.labeled, batch.labeled_samples)
-            with predicting(self.segmentor):
-                logits = self.segmentor.encode_decode(images[number:], metas)
+            features = student.extract_feat(batch.labeled)
+            losses = self.loss_labeled(features, self.decode(features), samples)
+            logits = self.decode(self.perturb_features(student.extract_feat(strong), 0))
+            logits = student.decode_head.predict_by_feat(logits, metas)
         loss_x = sum(value for name, value in losses.items() if 'loss' in name)
         reports = {name: value for name, value in losses.items() if 'loss' not in name}
         return dict(loss_x=loss_x, **reports), list(logits.chunk(len(views)))
@@ -180,7 +190,7 @@ class SemiBaseSegmentor(BaseSegmentor):
 
         Args:
             features: The maps of all levels, each (L + V * N, C, h, w): the labeled images, then view after view.
-            num_labeled: L; these rows must stay as they are.
+            num_labeled: L; these rows must stay as they are. 0 if the labeled images have a pass of their own.
 
         Returns:
             Maps of the same shapes.
@@ -188,7 +198,7 @@ class SemiBaseSegmentor(BaseSegmentor):
         return features
 
     def decode(self, features: tuple[Tensor, ...]) -> Tensor:
-        """Logits (L + V * N, K, h, w) of perturbed features, at the size of the decode head's output."""
+        """Logits (B, K, h, w) of the images that share a pass, at the size of the decode head's output."""
         return self.segmentor.decode_head(features)
 
     def loss_labeled(self, features: list[Tensor], logits: Tensor,

@@ -54,14 +54,7 @@ class FixMatchSegmentor(SemiBaseSegmentor):
 
     @torch.no_grad()
     def mix(self, view: View) -> View:
-        """CutMix of the images, and of label, confidence and padding alike."""
-        partner = self.partner(view)
-        box = self.cutmix.boxes(len(view.images), *view.images.shape[-2:], device=view.images.device)
-        target = (self.cutmix.mix(x, y, box) for x, y in zip(view.target, partner.target, strict=True))
-        return View(self.cutmix.mix(view.images, partner.images, box), PseudoLabel(*target))
-
-    def partner(self, view: View) -> View:
-        """For each image of a view the one that boxes are taken from: here the image before in the batch.
+        """CutMix of the images, and of label, confidence and padding alike.
 
         Raises:
             ValueError: There is one image alone.
@@ -69,4 +62,11 @@ class FixMatchSegmentor(SemiBaseSegmentor):
         if len(view.images) < 2:
             raise ValueError(f'{type(self).__name__}: CutMix takes its partner from the batch, which has 1 unlabeled '
                              'image; draw at least 2, or switch it off with cutmix=None.')
+        partner = self.partner(view)
+        box = self.cutmix.boxes(len(view.images), *view.images.shape[-2:], device=view.images.device)
+        target = (self.cutmix.mix(x, y, box) for x, y in zip(view.target, partner.target, strict=True))
+        return View(self.cutmix.mix(view.images, partner.images, box), PseudoLabel(*target))
+
+    def partner(self, view: View) -> View:
+        """For each image of a view the one that boxes are taken from: here the image before in the batch."""
         return view.map(lambda x: x.roll(1, dims=0))
