@@ -92,7 +92,7 @@ class TestUniMatchV2:
             for group, factor in zip(optimizer.param_groups, (1, 40), strict=True):
                 group['lr'] = factor * published['lr_set_after'][i].item()
 
-            share = model.consistency.confident(target).sum() / target.valid.sum()
+            share = model.consistency.counted(target).sum() / target.valid.sum()
             found = dict(loss_x=logs['loss_x'], loss_u_s=logs['loss_u'], loss=loss, mask_ratio=share)
             for name, value in found.items():
                 assert value.item() == pytest.approx(published[name][i].item(), abs=1e-6), (i, name)

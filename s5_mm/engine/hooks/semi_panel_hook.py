@@ -85,7 +85,7 @@ def draw_panel(model: SemiBaseSegmentor, step: SemiStep, palette: np.ndarray) ->
         'ground truth': _colors(truth, truth < len(palette), palette),
         'prediction on strong view': _colors(step.logits[0][0].argmax(dim=0), None, palette),
         'weak view': weak,
-        'pseudo-label, white: ignored': _colors(target.label[0], model.consistency.confident(target)[0], palette),
+        'pseudo-label, white: ignored': _colors(target.label[0], model.consistency.counted(target)[0] > 0, palette),
         'strong view': strong,
     }
     captioned = [_captioned(name, tile) for name, tile in tiles.items()]

@@ -35,6 +35,10 @@ class SemiBaseSegmentor(BaseSegmentor):
         data_preprocessor: mmseg's; the student's encoder states ``mean`` and ``std``.
         consistency: The loss of a strong view, e.g. ``dict(tau=0.8)``; ``type`` defaults to
             :class:`s5_mm.ConsistencyLoss`.
+        selection: How much the pseudo-label of each pixel counts, a :class:`s5_mm.Selection`, e.g.
+            ``dict(type='s5_mm.ClassMean')``. ``None``: pixels from the threshold of ``consistency`` on count.
+        alignment: What makes pseudo-labels follow the labels' class shares, e.g. ``dict(type='s5_mm.ShareAlignment')``;
+            ``None``: off.
         loss_weights: Weight of each loss in the total, by name; a loss that is not named has the weight 1.
         teacher: Averages the student's weights. The average then labels the weak views and is what is evaluated and
             published. ``dict()``: after step i of the optimizer (from 0) it becomes ``r * teacher + (1 - r) * student``
@@ -61,6 +65,8 @@ class SemiBaseSegmentor(BaseSegmentor):
                  segmentor: dict,
                  data_preprocessor: dict | None = None,
                  consistency: dict | None = None,
+                 selection: dict | None = None,
+                 alignment: dict | None = None,
                  loss_weights: dict[str, float] | None = None,
                  teacher: dict | None = None,
                  pseudo_label_autocast: bool = False,
@@ -73,6 +79,9 @@ class SemiBaseSegmentor(BaseSegmentor):
                          init_cfg=init_cfg)
         self.segmentor = student
         self.consistency = MODELS.build({'type': 's5_mm.ConsistencyLoss', **(consistency or {})})
+        classes = dict(num_classes=student.out_channels)
+        self.selection = None if selection is None else MODELS.build(selection, default_args=classes)
+        self.alignment = None if alignment is None else MODELS.build(alignment, default_args=classes)
         self.loss_weights = dict(loss_weights or {})
         self.teacher = None if teacher is None else MODELS.build(
             dict(type='mmengine.MomentumAnnealingEMA', momentum=0.004, gamma=1, update_buffers=True) | teacher,
@@ -135,18 +144,58 @@ class SemiBaseSegmentor(BaseSegmentor):
 
     @torch.no_grad()
     def pseudo_label(self, batch: SemiBatch) -> PseudoLabel:
-        """Label the weak views: the most probable class of each pixel, (N, H, W)."""
+        """Label the weak views: the most probable class of each pixel, (N, H, W); alignment and selection learn."""
         valid = torch.stack([sample.gt_sem_seg.data[0] for sample in batch.weak_samples]) == 0
-        return PseudoLabel.from_logits(self.label_logits(batch), valid)
+        self.learn_from_labels(batch)
+        logits = self.label_logits(batch)
+        if self.alignment is not None:
+            self.alignment.update(logits.float().softmax(dim=1), valid)
+            logits = self.alignment(logits.float())
+        target = PseudoLabel.from_logits(logits, valid)
+        if self.selection is None:
+            return target
+        self.selection.update(logits.float().softmax(dim=1), target)
+        return target._replace(weight=self.selection(target))
+
+    def learn_from_labels(self, batch: SemiBatch) -> None:
+        """Show the labeled images to alignment and selection."""
+        rules = [rule for rule in (self.alignment, self.selection) if rule is not None]
+        if not rules:
+            return
+        truth = torch.stack([sample.gt_sem_seg.data[0] for sample in batch.labeled_samples])
+        scores = None
+        if any(rule.needs_labeled_scores for rule in rules):
+            scores = self.evaluated_logits(batch.labeled).float().softmax(dim=1)
+        for rule in rules:
+            rule.update_labeled(truth, scores)
 
     @torch.no_grad()
+    def judge(self, images: Tensor, valid: Tensor) -> PseudoLabel:
+        """Label images as in training, without learning from them.
+
+        Args:
+            images: Normalized, (N, 3, H, W).
+            valid: True where there is image, (N, H, W).
+
+        Returns:
+            The pseudo-label; its ``weight`` may be ``None``, see :class:`ConsistencyLoss`.
+        """
+        logits = self.evaluated_logits(images).float()
+        target = PseudoLabel.from_logits(logits if self.alignment is None else self.alignment(logits), valid)
+        return target if self.selection is None else target._replace(weight=self.selection(target))
+
     def label_logits(self, batch: SemiBatch) -> Tensor:
         """Logits of the weak views, (N, K, H, W), by the evaluated network in eval mode."""
-        device = batch.weak.device.type
-        precision = contextlib.nullcontext() if self.pseudo_label_autocast else torch.autocast(device, enabled=False)
+        return self.evaluated_logits(batch.weak)
+
+    @torch.no_grad()
+    def evaluated_logits(self, images: Tensor) -> Tensor:
+        """Logits (B, K, H, W) of normalized images (B, 3, H, W), by the evaluated network in eval mode."""
+        precision = contextlib.nullcontext() if self.pseudo_label_autocast else torch.autocast(
+            images.device.type, enabled=False)
         network = self.evaluated
         with evaluating(network), precision:
-            return network.encode_decode(batch.weak, image_metas(batch.weak))
+            return network.encode_decode(images, image_metas(images))
 
     def strong_views(self, batch: SemiBatch, target: PseudoLabel) -> list[View]:
         """Make V strong views of the unlabeled images, each with its pseudo-label.

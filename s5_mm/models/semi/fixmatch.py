@@ -64,8 +64,7 @@ class FixMatchSegmentor(SemiBaseSegmentor):
                              'image; draw at least 2, or switch it off with cutmix=None.')
         partner = self.partner(view)
         box = self.cutmix.boxes(len(view.images), *view.images.shape[-2:], device=view.images.device)
-        target = (self.cutmix.mix(x, y, box) for x, y in zip(view.target, partner.target, strict=True))
-        return View(self.cutmix.mix(view.images, partner.images, box), PseudoLabel(*target))
+        return view.map(lambda x, y: self.cutmix.mix(x, y, box), partner)
 
     def partner(self, view: View) -> View:
         """For each image of a view the one that boxes are taken from: here the image before in the batch."""
