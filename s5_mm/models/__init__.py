@@ -6,6 +6,7 @@ from .segmentors import MultiDatasetSegmentor, S5EncoderDecoder
 from .semi import (
     Alignment,
     ClassMean,
+    ClassMix,
     ClassQuantile,
     ConfidenceAlignment,
     ConfidentShare,
@@ -31,8 +32,8 @@ from .semi import (
 from .task_modules import S5DeltaXYWHTRBBoxCoder, S5MidpointOffsetCoder
 
 __all__ = [
-    'Alignment', 'ClassMean', 'ClassQuantile', 'ConfidenceAlignment', 'ConfidentShare', 'ConsistencyLoss',
-    'CorrMatchThreshold', 'CutMix', 'DAWThreshold', 'ENCODERS', 'Encoder', 'FixMatchSegmentor',
+    'Alignment', 'ClassMean', 'ClassMix', 'ClassQuantile', 'ConfidenceAlignment', 'ConfidentShare',
+    'ConsistencyLoss', 'CorrMatchThreshold', 'CutMix', 'DAWThreshold', 'ENCODERS', 'Encoder', 'FixMatchSegmentor',
     'FreeMatchThreshold', 'MultiDatasetDetector', 'MultiDatasetSegmentor', 'PseudoLabel', 'RankWeight',
     'S5DeltaXYWHTRBBoxCoder', 'S5EncoderDecoder', 'S5MidpointOffsetCoder', 'S5RotatedSingleRoIExtractor',
     'S5UPerHead', 'Selection', 'SemiBaseSegmentor', 'SemiBatch', 'SemiStep', 'ShareAlignment', 'SoftMatch',

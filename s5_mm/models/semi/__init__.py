@@ -1,5 +1,6 @@
 from .alignment import Alignment, ConfidenceAlignment, ShareAlignment
 from .base import SemiBaseSegmentor
+from .classmix import ClassMix
 from .consistency_loss import ConsistencyLoss
 from .cutmix import CutMix
 from .fixmatch import FixMatchSegmentor
@@ -21,8 +22,8 @@ from .strong_view import StrongView
 from .unimatch_v2 import UniMatchV2Segmentor
 
 __all__ = [
-    'Alignment', 'ClassMean', 'ClassQuantile', 'ConfidenceAlignment', 'ConfidentShare', 'ConsistencyLoss',
-    'CorrMatchThreshold', 'CutMix', 'DAWThreshold', 'FixMatchSegmentor', 'FreeMatchThreshold', 'PseudoLabel',
-    'RankWeight', 'Selection', 'SemiBaseSegmentor', 'SemiBatch', 'SemiStep', 'ShareAlignment', 'SoftMatch',
-    'StrongView', 'Threshold', 'UniMatchV2Segmentor', 'View'
+    'Alignment', 'ClassMean', 'ClassMix', 'ClassQuantile', 'ConfidenceAlignment', 'ConfidentShare',
+    'ConsistencyLoss', 'CorrMatchThreshold', 'CutMix', 'DAWThreshold', 'FixMatchSegmentor', 'FreeMatchThreshold',
+    'PseudoLabel', 'RankWeight', 'Selection', 'SemiBaseSegmentor', 'SemiBatch', 'SemiStep', 'ShareAlignment',
+    'SoftMatch', 'StrongView', 'Threshold', 'UniMatchV2Segmentor', 'View'
 ]
