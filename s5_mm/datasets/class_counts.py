@@ -43,7 +43,7 @@ class ClassCounts(NamedTuple):
             ValueError: It is no such file.
         """
         if not Path(path).is_file():
-            raise FileNotFoundError(f'{path} does not exist; write it with tools/analysis/class_counts.py CONFIG {path}')
+            raise FileNotFoundError(f'{path} does not exist; write it with tools/analysis/class_counts.py CONFIG FILE')
         try:
             arrays = np.load(path, allow_pickle=False)
             names, pixels = arrays['names'].tolist(), arrays['pixels']

@@ -2,6 +2,7 @@ from .hooks import (
     DatasetFilterHook,
     DivergenceHook,
     IterationSeedHook,
+    LossRampHook,
     MeanTeacherHook,
     MultiDatasetVisualizationHook,
     PreflightHook,
@@ -15,6 +16,7 @@ from .runner import S5Runner
 
 __all__ = [
     'Bf16OptimWrapper', 'DatasetFilterHook', 'DivergenceHook', 'IterationSeedHook', 'LongestEpochTrainLoop',
-    'MeanTeacherHook', 'MultiDatasetTestLoop', 'MultiDatasetValLoop', 'MultiDatasetVisualizationHook', 'PreflightHook',
-    'S5Runner', 'SamplerSeedHook', 'SemiPanelHook', 'UnreadableImagesHook'
+    'LossRampHook', 'MeanTeacherHook', 'MultiDatasetTestLoop', 'MultiDatasetValLoop',
+    'MultiDatasetVisualizationHook', 'PreflightHook', 'S5Runner', 'SamplerSeedHook', 'SemiPanelHook',
+    'UnreadableImagesHook'
 ]

@@ -114,7 +114,7 @@ class MultiSourceSampler(Sampler):
             subset: The part.
 
         Raises:
-            ValueError: The source is unknown or drawn by class, or there is no index, or one is doubled or out of range.
+            ValueError: The source is unknown or drawn by class, or an index is missing, doubled or out of range.
         """
         if source not in self.sizes:
             raise ValueError(f'MultiSourceSampler: cannot restrict {source!r}, the dataset has {sorted(self.sizes)}.')

@@ -1,6 +1,7 @@
 from .dataset_filter_hook import DatasetFilterHook
 from .divergence_hook import DivergenceHook
 from .iteration_seed_hook import IterationSeedHook
+from .loss_ramp_hook import LossRampHook
 from .mean_teacher_hook import MeanTeacherHook
 from .multi_dataset_visualization_hook import MultiDatasetVisualizationHook
 from .preflight_hook import PreflightHook
@@ -9,6 +10,6 @@ from .semi_panel_hook import SemiPanelHook
 from .unreadable_images_hook import UnreadableImagesHook
 
 __all__ = [
-    'DatasetFilterHook', 'DivergenceHook', 'IterationSeedHook', 'MeanTeacherHook', 'MultiDatasetVisualizationHook',
-    'PreflightHook', 'SamplerSeedHook', 'SemiPanelHook', 'UnreadableImagesHook'
+    'DatasetFilterHook', 'DivergenceHook', 'IterationSeedHook', 'LossRampHook', 'MeanTeacherHook',
+    'MultiDatasetVisualizationHook', 'PreflightHook', 'SamplerSeedHook', 'SemiPanelHook', 'UnreadableImagesHook'
 ]

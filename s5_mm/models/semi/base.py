@@ -14,6 +14,7 @@ from mmseg.utils import add_prefix
 from torch import Tensor, nn
 
 from s5_mm.models.backbones.asking import complete_preprocessor
+from s5_mm.models.batch_norm import batch_norms, counting, keeping
 from s5_mm.models.networks import evaluating, predicting
 from s5_mm.models.segmentors.image_metas import image_metas
 from s5_mm.registry import MODELS
@@ -44,6 +45,8 @@ class SemiBaseSegmentor(BaseSegmentor):
             published. ``dict()``: after step i of the optimizer (from 0) it becomes ``r * teacher + (1 - r) * student``
             with ``r = min(1 - 1 / (i + 1), 0.996)``, over parameters and float buffers (UniMatch V2, arXiv 2410.10777).
             Keys are those of MMEngine's ``MomentumAnnealingEMA``. ``None``: no teacher.
+        pool_batch_norm: Whether the teacher's batch norms keep statistics of the weak views instead of the student's,
+            which has seen labeled images and strong views. Costs a pass without gradient.
         pseudo_label_autocast: Whether weak views are labeled in the precision of training instead of fp32.
         shared_pass: Whether labeled images and strong views share one pass of the student, where the decode head allows
             it. If not, batch norms see them apart.
@@ -69,6 +72,7 @@ class SemiBaseSegmentor(BaseSegmentor):
                  alignment: dict | None = None,
                  loss_weights: dict[str, float] | None = None,
                  teacher: dict | None = None,
+                 pool_batch_norm: bool = False,
                  pseudo_label_autocast: bool = False,
                  shared_pass: bool = True,
                  labeled: str = 'labeled',
@@ -87,6 +91,7 @@ class SemiBaseSegmentor(BaseSegmentor):
             dict(type='mmengine.MomentumAnnealingEMA', momentum=0.004, gamma=1, update_buffers=True) | teacher,
             default_args=dict(model=self.segmentor))
         self.teacher_is_updated = False
+        self.pool_batch_norm = pool_batch_norm
         self.pseudo_label_autocast = pseudo_label_autocast
         self.shared_pass = shared_pass
         self.labeled = labeled
@@ -186,6 +191,9 @@ class SemiBaseSegmentor(BaseSegmentor):
 
     def label_logits(self, batch: SemiBatch) -> Tensor:
         """Logits of the weak views, (N, K, H, W), by the evaluated network in eval mode."""
+        if self.pool_batch_norm and self.evaluated is not self.segmentor:
+            with counting(self.evaluated):
+                self.evaluated_logits(batch.weak)
         return self.evaluated_logits(batch.weak)
 
     @torch.no_grad()
@@ -289,6 +297,12 @@ class SemiBaseSegmentor(BaseSegmentor):
         total = sum(self.loss_weights.get(name, 1.0) * log_vars[name] for name in losses if 'loss' in name)
         return total, log_vars | dict(loss=total)
 
+    def update_teacher(self) -> None:
+        """Average the student into the teacher; :class:`s5_mm.MeanTeacherHook` calls it after the optimizer's step."""
+        own_norms = self.pool_batch_norm and self.teacher.steps > 0
+        with keeping(self.teacher.module) if own_norms else contextlib.nullcontext():
+            self.teacher.update_parameters(self.segmentor)
+
     # Images in and out.
 
     def to_pixels(self, images: Tensor) -> Tensor:
@@ -346,6 +360,10 @@ class SemiBaseSegmentor(BaseSegmentor):
         if self.segmentor.out_channels < 2:
             raise ValueError(f'{name}: the decode head has one output channel; give it two (background and object), '
                              'since confidence is taken from a softmax.')
+        if self.pool_batch_norm and (self.teacher is None or not batch_norms(self.segmentor)):
+            raise ValueError(f'{name}: pool_batch_norm is about the batch norms of a teacher, the model has no '
+                             f'{"teacher; set model.teacher=dict()" if self.teacher is None else "batch norm"}, or '
+                             'leave pool_batch_norm out.')
         weights = getattr(self.consistency, 'class_weight', None)
         if weights is not None and len(weights) != self.segmentor.out_channels:
             raise ValueError(f'{name}: consistency.class_weight has {len(weights)} numbers, the decode head '
