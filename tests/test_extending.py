@@ -27,7 +27,7 @@ def test_a_method(tiny_segmentor, make_sample):
         type='s5_mm.UniMatchSegmentor', segmentor=tiny_segmentor(), consistency=dict(tau=0.0),
         data_preprocessor=dict(type='SegDataPreProcessor', bgr_to_rgb=True, size=(32, 32)))).train()
     seen = []
-    model.observer = seen.append
+    model.observers.append(seen.append)
     samples = [make_sample(name, torch.zeros(32, 32)) for name in ['labeled'] * 2 + ['unlabeled'] * 4]
     images = torch.randn(6, 3, 32, 32)
     total, logged = model.parse_losses(model.loss(images, samples))

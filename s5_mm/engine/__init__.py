@@ -6,6 +6,7 @@ from .hooks import (
     MeanTeacherHook,
     MultiDatasetVisualizationHook,
     PreflightHook,
+    PseudoLabelHook,
     SamplerSeedHook,
     SemiPanelHook,
     UnreadableImagesHook,
@@ -17,6 +18,6 @@ from .runner import S5Runner
 __all__ = [
     'Bf16OptimWrapper', 'DatasetFilterHook', 'DivergenceHook', 'IterationSeedHook', 'LongestEpochTrainLoop',
     'LossRampHook', 'MeanTeacherHook', 'MultiDatasetTestLoop', 'MultiDatasetValLoop',
-    'MultiDatasetVisualizationHook', 'PreflightHook', 'S5Runner', 'SamplerSeedHook', 'SemiPanelHook',
-    'UnreadableImagesHook'
+    'MultiDatasetVisualizationHook', 'PreflightHook', 'PseudoLabelHook', 'S5Runner', 'SamplerSeedHook',
+    'SemiPanelHook', 'UnreadableImagesHook'
 ]

@@ -230,9 +230,9 @@ class TestViews:
         model = make_model()
         images, samples = make_batch()
         steps = []
-        model.observer = steps.append
+        model.observers.append(steps.append)
         losses = model.loss(images, samples)
-        model.observer = None
+        model.observers.clear()
         model.loss(images, samples)
         [seen] = steps
         assert torch.equal(seen.batch.labeled, images[:2])

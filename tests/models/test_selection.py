@@ -170,7 +170,7 @@ class TestInTheModel:
         model = self.model(tiny_segmentor, kind, selection=dict(type=f's5_mm.{rule}', **options),
                            alignment=dict(type='s5_mm.ShareAlignment'))
         seen = []
-        model.observer = seen.append
+        model.observers.append(seen.append)
         losses = model.loss(*batch)
         assert torch.isfinite(losses['loss_u'])
         views = seen[0].views
@@ -183,7 +183,7 @@ class TestInTheModel:
         model = self.model(tiny_segmentor, selection=dict(type='s5_mm.SoftMatch'))
         monkeypatch.setattr(model.cutmix, 'boxes', lambda n, h, w, device: torch.ones(n, h, w, dtype=torch.bool))
         seen = []
-        model.observer = seen.append
+        model.observers.append(seen.append)
         model.loss(*batch)
         assert torch.equal(seen[0].views[0].target.weight, seen[0].target.weight.roll(1, 0))
 

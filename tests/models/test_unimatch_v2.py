@@ -138,7 +138,7 @@ class TestUniMatchV2:
             model = self.build(UniMatchV2Segmentor, tau=0, shared_pass=shared_pass)
             monkeypatch.setattr(model, 'channel_mask', lambda *args, mask=mask: mask)
             views = []
-            model.observer = views.append
+            model.observers.append(views.append)
             losses.append(model.loss(*self.batch(step)))
         assert losses[0]['loss_x'] == losses[1]['loss_x']
         assert losses[0]['loss_u'] != losses[1]['loss_u']

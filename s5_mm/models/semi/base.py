@@ -55,7 +55,7 @@ class SemiBaseSegmentor(BaseSegmentor):
         init_cfg: MMEngine's initialization.
 
     Attributes:
-        observer: Called with the :class:`SemiStep` of every training step; ``None``: not.
+        observers: Functions that are called with the :class:`SemiStep` of every training step.
         teacher_is_updated: Whether a hook updates the teacher; :class:`s5_mm.MeanTeacherHook` sets it.
 
     Raises:
@@ -96,7 +96,7 @@ class SemiBaseSegmentor(BaseSegmentor):
         self.shared_pass = shared_pass
         self.labeled = labeled
         self.unlabeled = unlabeled
-        self.observer: Callable[[SemiStep], None] | None = None
+        self.observers: list[Callable[[SemiStep], None]] = []
         self._check_student()
 
     # The steps of a training step, in their order.
@@ -116,8 +116,10 @@ class SemiBaseSegmentor(BaseSegmentor):
         views = self.strong_views(batch, target)
         losses, logits = self.forward_student(batch, views)
         losses |= self.loss_unlabeled(logits, views)
-        if self.observer is not None:
-            self.observer(SemiStep(batch, target, views, logits))
+        if self.observers:
+            step = SemiStep(batch, target, views, logits)
+            for observe in self.observers:
+                observe(step)
         return losses
 
     def split(self, inputs: Tensor, data_samples: list[SegDataSample]) -> SemiBatch:
