@@ -89,6 +89,18 @@ class TestPublishedSelections:
         assert mean.thresholds().tolist() == pytest.approx([0.55, 0.55, 0.95, 0.95])
         assert not mean(unsure).any()
 
+    def test_classes_that_are_not_predicted(self):
+        """SoftMatch takes them with mean 0 and variance 1, as published; CorrMatch leaves them out."""
+        target = PseudoLabel(torch.tensor([[[0, 0, 1]]]), torch.tensor([[[0.6, 0.8, 0.9]]]),
+                             torch.ones(1, 1, 3, dtype=torch.bool))
+        soft = build('SoftMatch', per_class=True, momentum=0.0)
+        soft.update(None, target)
+        assert soft.mean.tolist() == pytest.approx([0.7, 0, 0, 0, 0, 0])
+        assert soft.variance.tolist() == pytest.approx([0.02, 1, 1, 1, 1, 1])
+        level = build('CorrMatchThreshold', momentum=0.0)
+        level.update(None, target)
+        assert level.thresholds().tolist() == pytest.approx([0.85] * 6)
+
     def test_rank_weight_by_hand(self):
         rule = MODELS.build(dict(type='s5_mm.RankWeight', num_classes=3, sharpening=2, warmup=1, memory=2))
         scores = torch.linspace(0, 1, 101)
