@@ -24,19 +24,22 @@ def test_a_method(tiny_segmentor, make_sample):
     executed(METHOD)
     torch.manual_seed(0)
     model = MODELS.build(dict(
-        type='s5_mm.UniMatchV2Segmentor', segmentor=tiny_segmentor(), teacher={},
+        type='s5_mm.UniMatchSegmentor', segmentor=tiny_segmentor(), consistency=dict(tau=0.0),
         data_preprocessor=dict(type='SegDataPreProcessor', bgr_to_rgb=True, size=(32, 32)))).train()
-    model.teacher_is_updated = True
     seen = []
-    model.observer = seen.append
+    model.observers.append(seen.append)
     samples = [make_sample(name, torch.zeros(32, 32)) for name in ['labeled'] * 2 + ['unlabeled'] * 4]
-    total, logged = model.parse_losses(model.loss(torch.randn(6, 3, 32, 32), samples))
+    images = torch.randn(6, 3, 32, 32)
+    total, logged = model.parse_losses(model.loss(images, samples))
     total.backward()
-    assert {'loss_x', 'loss_u', 'mask_ratio'} <= set(logged)
-    assert len(seen[0].views) == len(seen[0].logits) == 2
-    masks = model.channel_mask(4, 10)
-    assert (masks[:4] + masks[4:] == 2).all()
-    assert sorted((masks[:4] == 1).all(dim=1).tolist()) == [False, False, True, True]
+    [step] = seen
+    assert len(step.views) == len(step.logits) == 3
+    assert torch.equal(step.views[2].images, images[2:])
+    parts = [model.consistency(logits, view.target)[0] for logits, view in zip(step.logits, step.views, strict=True)]
+    assert logged['loss_u'].item() == pytest.approx((0.25 * (parts[0] + parts[1]) + 0.5 * parts[2]).item(), rel=1e-5)
+    features = model.perturb_features((torch.ones(6, 10, 2, 2), ), 0)[0]
+    assert set(features[:4].flatten().tolist()) == {1}
+    assert set(features[4:].flatten().tolist()) == {0, 2}
 
 
 @pytest.fixture

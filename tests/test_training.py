@@ -215,7 +215,7 @@ def test_two_processes(data, tmp_path):
 
 @pytest.mark.parametrize('config', sorted(str(path.relative_to(ROOT)) for path in (ROOT / 'configs/s4p').glob('*.py')))
 def test_the_paper_configs_train_with_a_small_network(train, config):
-    at = 'model.segmentor' if 'fixmatch' in config else 'model'
+    at = 'model' if 'supervised' in config else 'model.segmentor'
     options = {
         f'{at}.backbone.arch': dict(_delete_=True, **TINY),
         f'{at}.backbone.init_cfg': None,

@@ -18,4 +18,5 @@ custom_hooks = [
     *_base_.custom_hooks,
     dict(type='s5_mm.MeanTeacherHook'),
     dict(type='s5_mm.SemiPanelHook', interval=100),
+    dict(type='s5_mm.PseudoLabelHook', interval=100),
 ]

@@ -3,9 +3,11 @@ from .hooks import (
     DivergenceHook,
     FiniteHook,
     IterationSeedHook,
+    LossRampHook,
     MeanTeacherHook,
     MultiDatasetVisualizationHook,
     PreflightHook,
+    PseudoLabelHook,
     RadiometryHook,
     SafeCheckpointHook,
     SamplerSeedHook,
@@ -20,8 +22,8 @@ from .runner import S5Runner
 from .signals import TrainingStopped
 
 __all__ = [
-    'Bf16OptimWrapper', 'DatasetFilterHook', 'DivergenceHook', 'FiniteHook', 'IterationSeedHook',
-    'LongestEpochTrainLoop', 'MeanTeacherHook', 'MultiDatasetTestLoop', 'MultiDatasetValLoop',
-    'MultiDatasetVisualizationHook', 'PreflightHook', 'RadiometryHook', 'S5Runner', 'SafeCheckpointHook',
-    'SamplerSeedHook', 'SemiPanelHook', 'SignalHook', 'TrainingStopped', 'UnreadableImagesHook', 'WorkDirLockHook'
+    'Bf16OptimWrapper', 'DatasetFilterHook', 'DivergenceHook', 'FiniteHook', 'IterationSeedHook', 'LongestEpochTrainLoop',
+    'LossRampHook', 'MeanTeacherHook', 'MultiDatasetTestLoop', 'MultiDatasetValLoop', 'MultiDatasetVisualizationHook',
+    'PreflightHook', 'PseudoLabelHook', 'RadiometryHook', 'S5Runner', 'SafeCheckpointHook', 'SamplerSeedHook',
+    'SemiPanelHook', 'SignalHook', 'TrainingStopped', 'UnreadableImagesHook', 'WorkDirLockHook'
 ]

@@ -4,21 +4,38 @@ from .detectors import MultiDatasetDetector
 from .roi_heads import S5RotatedSingleRoIExtractor
 from .segmentors import MultiDatasetSegmentor, S5EncoderDecoder
 from .semi import (
+    Alignment,
+    ClassMean,
+    ClassMix,
+    ClassQuantile,
+    ConfidenceAlignment,
+    ConfidentShare,
     ConsistencyLoss,
+    CorrMatchThreshold,
     CutMix,
+    DAWThreshold,
     FixMatchSegmentor,
+    FreeMatchThreshold,
     PseudoLabel,
+    RankWeight,
+    Selection,
     SemiBaseSegmentor,
     SemiBatch,
     SemiStep,
+    ShareAlignment,
+    SoftMatch,
     StrongView,
+    Threshold,
+    UniMatchV2Segmentor,
     View,
 )
 from .task_modules import S5DeltaXYWHTRBBoxCoder, S5MidpointOffsetCoder
 
 __all__ = [
-    'ENCODERS', 'ConsistencyLoss', 'CutMix', 'Encoder', 'FixMatchSegmentor', 'MultiDatasetDetector',
-    'MultiDatasetSegmentor', 'PseudoLabel', 'S5DeltaXYWHTRBBoxCoder', 'S5EncoderDecoder', 'S5MidpointOffsetCoder',
-    'S5RotatedSingleRoIExtractor', 'S5UPerHead', 'SemiBaseSegmentor', 'SemiBatch', 'SemiStep', 'StrongView', 'ViT',
-    'View'
+    'Alignment', 'ClassMean', 'ClassMix', 'ClassQuantile', 'ConfidenceAlignment', 'ConfidentShare',
+    'ConsistencyLoss', 'CorrMatchThreshold', 'CutMix', 'DAWThreshold', 'ENCODERS', 'Encoder', 'FixMatchSegmentor',
+    'FreeMatchThreshold', 'MultiDatasetDetector', 'MultiDatasetSegmentor', 'PseudoLabel', 'RankWeight',
+    'S5DeltaXYWHTRBBoxCoder', 'S5EncoderDecoder', 'S5MidpointOffsetCoder', 'S5RotatedSingleRoIExtractor',
+    'S5UPerHead', 'Selection', 'SemiBaseSegmentor', 'SemiBatch', 'SemiStep', 'ShareAlignment', 'SoftMatch',
+    'StrongView', 'Threshold', 'UniMatchV2Segmentor', 'ViT', 'View'
 ]

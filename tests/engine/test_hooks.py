@@ -9,7 +9,7 @@ from mmengine.optim import OptimWrapper
 
 from s5_mm.engine import IterationSeedHook, MeanTeacherHook, SemiPanelHook
 from s5_mm.engine.hooks import iteration_seed_hook
-from s5_mm.engine.hooks.semi_panel_hook import draw_panel
+from s5_mm.engine.hooks.semi_panel_hook import HATCHED, draw_panel
 from s5_mm.models import PseudoLabel, SemiBatch, SemiStep, View
 from s5_mm.registry import MODELS
 
@@ -38,6 +38,7 @@ class TestIterationSeedHook:
 
 
 PALETTE = [[0, 0, 0], [255, 0, 0], [0, 255, 0]]
+CLASSES = ['land', 'ship', 'plane']
 
 
 class TestPanel:
@@ -61,25 +62,44 @@ class TestPanel:
                         [logits.clone().requires_grad_()])
 
     def tile(self, panel, row, column):
-        """Colors in the middle of the four pixels of a tile; each is 128 px wide, a caption 20 px high."""
-        top, left = row * (256 + 20) + 20, column * 256
+        """Colors in the middle of the four pixels of a tile, each 128 px wide, below a title and captions of 20 px."""
+        top, left = 20 + row * (256 + 20) + 20, column * 256
         return [panel[top + y, left + x].tolist() for y in (64, 192) for x in (64, 192)]
 
     def test_tiles(self, model, step):
-        panel = draw_panel(model, step, np.array(PALETTE, dtype=np.uint8))
-        white, red, green = [255] * 3, PALETTE[1], PALETTE[2]
-        assert panel.shape == (2 * 276, 3 * 256, 3)
+        panel = draw_panel(model, step, np.array(PALETTE, dtype=np.uint8), CLASSES)
+        red, green = PALETTE[1], PALETTE[2]
+        hatched = HATCHED.tolist()
+        assert panel.shape == (20 + 2 * 276 + 20, 4 * 256, 3)
         assert panel.dtype == np.uint8
-        for row, column in ((0, 0), (1, 0), (1, 2)):
+        for row, column in ((0, 0), (0, 2), (1, 0)):
             assert self.tile(panel, row, column) == [[255, 128, 0]] * 4
-        assert self.tile(panel, 0, 1) == [[0, 0, 0], red, green, white]
-        assert self.tile(panel, 0, 2) == [green] * 4
-        assert self.tile(panel, 1, 1) == [red, white, white, green]
+        truth = self.tile(panel, 0, 1)
+        assert truth[:3] == [[0, 0, 0], red, green]
+        assert truth[3] in hatched
+        for row, column in ((0, 3), (1, 2)):
+            labels = self.tile(panel, row, column)
+            assert [labels[0], labels[3]] == [red, green]
+            assert labels[1] in hatched
+            assert labels[2] in hatched
+        assert self.tile(panel, 1, 1) == [green] * 4
+        brightness = [sum(color) for color in self.tile(panel, 1, 3)]
+        assert brightness[1] < brightness[0] == brightness[2] < brightness[3]  # confidences 0.8, 0.9, 0.9, 1
+
+    def test_hatching_has_both_grays(self, model, step):
+        panel = draw_panel(model, step, np.array(PALETTE, dtype=np.uint8), CLASSES)
+        padding = panel[40 + 128:40 + 256, 3 * 256:3 * 256 + 128].reshape(-1, 3)
+        assert np.array_equal(np.unique(padding, axis=0), HATCHED)
+
+    def test_legend_has_all_colors(self, model, step):
+        panel = draw_panel(model, step, np.array(PALETTE, dtype=np.uint8), CLASSES)
+        legend = panel[-20:]
+        assert [legend[10, 160 * k + 10].tolist() for k in range(3)] == PALETTE
 
     @pytest.fixture
     def runner(self, model):
         shown = []
-        visualizer = SimpleNamespace(dataset_meta=dict(palette=PALETTE),
+        visualizer = SimpleNamespace(dataset_meta=dict(palette=PALETTE, classes=CLASSES),
                                      add_image=lambda name, image, step: shown.append((name, image.shape, step)))
         return SimpleNamespace(model=model, visualizer=visualizer, iter=0, shown=shown)
 
@@ -87,11 +107,11 @@ class TestPanel:
         """Run an iteration; tells whether the model was observed."""
         model = runner.model.module if isinstance(runner.model, torch.nn.DataParallel) else runner.model
         hook.before_train_iter(runner, 0)
-        observed = model.observer is not None
-        if observed:
-            model.observer(step)
+        observed = bool(model.observers)
+        for observe in model.observers:
+            observe(step)
         hook.after_train_iter(runner, 0)
-        assert model.observer is None
+        assert not model.observers
         return observed
 
     def test_every_k_iterations(self, runner, step):
@@ -101,7 +121,7 @@ class TestPanel:
         for runner.iter in range(7):
             observed.append(self.iterate(runner, hook, step))
         assert observed == [False, False, True, False, False, True, False]
-        assert runner.shown == [('views', (552, 768, 3), 3), ('views', (552, 768, 3), 6)]
+        assert runner.shown == [('views', (592, 1024, 3), 3), ('views', (592, 1024, 3), 6)]
 
     def test_wrapped_model(self, runner, step):
         hook = SemiPanelHook(interval=1)

@@ -14,7 +14,7 @@ def published_target(golden):
     own = PseudoLabel.from_logits(arrays['loss_pred_w'], arrays['loss_ignore'] == 0)
     partner = PseudoLabel.from_logits(arrays['loss_pred_w_mix'], arrays['loss_ignore_mix'] == 0)
     box = arrays['loss_box'] == 1
-    return PseudoLabel(*(CutMix.mix(x, y, box) for x, y in zip(own, partner, strict=True)))
+    return own.map(lambda x, y: CutMix.mix(x, y, box), partner)
 
 
 @pytest.mark.parametrize('tau', [0.5, 0.95])
@@ -39,7 +39,7 @@ def test_sum_over_confident_divided_by_valid():
     logits, target = by_hand()
     consistency = ConsistencyLoss(0.75)
     loss, ratio = consistency(logits, target)
-    assert consistency.confident(target).tolist() == [[[True, True, False, False]]]
+    assert consistency.counted(target).tolist() == [[[True, True, False, False]]]
     assert loss.item() == pytest.approx((math.log(4 / 3) + math.log(2)) / 3)
     assert ratio.item() == pytest.approx(2 / 3)
 

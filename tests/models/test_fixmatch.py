@@ -118,7 +118,8 @@ class TestLoss:
             gradients.append([parameter.grad for parameter in model.parameters()])
         assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True) if a is not None)
         target = model.pseudo_label(model.split(images, samples))
-        assert not any(part.requires_grad for part in target)
+        assert target.weight is None
+        assert not any(part.requires_grad for part in target[:3])
 
     def test_unlabeled_images_teach_the_network(self, make_model, make_batch):
         model = make_model(consistency=dict(tau=0.0))
@@ -229,9 +230,9 @@ class TestViews:
         model = make_model()
         images, samples = make_batch()
         steps = []
-        model.observer = steps.append
+        model.observers.append(steps.append)
         losses = model.loss(images, samples)
-        model.observer = None
+        model.observers.clear()
         model.loss(images, samples)
         [seen] = steps
         assert torch.equal(seen.batch.labeled, images[:2])

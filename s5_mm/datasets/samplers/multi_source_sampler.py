@@ -7,9 +7,12 @@ import numpy as np
 from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Sampler
 
+from s5_mm.datasets.class_counts import ClassCounts
 from s5_mm.datasets.multi_source import Draw, MultiSourceDataset
 from s5_mm.randomness import derive_seed
 from s5_mm.registry import DATA_SAMPLERS
+
+from .rare_classes import RareClasses
 
 
 class SourceSubset(NamedTuple):
@@ -53,17 +56,21 @@ class MultiSourceSampler(Sampler):
         dataset: The dataset.
         per_batch: Samples of each source in a batch of one process, in this order, e.g. ``dict(labeled=12,
             unlabeled=12)``; a number stands for as many of every source. The loader's ``batch_size`` is their sum.
+        rare_classes: Source -> how its images are drawn by class instead of in epochs: ``counts``, the file that
+            ``tools/analysis/class_counts.py`` writes, and the options of :class:`RareClasses`.
         shuffle: Whether to shuffle each epoch.
         seed: Seed, at least 0, equal on all ranks; MMEngine's runner passes its own. ``None``: drawn and shared. A
             resumed run gets the checkpoint's seed from :class:`s5_mm.SamplerSeedHook`.
 
     Raises:
-        ValueError: A source is unknown or a number is below 1.
+        ValueError: A source is unknown, a number is below 1, or class counts do not fit a source.
+        FileNotFoundError: A file of class counts is missing.
     """
 
     def __init__(self,
                  dataset: MultiSourceDataset,
                  per_batch: dict[str, int] | int,
+                 rare_classes: dict[str, dict] | None = None,
                  shuffle: bool = True,
                  seed: int | None = None) -> None:
         self.rank, self.world_size = get_dist_info()
@@ -75,6 +82,14 @@ class MultiSourceSampler(Sampler):
         self._first_step = 0
         self._check()
         self.history = [Stretch(0, self.draws_per_step)]
+        self.rare_classes = {name: self._rare_classes(dataset, name, **options)
+                             for name, options in (rare_classes or {}).items()}
+
+    def _rare_classes(self, dataset: MultiSourceDataset, name: str, counts: str, **options: float) -> RareClasses:
+        if name not in self.per_batch:
+            raise ValueError(f'MultiSourceSampler: rare_classes names {name!r}, per_batch has '
+                             f'{sorted(self.per_batch)}.')
+        return RareClasses(ClassCounts.load(counts).of(dataset.sources[name]), **options)
 
     def _check(self) -> None:
         unknown = sorted(set(self.per_batch) - set(self.sizes))
@@ -152,10 +167,13 @@ class MultiSourceSampler(Sampler):
             subset: The part.
 
         Raises:
-            ValueError: The source is unknown, or there is no index, or one is doubled or out of range.
+            ValueError: The source is unknown or drawn by class, or an index is missing, doubled or out of range.
         """
         if source not in self.sizes:
             raise ValueError(f'MultiSourceSampler: cannot restrict {source!r}, the dataset has {sorted(self.sizes)}.')
+        if source in self.rare_classes:
+            raise ValueError(f'MultiSourceSampler: cannot restrict {source!r}, which is drawn by class; leave it out '
+                             'of rare_classes.')
         indices, size = np.asarray(subset.indices, dtype=np.int64), self.sizes[source]
         if not len(indices) or indices.min() < 0 or indices.max() >= size or len(np.unique(indices)) < len(indices):
             raise ValueError(f'MultiSourceSampler: a selection from {source!r} needs at least one index, each once and '
@@ -173,7 +191,9 @@ class MultiSourceSampler(Sampler):
                 for draw in range(first, first + number):
                     yield Draw(name, orders[name].index(draw), derive_seed(self.seed, 'augmentation', name, draw))
 
-    def _order(self, name: str) -> '_Order':
+    def _order(self, name: str) -> '_Order | _RareOrder':
+        if name in self.rare_classes:
+            return _RareOrder(self.rare_classes[name], (self.seed, 'rare class', name))
         keys = (self.seed, 'order', name)
         if name not in self.subsets:
             return _Order(np.arange(self.sizes[name]), 0, self.shuffle, keys)
@@ -199,3 +219,15 @@ class _Order:
             self._epoch = epoch
             self._permutation = np.random.default_rng(derive_seed(*self.seed_keys, epoch)).permutation(self.members)
         return int(self._permutation[position])
+
+
+class _RareOrder:
+    """Draws by class, each of them a function of its number."""
+
+    def __init__(self, rare_classes: RareClasses, seed_keys: tuple[int | str, ...]) -> None:
+        self.rare_classes = rare_classes
+        self.seed_keys = seed_keys
+
+    def index(self, draw: int) -> int:
+        """Position in the source of draw number ``draw``, 0-based, all ranks counted."""
+        return self.rare_classes.draw(np.random.default_rng(derive_seed(*self.seed_keys, draw)))

@@ -2,9 +2,11 @@ from .dataset_filter_hook import DatasetFilterHook
 from .divergence_hook import DivergenceHook
 from .finite_hook import FiniteHook
 from .iteration_seed_hook import IterationSeedHook
+from .loss_ramp_hook import LossRampHook
 from .mean_teacher_hook import MeanTeacherHook
 from .multi_dataset_visualization_hook import MultiDatasetVisualizationHook
 from .preflight_hook import PreflightHook
+from .pseudo_label_hook import PseudoLabelHook
 from .radiometry_hook import RadiometryHook
 from .safe_checkpoint_hook import SafeCheckpointHook
 from .sampler_seed_hook import SamplerSeedHook
@@ -14,7 +16,7 @@ from .unreadable_images_hook import UnreadableImagesHook
 from .work_dir_lock_hook import WorkDirLockHook
 
 __all__ = [
-    'DatasetFilterHook', 'DivergenceHook', 'FiniteHook', 'IterationSeedHook', 'MeanTeacherHook',
-    'MultiDatasetVisualizationHook', 'PreflightHook', 'RadiometryHook', 'SafeCheckpointHook', 'SamplerSeedHook',
-    'SemiPanelHook', 'SignalHook', 'UnreadableImagesHook', 'WorkDirLockHook'
+    'DatasetFilterHook', 'DivergenceHook', 'FiniteHook', 'IterationSeedHook', 'LossRampHook', 'MeanTeacherHook',
+    'MultiDatasetVisualizationHook', 'PreflightHook', 'PseudoLabelHook', 'RadiometryHook', 'SafeCheckpointHook',
+    'SamplerSeedHook', 'SemiPanelHook', 'SignalHook', 'UnreadableImagesHook', 'WorkDirLockHook'
 ]

@@ -37,5 +37,4 @@ class MeanTeacherHook(Hook):
                          outputs: dict | None = None) -> None:
         """Update the teacher if the optimizer has made a step."""
         if runner.optim_wrapper.should_update():
-            model = unwrapped(runner.model)
-            model.teacher.update_parameters(model.segmentor)
+            unwrapped(runner.model).update_teacher()

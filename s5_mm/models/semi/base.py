@@ -14,6 +14,7 @@ from mmseg.utils import add_prefix
 from torch import Tensor, nn
 
 from s5_mm.models.backbones.asking import complete_preprocessor
+from s5_mm.models.batch_norm import batch_norms, counting, keeping
 from s5_mm.models.networks import evaluating, predicting
 from s5_mm.models.segmentors.image_metas import image_metas
 from s5_mm.registry import MODELS
@@ -35,18 +36,26 @@ class SemiBaseSegmentor(BaseSegmentor):
         data_preprocessor: mmseg's; the student's encoder states ``mean`` and ``std``.
         consistency: The loss of a strong view, e.g. ``dict(tau=0.8)``; ``type`` defaults to
             :class:`s5_mm.ConsistencyLoss`.
+        selection: How much the pseudo-label of each pixel counts, a :class:`s5_mm.Selection`, e.g.
+            ``dict(type='s5_mm.ClassMean')``. ``None``: pixels from the threshold of ``consistency`` on count.
+        alignment: What makes pseudo-labels follow the labels' class shares, e.g. ``dict(type='s5_mm.ShareAlignment')``;
+            ``None``: off.
         loss_weights: Weight of each loss in the total, by name; a loss that is not named has the weight 1.
         teacher: Averages the student's weights. The average then labels the weak views and is what is evaluated and
             published. ``dict()``: after step i of the optimizer (from 0) it becomes ``r * teacher + (1 - r) * student``
             with ``r = min(1 - 1 / (i + 1), 0.996)``, over parameters and float buffers (UniMatch V2, arXiv 2410.10777).
             Keys are those of MMEngine's ``MomentumAnnealingEMA``. ``None``: no teacher.
+        pool_batch_norm: Whether the teacher's batch norms keep statistics of the weak views instead of the student's,
+            which has seen labeled images and strong views. Costs a pass without gradient.
         pseudo_label_autocast: Whether weak views are labeled in the precision of training instead of fp32.
+        shared_pass: Whether labeled images and strong views share one pass of the student, where the decode head allows
+            it. If not, batch norms see them apart.
         labeled: Name of the labeled source.
         unlabeled: Name of the unlabeled source.
         init_cfg: MMEngine's initialization.
 
     Attributes:
-        observer: Called with the :class:`SemiStep` of every training step; ``None``: not.
+        observers: Functions that are called with the :class:`SemiStep` of every training step.
         teacher_is_updated: Whether a hook updates the teacher; :class:`s5_mm.MeanTeacherHook` sets it.
 
     Raises:
@@ -59,9 +68,13 @@ class SemiBaseSegmentor(BaseSegmentor):
                  segmentor: dict,
                  data_preprocessor: dict | None = None,
                  consistency: dict | None = None,
+                 selection: dict | None = None,
+                 alignment: dict | None = None,
                  loss_weights: dict[str, float] | None = None,
                  teacher: dict | None = None,
+                 pool_batch_norm: bool = False,
                  pseudo_label_autocast: bool = False,
+                 shared_pass: bool = True,
                  labeled: str = 'labeled',
                  unlabeled: str = 'unlabeled',
                  init_cfg: dict | None = None) -> None:
@@ -70,15 +83,20 @@ class SemiBaseSegmentor(BaseSegmentor):
                          init_cfg=init_cfg)
         self.segmentor = student
         self.consistency = MODELS.build({'type': 's5_mm.ConsistencyLoss', **(consistency or {})})
+        classes = dict(num_classes=student.out_channels)
+        self.selection = None if selection is None else MODELS.build(selection, default_args=classes)
+        self.alignment = None if alignment is None else MODELS.build(alignment, default_args=classes)
         self.loss_weights = dict(loss_weights or {})
         self.teacher = None if teacher is None else MODELS.build(
             dict(type='mmengine.MomentumAnnealingEMA', momentum=0.004, gamma=1, update_buffers=True) | teacher,
             default_args=dict(model=self.segmentor))
         self.teacher_is_updated = False
+        self.pool_batch_norm = pool_batch_norm
         self.pseudo_label_autocast = pseudo_label_autocast
+        self.shared_pass = shared_pass
         self.labeled = labeled
         self.unlabeled = unlabeled
-        self.observer: Callable[[SemiStep], None] | None = None
+        self.observers: list[Callable[[SemiStep], None]] = []
         self._check_student()
 
     # The steps of a training step, in their order.
@@ -98,8 +116,10 @@ class SemiBaseSegmentor(BaseSegmentor):
         views = self.strong_views(batch, target)
         losses, logits = self.forward_student(batch, views)
         losses |= self.loss_unlabeled(logits, views)
-        if self.observer is not None:
-            self.observer(SemiStep(batch, target, views, logits))
+        if self.observers:
+            step = SemiStep(batch, target, views, logits)
+            for observe in self.observers:
+                observe(step)
         return losses
 
     def split(self, inputs: Tensor, data_samples: list[SegDataSample]) -> SemiBatch:
@@ -131,18 +151,61 @@ class SemiBaseSegmentor(BaseSegmentor):
 
     @torch.no_grad()
     def pseudo_label(self, batch: SemiBatch) -> PseudoLabel:
-        """Label the weak views: the most probable class of each pixel, (N, H, W)."""
+        """Label the weak views: the most probable class of each pixel, (N, H, W); alignment and selection learn."""
         valid = torch.stack([sample.gt_sem_seg.data[0] for sample in batch.weak_samples]) == 0
-        return PseudoLabel.from_logits(self.label_logits(batch), valid)
+        self.learn_from_labels(batch)
+        logits = self.label_logits(batch)
+        if self.alignment is not None:
+            self.alignment.update(logits.float().softmax(dim=1), valid)
+            logits = self.alignment(logits.float())
+        target = PseudoLabel.from_logits(logits, valid)
+        if self.selection is None:
+            return target
+        self.selection.update(logits.float().softmax(dim=1), target)
+        return target._replace(weight=self.selection(target))
+
+    def learn_from_labels(self, batch: SemiBatch) -> None:
+        """Show the labeled images to alignment and selection."""
+        rules = [rule for rule in (self.alignment, self.selection) if rule is not None]
+        if not rules:
+            return
+        truth = torch.stack([sample.gt_sem_seg.data[0] for sample in batch.labeled_samples])
+        scores = None
+        if any(rule.needs_labeled_scores for rule in rules):
+            scores = self.evaluated_logits(batch.labeled).float().softmax(dim=1)
+        for rule in rules:
+            rule.update_labeled(truth, scores)
 
     @torch.no_grad()
+    def judge(self, images: Tensor, valid: Tensor) -> PseudoLabel:
+        """Label images as in training, without learning from them.
+
+        Args:
+            images: Normalized, (N, 3, H, W).
+            valid: True where there is image, (N, H, W).
+
+        Returns:
+            The pseudo-label; its ``weight`` may be ``None``, see :class:`ConsistencyLoss`.
+        """
+        logits = self.evaluated_logits(images).float()
+        target = PseudoLabel.from_logits(logits if self.alignment is None else self.alignment(logits), valid)
+        return target if self.selection is None else target._replace(weight=self.selection(target))
+
     def label_logits(self, batch: SemiBatch) -> Tensor:
         """Logits of the weak views, (N, K, H, W), by the evaluated network in eval mode."""
-        device = batch.weak.device.type
-        precision = contextlib.nullcontext() if self.pseudo_label_autocast else torch.autocast(device, enabled=False)
+        if self.pool_batch_norm and self.evaluated is not self.segmentor:
+            with counting(self.evaluated):
+                self.evaluated_logits(batch.weak)
+        return self.evaluated_logits(batch.weak)
+
+    @torch.no_grad()
+    def evaluated_logits(self, images: Tensor) -> Tensor:
+        """Logits (B, K, H, W) of normalized images (B, 3, H, W), by the evaluated network in eval mode."""
+        precision = contextlib.nullcontext() if self.pseudo_label_autocast else torch.autocast(
+            images.device.type, enabled=False)
         network = self.evaluated
         with evaluating(network), precision:
-            return network.encode_decode(batch.weak, image_metas(batch.weak))
+            return network.encode_decode(images, image_metas(images))
 
     def strong_views(self, batch: SemiBatch, target: PseudoLabel) -> list[View]:
         """Make V strong views of the unlabeled images, each with its pseudo-label.
@@ -154,23 +217,29 @@ class SemiBaseSegmentor(BaseSegmentor):
         raise NotImplementedError(f'{type(self).__name__} must implement strong_views.')
 
     def forward_student(self, batch: SemiBatch, views: list[View]) -> tuple[dict[str, Tensor], list[Tensor]]:
-        """Losses of the labeled images and logits of the strong views, in one pass where the decode head allows it.
+        """Losses of the labeled images and logits of the strong views, in one pass or in two (``shared_pass``).
 
         Returns:
             ``loss_x`` with what the heads report, and logits (N, K, H, W) of each view.
         """
-        images = torch.cat([batch.labeled, *(view.images for view in views)])
-        number = len(batch.labeled)
-        metas = image_metas(images[number:])
-        if works_in_two_steps(self.segmentor.decode_head):
-            features = self.perturb_features(self.segmentor.extract_feat(images), number)
+        student, samples = self.segmentor, batch.labeled_samples
+        strong = torch.cat([view.images for view in views])
+        metas = image_metas(strong)
+        if not works_in_two_steps(student.decode_head):
+            losses = student.loss(batch.labeled, samples)
+            with predicting(student):
+                logits = student.encode_decode(strong, metas)
+        elif self.shared_pass:
+            number = len(batch.labeled)
+            features = self.perturb_features(student.extract_feat(torch.cat([batch.labeled, strong])), number)
             logits = self.decode(features)
-            losses = self.loss_labeled([level[:number] for level in features], logits[:number], batch.labeled_samples)
-            logits = self.segmentor.decode_head.predict_by_feat(logits[number:], metas)
+            losses = self.loss_labeled([level[:number] for level in features], logits[:number], samples)
+            logits = student.decode_head.predict_by_feat(logits[number:], metas)
         else:
-            losses = self.segmentor.loss(batch.labeled, batch.labeled_samples)
-            with predicting(self.segmentor):
-                logits = self.segmentor.encode_decode(images[number:], metas)
+            features = student.extract_feat(batch.labeled)
+            losses = self.loss_labeled(features, self.decode(features), samples)
+            logits = self.decode(self.perturb_features(student.extract_feat(strong), 0))
+            logits = student.decode_head.predict_by_feat(logits, metas)
         loss_x = sum(value for name, value in losses.items() if 'loss' in name)
         reports = {name: value for name, value in losses.items() if 'loss' not in name}
         return dict(loss_x=loss_x, **reports), list(logits.chunk(len(views)))
@@ -180,7 +249,7 @@ class SemiBaseSegmentor(BaseSegmentor):
 
         Args:
             features: The maps of all levels, each (L + V * N, C, h, w): the labeled images, then view after view.
-            num_labeled: L; these rows must stay as they are.
+            num_labeled: L; these rows must stay as they are. 0 if the labeled images have a pass of their own.
 
         Returns:
             Maps of the same shapes.
@@ -188,7 +257,7 @@ class SemiBaseSegmentor(BaseSegmentor):
         return features
 
     def decode(self, features: tuple[Tensor, ...]) -> Tensor:
-        """Logits (L + V * N, K, h, w) of perturbed features, at the size of the decode head's output."""
+        """Logits (B, K, h, w) of the images that share a pass, at the size of the decode head's output."""
         return self.segmentor.decode_head(features)
 
     def loss_labeled(self, features: list[Tensor], logits: Tensor,
@@ -229,6 +298,12 @@ class SemiBaseSegmentor(BaseSegmentor):
         _, log_vars = super().parse_losses(losses)
         total = sum(self.loss_weights.get(name, 1.0) * log_vars[name] for name in losses if 'loss' in name)
         return total, log_vars | dict(loss=total)
+
+    def update_teacher(self) -> None:
+        """Average the student into the teacher; :class:`s5_mm.MeanTeacherHook` calls it after the optimizer's step."""
+        own_norms = self.pool_batch_norm and self.teacher.steps > 0
+        with keeping(self.teacher.module) if own_norms else contextlib.nullcontext():
+            self.teacher.update_parameters(self.segmentor)
 
     # Images in and out.
 
@@ -287,6 +362,10 @@ class SemiBaseSegmentor(BaseSegmentor):
         if self.segmentor.out_channels < 2:
             raise ValueError(f'{name}: the decode head has one output channel; give it two (background and object), '
                              'since confidence is taken from a softmax.')
+        if self.pool_batch_norm and (self.teacher is None or not batch_norms(self.segmentor)):
+            raise ValueError(f'{name}: pool_batch_norm is about the batch norms of a teacher, the model has no '
+                             f'{"teacher; set model.teacher=dict()" if self.teacher is None else "batch norm"}, or '
+                             'leave pool_batch_norm out.')
         weights = getattr(self.consistency, 'class_weight', None)
         if weights is not None and len(weights) != self.segmentor.out_channels:
             raise ValueError(f'{name}: consistency.class_weight has {len(weights)} numbers, the decode head '

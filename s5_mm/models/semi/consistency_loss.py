@@ -10,10 +10,10 @@ from .pseudo_label import PseudoLabel
 
 @MODELS.register_module()
 class ConsistencyLoss(nn.Module):
-    """Cross entropy at confident pixels, divided by the number of *valid* ones (FixMatch as S5 uses it).
+    """Cross entropy of the pixels that count, over the number of *valid* ones (FixMatch as S5 uses it).
 
     Args:
-        tau: Confidence from which a pixel counts, in [0, 1].
+        tau: Confidence from which a pixel counts, in [0, 1], where the pseudo-label has no weights of its own.
         class_weight: Weight of each class's pixels; ``None``: all 1. The divisor does not change with it.
 
     Raises:
@@ -28,9 +28,10 @@ class ConsistencyLoss(nn.Module):
         weight = None if class_weight is None else torch.tensor(class_weight, dtype=torch.float32)
         self.register_buffer('class_weight', weight, persistent=False)
 
-    def confident(self, target: PseudoLabel) -> Tensor:
-        """Pixels that count, (N, H, W), bool."""
-        return (target.confidence >= self.tau) & target.valid
+    def counted(self, target: PseudoLabel) -> Tensor:
+        """How much each pixel counts, (N, H, W), bool or in [0, 1]; nothing where there is padding."""
+        weight = target.confidence >= self.tau if target.weight is None else target.weight
+        return weight * target.valid
 
     def forward(self, logits: Tensor, target: PseudoLabel) -> tuple[Tensor, Tensor]:
         """Compare the strong view with its pseudo-label.
@@ -40,9 +41,10 @@ class ConsistencyLoss(nn.Module):
             target: Of the weak view, mixed like the strong one.
 
         Returns:
-            The loss and the share of valid pixels that are confident, both scalars; 0 if no pixel is valid.
+            The loss and the mean weight of valid pixels (with a threshold: the share of confident ones), both scalars;
+            0 if no pixel is valid.
         """
-        confident = self.confident(target)
+        counted = self.counted(target)
         num_valid = target.valid.sum().clamp(min=1)
         losses = F.cross_entropy(logits.float(), target.label, weight=self.class_weight, reduction='none')
-        return (losses * confident).sum() / num_valid, confident.sum() / num_valid
+        return (losses * counted).sum() / num_valid, counted.sum() / num_valid

@@ -12,11 +12,13 @@ class PseudoLabel(NamedTuple):
         label: Most probable class, (N, H, W), int64.
         confidence: Its probability, (N, H, W), in [0, 1].
         valid: True where there is image, False where there is padding, (N, H, W).
+        weight: How much the pixel counts, (N, H, W), in [0, 1]; ``None``: the loss decides by its threshold.
     """
 
     label: Tensor
     confidence: Tensor
     valid: Tensor
+    weight: Tensor | None = None
 
     @classmethod
     def from_logits(cls, logits: Tensor, valid: Tensor) -> 'PseudoLabel':
@@ -29,6 +31,6 @@ class PseudoLabel(NamedTuple):
         confidence, label = logits.float().softmax(dim=1).max(dim=1)
         return cls(label, confidence, valid)
 
-    def map(self, function: Callable[[Tensor], Tensor]) -> 'PseudoLabel':
-        """Apply a function to each of the three maps."""
-        return PseudoLabel(*map(function, self))
+    def map(self, function: Callable[..., Tensor], *others: 'PseudoLabel') -> 'PseudoLabel':
+        """Apply a function to each map, and to the same maps of other pseudo-labels as its further arguments."""
+        return PseudoLabel(*(None if maps[0] is None else function(*maps) for maps in zip(self, *others, strict=True)))

@@ -38,9 +38,10 @@ class View(NamedTuple):
     images: Tensor
     target: PseudoLabel
 
-    def map(self, function: Callable[[Tensor], Tensor]) -> 'View':
-        """Apply a function to the images and to each map of the pseudo-label."""
-        return View(function(self.images), self.target.map(function))
+    def map(self, function: Callable[..., Tensor], *others: 'View') -> 'View':
+        """Apply a function to the images and each map, and to those of other views as its further arguments."""
+        images = function(self.images, *(other.images for other in others))
+        return View(images, self.target.map(function, *(other.target for other in others)))
 
 
 class SemiStep(NamedTuple):
