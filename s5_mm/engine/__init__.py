@@ -22,8 +22,9 @@ from .runner import S5Runner
 from .signals import TrainingStopped
 
 __all__ = [
-    'Bf16OptimWrapper', 'DatasetFilterHook', 'DivergenceHook', 'FiniteHook', 'IterationSeedHook', 'LongestEpochTrainLoop',
-    'LossRampHook', 'MeanTeacherHook', 'MultiDatasetTestLoop', 'MultiDatasetValLoop', 'MultiDatasetVisualizationHook',
-    'PreflightHook', 'PseudoLabelHook', 'RadiometryHook', 'S5Runner', 'SafeCheckpointHook', 'SamplerSeedHook',
-    'SemiPanelHook', 'SignalHook', 'TrainingStopped', 'UnreadableImagesHook', 'WorkDirLockHook'
+    'Bf16OptimWrapper', 'DatasetFilterHook', 'DivergenceHook', 'FiniteHook', 'IterationSeedHook',
+    'LongestEpochTrainLoop', 'LossRampHook', 'MeanTeacherHook', 'MultiDatasetTestLoop', 'MultiDatasetValLoop',
+    'MultiDatasetVisualizationHook', 'PreflightHook', 'PseudoLabelHook', 'RadiometryHook', 'S5Runner',
+    'SafeCheckpointHook', 'SamplerSeedHook', 'SemiPanelHook', 'SignalHook', 'TrainingStopped',
+    'UnreadableImagesHook', 'WorkDirLockHook'
 ]
