@@ -9,7 +9,7 @@ quickstart: setup
 	@$(PY) -W ignore benchmarks/quickstart.py
 
 test: setup
-	@OMP_NUM_THREADS=1 $(PY) -m pytest -n $${TEST_WORKERS:-2} $(ARGS)
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n $${TEST_WORKERS:-2} --dist worksteal $(ARGS)
 
 lint: setup
 	@$(PY) -m ruff check .

@@ -6,8 +6,7 @@ _base_ = [
 iterations = 6000
 # Most pixels are background; unweighted, a network this small says nothing else for thousands of iterations.
 class_weight = [0.25] + [1.0] * 15
-# avg_non_ignore with class weights divides by the wrong number in mmseg 1.x.
-model = dict(decode_head=dict(loss_decode=dict(class_weight=class_weight, avg_non_ignore=False)))
+model = dict(decode_head=dict(loss_decode=dict(class_weight=class_weight)))
 optim_wrapper = dict(optimizer=dict(lr=1.5e-3))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),

@@ -5,7 +5,7 @@ iterations = 500
 randomness = dict(seed=0)
 model = dict(
     init_cfg=dict(type='Pretrained', checkpoint='{{ fileDirname }}/start.safetensors'),
-    decode_head=dict(loss_decode=dict(class_weight=None, avg_non_ignore=True)))
+    decode_head=dict(loss_decode=dict(class_weight=None)))
 optim_wrapper = dict(optimizer=dict(lr=3e-4))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),

@@ -5,7 +5,7 @@ data_root = 'data/quickstart/transfer'
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 model = dict(
     init_cfg=None,
-    decode_head=dict(loss_decode=dict(class_weight=_base_.class_weight, avg_non_ignore=False)),
+    decode_head=dict(loss_decode=dict(class_weight=_base_.class_weight)),
     backbone=dict(
         init_cfg=dict(
             _delete_=True, type='Pretrained', checkpoint='work_dirs/quickstart/s4p_encoder.safetensors')))

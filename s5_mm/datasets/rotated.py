@@ -13,12 +13,17 @@ from mmengine.logging import print_log
 from .rotated_files import RotatedObject
 
 FILTERS = ('filter_empty_gt', 'min_side')
+LEAST_SIDE = 0.01
+"""Pixels. A box with a shorter side has no size of which a detector could learn the logarithm."""
 
 
 class RotatedDataset(BaseDataset):
     """Images with polygons of four corners. A mixin that precedes a dataset of mmrotate in the list of bases.
 
     A subclass reads its label files in :meth:`read_data_list` and passes their objects to :meth:`instances_of`.
+    Training always leaves out boxes without area (a side below 0.01 px) and copies of a box in its image; one warning
+    reports their numbers. ``strict`` and ``difficulty_limit`` are part of ``metainfo``, so that a metric can follow
+    them.
 
     Args:
         strict (bool): Whether an object of a class that is not in ``classes`` is an error. Otherwise such objects are
@@ -40,7 +45,7 @@ class RotatedDataset(BaseDataset):
     """
 
     def __init__(self, strict: bool = False, diff_thr: int | None = None, test_mode: bool = False,
-                 filter_cfg: dict | None = None, **kwargs) -> None:
+                 filter_cfg: dict | None = None, metainfo: dict | None = None, **kwargs) -> None:
         unknown = sorted(set(filter_cfg or ()) - set(FILTERS))
         if unknown:
             raise ValueError(f'`filter_cfg` of {type(self).__name__} has {", ".join(unknown)}; allowed are '
@@ -48,7 +53,8 @@ class RotatedDataset(BaseDataset):
         self.strict = strict
         self.difficulty_limit = diff_thr if diff_thr is not None else 0 if test_mode else 1
         self.unknown: Counter[str] = Counter()
-        super().__init__(test_mode=test_mode, filter_cfg=filter_cfg, **kwargs)
+        rules = dict(strict=self.strict, difficulty_limit=self.difficulty_limit)
+        super().__init__(test_mode=test_mode, filter_cfg=filter_cfg, metainfo={**(metainfo or {}), **rules}, **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Read all label files and check that their images exist.
@@ -88,10 +94,11 @@ class RotatedDataset(BaseDataset):
         return known
 
     def filter_data(self) -> list[dict]:
-        """Leave out thin boxes, then images without a target, see ``filter_cfg``; in a test nothing is left out."""
+        """Leave out useless and thin boxes, then images without a target; in a test nothing is left out."""
         settings = self.filter_cfg or {}
         if self.test_mode:
             return self.data_list
+        self._leave_out_useless()
         if settings.get('min_side'):
             for info in self.data_list:
                 sides = short_sides([instance['bbox'] for instance in info['instances']])
@@ -107,6 +114,20 @@ class RotatedDataset(BaseDataset):
                              f'{", ".join(self.metainfo["classes"])}; compare the classes with the names in the label '
                              'files, and min_side (pixels of the file) with the objects')
         return kept
+
+    def _leave_out_useless(self) -> None:
+        """Leave out boxes without area and copies, which say nothing or count twice, and report their numbers."""
+        flat = copies = 0
+        for info in self.data_list:
+            found = {(*instance['bbox'], instance['bbox_label'], instance['ignore_flag']): instance
+                     for instance in info['instances']}
+            copies += len(info['instances']) - len(found)
+            kept = [instance for instance in found.values() if not is_flat(instance['bbox'])]
+            flat += len(found) - len(kept)
+            info['instances'] = kept
+        if flat or copies:
+            print_log(f'{type(self).__name__} left out {flat} boxes without area and {copies} copies of boxes in '
+                      f'{self.ann_file}; correct the label files if these are objects', 'current', logging.WARNING)
 
     def _check_images(self, data_list: Sequence[dict]) -> None:
         """Compare with a listing of the folder, which is much faster than a check of every file."""
@@ -131,6 +152,16 @@ class RotatedDataset(BaseDataset):
 def short_sides(polygons: Sequence[Sequence[float]]) -> list[float]:
     """Shorter side, in pixels, of the smallest rotated rectangle around each polygon (8 numbers)."""
     return [min(cv2.minAreaRect(np.array(polygon, np.float32).reshape(4, 2))[1]) for polygon in polygons]
+
+
+def is_flat(polygon: Sequence[float]) -> bool:
+    """Whether the smallest rotated rectangle around a polygon (8 numbers) has a side below 0.01 pixels."""
+    x, y = polygon[::2], polygon[1::2]
+    area = abs((x[2] - x[0]) * (y[3] - y[1]) - (x[3] - x[1]) * (y[2] - y[0])) / 2
+    # The rectangle has at least this area, and its longer side at most this length; the exact way is slow.
+    if area >= LEAST_SIDE * (max(x) - min(x) + max(y) - min(y)):
+        return False
+    return short_sides([polygon])[0] < LEAST_SIDE
 
 
 def _counts(names: Counter) -> str:

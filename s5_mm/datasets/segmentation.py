@@ -10,14 +10,14 @@ from PIL import ImageOps
 
 from s5_mm.files import once_listed, walk
 from s5_mm.images import open_image
+from s5_mm.rasters import SUFFIXES
 from s5_mm.registry import DATASETS
 
-from .transforms.loading import IGNORED, read_label_ids, read_size, size_error, train_ids
+from .label_shares import SUSPICIOUS_SHARE, LabelShares
+from .transforms.loading import read_label_ids, read_size, size_error, train_ids
 
 MASKS_CHECKED = 16
 """Number of the checked pairs whose mask is decoded to check its ids."""
-SUSPICIOUS_SHARE = 0.2
-"""Share of ignored pixels in these masks above which another label rule is probably right."""
 
 
 @DATASETS.register_module()
@@ -25,7 +25,9 @@ class SegDataset(BaseSegDataset):
     """Image and mask folders of any dataset: classes, palette, folders and suffixes come from the config.
 
     It extends mmseg's dataset by checks. At start: all directories and files exist, every image has a mask, and in a
-    sample of pairs the sizes agree and the ids are allowed. With :class:`~s5_mm.datasets.transforms.LoadLabels` in the
+    sample of pairs the sizes agree and the ids are allowed. Suffixes count in any case, and other images in the folder
+    are reported. The log tells the share of each class in the sample, and warns of many ignored pixels and of classes
+    that do not occur. With :class:`~s5_mm.datasets.transforms.LoadLabels` in the
     pipeline, every pair is also checked when it is loaded. Files of a remote ``backend_args`` are checked only then.
 
     A subclass whose label files exist in several conventions lists them in ``LABEL_RULES``: name of the rule -> its
@@ -41,7 +43,8 @@ class SegDataset(BaseSegDataset):
 
     Raises:
         ValueError: There are no classes or no images, ``ignore_index`` is out of range, ``label_rule`` is unknown or
-            contradicts another argument, images have no mask, sizes differ, or ids are not allowed.
+            contradicts another argument, images have no mask, sizes differ, ids are not allowed, or training masks have
+            ignored pixels only.
         FileNotFoundError: A directory, a list file or a listed image does not exist.
     """
 
@@ -100,17 +103,26 @@ class SegDataset(BaseSegDataset):
     def _pairs_below(self) -> list[dict]:
         """What mmseg lists of a folder. Its own listing never ends where links lead back to a folder above them."""
         images, masks = self.data_prefix['img_path'], self.data_prefix.get('seg_map_path')
-        found = (osp.join(folder, name) for folder, names in walk(images) for name in names
-                 if name.endswith(self.img_suffix) and not name.startswith('.'))
+        mask_paths = {} if masks is None else _files_below(masks, self.seg_map_suffix)
         data_list = []
-        for path in sorted(found):
+        for name, path in sorted(_files_below(images, self.img_suffix).items(), key=lambda item: item[1]):
             info = dict(img_path=path, label_map=self.label_map, reduce_zero_label=self.reduce_zero_label,
                         seg_fields=[])
             if masks is not None:
-                name = osp.relpath(path, images).removesuffix(self.img_suffix)
-                info['seg_map_path'] = osp.join(masks, name + self.seg_map_suffix)
+                info['seg_map_path'] = mask_paths.get(name, osp.join(masks, name + self.seg_map_suffix))
             data_list.append(info)
+        self._report_others(images, len(data_list))
         return data_list
+
+    def _report_others(self, images: str, found: int) -> None:
+        """Warn of images that the suffix leaves out."""
+        suffixes = (self.img_suffix.lower(), self.seg_map_suffix.lower())
+        others = [name for _, names in walk(images) for name in names
+                  if name.lower().endswith(SUFFIXES) and not name.lower().endswith(suffixes)]
+        if others and found:
+            print_log(f'{type(self).__name__}: {len(others)} images in {images} do not end in img_suffix='
+                      f'{self.img_suffix!r} and are not used ({_first(others)}); {found} are used', 'current',
+                      logging.WARNING)
 
     def _check_settings(self) -> None:
         if not self._metainfo.get('classes'):
@@ -159,17 +171,41 @@ class SegDataset(BaseSegDataset):
                 raise size_error(image, read_size(image), mask, read_size(mask))
         masks = [train_ids(info['seg_map_path'], read_label_ids(info['seg_map_path']), info)
                  for info in _spread(pairs, MASKS_CHECKED)]
-        if masks and len(self.LABEL_RULES) > 1:
-            self._check_rule(masks)
+        if masks:
+            self._check_shares(LabelShares.of(masks, self._metainfo['classes']), len(masks), len(data_list))
 
-    def _check_rule(self, masks: list[np.ndarray]) -> None:
-        """Warn if the ids are allowed but many pixels are ignored: the files may follow another rule."""
-        share = sum(int((mask == IGNORED).sum()) for mask in masks) / sum(mask.size for mask in masks)
-        if share > SUSPICIOUS_SHARE:
+    def _check_shares(self, shares: LabelShares, looked_at: int, of: int) -> None:
+        """Tell the classes in the sample, and what is unlikely to be meant."""
+        where = f'{looked_at} of {of} label masks in {self.data_prefix["seg_map_path"]}'
+        print_log(f'{type(self).__name__}: {where} show {shares}', 'current')
+        if shares.ignored == 1 and not self.test_mode:
+            raise ValueError(f'All pixels of {where} are ignored, so there is nothing to learn; {self._advice()}')
+        if shares.ignored > SUSPICIOUS_SHARE:
+            print_log(f'{shares.ignored:.0%} of the pixels of {where} are ignored; {self._advice()}', 'current',
+                      logging.WARNING)
+        absent = shares.absent
+        # A class may be rare, and then a part of the masks does not show it.
+        if absent and (looked_at == of or 2 * len(absent) >= len(shares.classes)):
+            print_log(f'No pixel of {where} has the class {", ".join(absent)}; compare the order of `classes` with '
+                      'the ids in the masks', 'current', logging.WARNING)
+
+    def _advice(self) -> str:
+        """What to do about ignored pixels."""
+        if len(self.LABEL_RULES) > 1:
             others = [rule for rule in self.LABEL_RULES if rule != self.label_rule]
-            print_log(f'{share:.0%} of the pixels of {len(masks)} label masks in {self.data_prefix["seg_map_path"]} '
-                      f'are ignored under label_rule={self.label_rule!r}; if the files follow another one '
-                      f'({", ".join(others)}), every class is shifted', 'current', logging.WARNING)
+            return (f'if the files do not follow label_rule={self.label_rule!r} but another one '
+                    f'({", ".join(others)}), every class is shifted')
+        if self.reduce_zero_label:
+            return 'if 0 is a class in the masks, set reduce_zero_label=False: now every class is shifted'
+        return (f'if the id {self.ignore_index} is a class in the masks (0 and 255 of two classes), convert the masks '
+                'to the ids 0, 1, ...')
+
+
+def _files_below(folder: str, suffix: str) -> dict[str, str]:
+    """Path below a folder without the suffix -> path. Suffixes count in any case; that of the argument comes first."""
+    ends = sorted((name.endswith(suffix), osp.join(place, name)) for place, names in walk(folder) for name in names
+                  if name.lower().endswith(suffix.lower()) and not name.startswith('.'))
+    return {osp.relpath(path, folder)[:-len(suffix) or None]: path for _, path in ends}
 
 
 def _spread(items: list, count: int) -> list:

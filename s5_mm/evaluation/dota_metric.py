@@ -22,8 +22,9 @@ class DOTAMetric(RotatedMAP):
 
     Patches are named ``IMAGE__SIZE__X___Y`` or ``IMAGE__RATE__X___Y``, see :func:`s5_mm.evaluation.parse_patch`.
     Non-maximum suppression uses overlaps in float64 (:mod:`s5_mm.ops`). ``mAP`` is that of whole images, with difficult
-    objects ignored, as in the DOTA devkit. ``patch_mAP`` is that of the patches. It differs, because patches cut
-    objects and objects in two patches count twice.
+    objects ignored, as in the DOTA devkit; ``strict`` and ``diff_thr`` of the dataset decide on objects of other
+    classes and on what is difficult. ``patch_mAP`` is that of the patches. It differs, because patches cut objects and
+    objects in two patches count twice.
 
     Args:
         ann_dir: Folder with the label files ``IMAGE.txt`` of all whole images of the split. ``None`` for a test set
@@ -76,7 +77,9 @@ class DOTAMetric(RotatedMAP):
         """
         images = merge_images(results, self.merge_iou_thr)
         if self.ann_dir is not None:
-            images = with_labels(images, self.ann_dir, self.dataset_meta['classes'])
+            meta = self.dataset_meta
+            images = with_labels(images, self.ann_dir, meta['classes'], meta.get('strict', True),
+                                 meta.get('difficulty_limit', 0))
         self.write(images)
         metrics = {}
         if self.format_only:
@@ -115,7 +118,8 @@ def merge_images(patches: Sequence[DetectedImage], iou_thr: float) -> list[Detec
     return images
 
 
-def with_labels(images: Sequence[DetectedImage], ann_dir: Path, classes: Sequence[str]) -> list[DetectedImage]:
+def with_labels(images: Sequence[DetectedImage], ann_dir: Path, classes: Sequence[str], strict: bool = True,
+                difficulty_limit: int = 0) -> list[DetectedImage]:
     """Add the true objects of whole images.
 
     Args:
@@ -123,6 +127,8 @@ def with_labels(images: Sequence[DetectedImage], ann_dir: Path, classes: Sequenc
         ann_dir: Folder with a label file for each image. An image that has a label file, but no
             detections, is added.
         classes: Names of the classes, by label.
+        strict: Whether an object of another class is an error; otherwise it is left out.
+        difficulty_limit: Objects of a higher difficulty are difficult.
 
     Returns:
         Images, sorted by name.
@@ -141,7 +147,7 @@ def with_labels(images: Sequence[DetectedImage], ann_dir: Path, classes: Sequenc
     labeled = []
     for name, path in sorted(files.items()):
         image = found.get(name) or DetectedImage(name, *none, *_no_objects())
-        objects, labels, difficult = read_objects(path, classes)
+        objects, labels, difficult = read_objects(path, classes, strict, difficulty_limit)
         labeled.append(replace(image, true_polygons=objects, true_labels=labels, difficult=difficult))
     return labeled
 
@@ -153,27 +159,32 @@ def _refuse_unlabeled(unlabeled: Collection[str], number: int, ann_dir: Path) ->
                          'of this split, or None for a test set without labels.')
 
 
-def read_objects(path: Path, classes: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def read_objects(path: Path, classes: Sequence[str], strict: bool = True,
+                 difficulty_limit: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Read a DOTA label file.
 
     Args:
         path: The file.
         classes: Names of the classes, by label.
+        strict: Whether an object of another class is an error; otherwise it is left out.
+        difficulty_limit: Objects of a higher difficulty are difficult.
 
     Returns:
         Corners (M, 8), float64, labels (M, ), and which are difficult (M, ).
 
     Raises:
-        ValueError: A line is malformed, or a class is unknown.
+        ValueError: A line is malformed, or a class is unknown (``strict``).
     """
     objects = read_dota_text(str(path))
     unknown = sorted({name for _, name, _ in objects} - set(classes))
-    if unknown:
+    if unknown and strict:
         raise ValueError(f'{path} has the class {unknown[0]}, the dataset has {", ".join(classes)}; choose the '
-                         'version of DOTA that the labels are of.')
+                         'version of DOTA that the labels are of, or set strict=False of the dataset to leave such '
+                         'objects out.')
+    objects = [found for found in objects if found.name in classes]
     polygons = np.array([polygon for polygon, _, _ in objects], np.float64).reshape(-1, 8)
     labels = np.array([list(classes).index(name) for _, name, _ in objects], np.int64)
-    return polygons, labels, np.array([bool(difficult) for _, _, difficult in objects], bool)
+    return polygons, labels, np.array([difficulty > difficulty_limit for _, _, difficulty in objects], bool)
 
 
 def _no_objects() -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,5 +1,5 @@
 from .backbones import ENCODERS, Encoder, ViT
-from .decode_heads import S5UPerHead
+from .decode_heads import S5CrossEntropyLoss, S5UPerHead
 from .detectors import MultiDatasetDetector
 from .roi_heads import S5RotatedSingleRoIExtractor
 from .segmentors import MultiDatasetSegmentor, S5EncoderDecoder
@@ -35,7 +35,7 @@ __all__ = [
     'Alignment', 'ClassMean', 'ClassMix', 'ClassQuantile', 'ConfidenceAlignment', 'ConfidentShare',
     'ConsistencyLoss', 'CorrMatchThreshold', 'CutMix', 'DAWThreshold', 'ENCODERS', 'Encoder', 'FixMatchSegmentor',
     'FreeMatchThreshold', 'MultiDatasetDetector', 'MultiDatasetSegmentor', 'PseudoLabel', 'RankWeight',
-    'S5DeltaXYWHTRBBoxCoder', 'S5EncoderDecoder', 'S5MidpointOffsetCoder', 'S5RotatedSingleRoIExtractor',
-    'S5UPerHead', 'Selection', 'SemiBaseSegmentor', 'SemiBatch', 'SemiStep', 'ShareAlignment', 'SoftMatch',
-    'StrongView', 'Threshold', 'UniMatchV2Segmentor', 'ViT', 'View'
+    'S5CrossEntropyLoss', 'S5DeltaXYWHTRBBoxCoder', 'S5EncoderDecoder', 'S5MidpointOffsetCoder',
+    'S5RotatedSingleRoIExtractor', 'S5UPerHead', 'Selection', 'SemiBaseSegmentor', 'SemiBatch', 'SemiStep',
+    'ShareAlignment', 'SoftMatch', 'StrongView', 'Threshold', 'UniMatchV2Segmentor', 'ViT', 'View'
 ]

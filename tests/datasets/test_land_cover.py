@@ -1,4 +1,5 @@
 """Benchmarks of land cover: the rule of the ids on disk decides, and what it cannot mean is an error."""
+import logging
 import re
 from pathlib import Path
 
@@ -76,16 +77,19 @@ def test_wrong_rules(tmp_path):
 def warned(monkeypatch):
     """Texts of the warnings that building a dataset gives."""
     texts = []
-    monkeypatch.setattr('s5_mm.datasets.segmentation.print_log', lambda text, *_: texts.append(text))
+    monkeypatch.setattr('s5_mm.datasets.segmentation.print_log',
+                        lambda text, _, level=logging.INFO: level == logging.WARNING and texts.append(text))
     return texts
 
 
 def test_a_rule_that_fits_by_its_ids_alone_is_warned_of(tmp_path, warned):
-    build(S5ISPRSDataset, tmp_path, [0] * 3 + [1] * 7)
-    assert re.search("30% of the pixels of 1 label masks in .* label_rule='mmseg'; .* another one .published., every",
+    classes = [1, 2, 3, 4, 5]
+    build(S5ISPRSDataset, tmp_path, [0] * 3 + classes + [1] * 2)
+    assert re.search("30% of the pixels of 1 of 1 .* label_rule='mmseg' but another one .published., every",
                      warned.pop())
-    build(S5ISPRSDataset, tmp_path, [0] * 2 + [1] * 8)
-    build(S5LoveDADataset, tmp_path, [0] * 9 + [1])  # knows one rule alone
+    build(S5LoveDADataset, tmp_path, [0] * 3 + classes + [6, 7])  # knows one rule alone
+    assert 'if 0 is a class in the masks, set reduce_zero_label=False' in warned.pop()
+    build(S5ISPRSDataset, tmp_path, [0] * 2 + classes + [1] * 3)
     assert not warned
 
 

@@ -187,6 +187,25 @@ def test_short_sides_are_those_of_the_rotated_box():
     assert short_sides([]) == []
 
 
+def test_useless_boxes_are_left_out_of_training_and_counted(dota, capsys):
+    """A line, a point, a box seen twice; another class or difficulty is no copy, nor is a box 0.011 px wide."""
+    MMLogger.get_instance('useless')
+    write(dota / 'labelTxt/P1.txt', '\n'.join([
+        '0 0 10 10 20 20 5 5 ship 0', '3 3 3 3 3 3 3 3 ship 0', '0 0 30 0 30 0.009 0 0.009 ship 0',
+        f'{SQUARE} plane 0', f'{SQUARE} plane 0', f'{SQUARE} ship 0', f'{SQUARE} plane 2',
+        '0 0 30 0 30 0.011 0 0.011 ship 0']))
+    assert len(dota_dataset(dota).get_data_info(1)['instances']) == 4
+    assert 'left out 3 boxes without area and 1 copies of boxes in' in capsys.readouterr().out
+    assert len(dota_dataset(dota, test_mode=True).get_data_info(1)['instances']) == 8
+
+
+def test_rules_travel_to_the_metric(dota):
+    meta = dota_dataset(dota, test_mode=True).metainfo
+    assert (meta['strict'], meta['difficulty_limit']) == (True, 0)
+    meta = dota_dataset(dota, test_mode=True, strict=False, diff_thr=2).metainfo
+    assert (meta['strict'], meta['difficulty_limit']) == (False, 2)
+
+
 def test_boxes_as_wide_as_the_limit_stay(dota):
     write(dota / 'labelTxt/P1.txt', '0 0 10 0 10 2 0 2 ship 0\n0 0 10 0 10 1.9 0 1.9 ship 0')
     dataset = dota_dataset(dota, filter_cfg=dict(min_side=2))

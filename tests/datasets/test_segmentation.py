@@ -1,5 +1,7 @@
 """Labeled datasets from a config, and what is said about wrong data before training starts."""
+import logging
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -181,6 +183,80 @@ class TestErrorsAtLoad:
         path.write_bytes(path.read_bytes()[:-30])
         with pytest.raises(OSError, match='cannot read image .*img/2.png'):
             build(root, pipeline=PIPELINE)[2]
+
+
+class TestReports:
+    """What is said of data that can be read and is probably not what was meant."""
+
+    @pytest.fixture
+    def messages(self, monkeypatch):
+        """Texts by level."""
+        texts = {logging.INFO: [], logging.WARNING: []}
+        monkeypatch.setattr('s5_mm.datasets.segmentation.print_log',
+                            lambda text, _, level=logging.INFO: texts[level].append(text))
+        return texts
+
+    def test_shares(self, root, messages):
+        """Ids 0, 1, 2, 0, 1 fill a mask each; half of the last one is ignored."""
+        mask = np.full((12, 20), 1, np.uint8)
+        mask[:6] = 255
+        write(root, '4', None, mask)
+        build(root)
+        assert messages[logging.INFO] == [f'SegDataset: 5 of 5 label masks in {root}/ann show a 44.4%, b 33.3%, '
+                                          'c 22.2%; 10.0% of all pixels ignored']
+        assert not messages[logging.WARNING]
+
+    def test_suffixes_in_any_case(self, root, messages):
+        (root / 'img/0.png').rename(root / 'img/0.PNG')
+        (root / 'ann/1.png').rename(root / 'ann/1.Png')
+        shutil.copy(root / 'img/2.png', root / 'img/2.PNG')  # the exact case counts, and once
+        dataset = build(root)
+        assert [dataset.get_data_info(i)['img_path'][-5:] for i in range(5)] == [
+            '0.PNG', '1.png', '2.png', '3.png', '4.png']
+        assert dataset.get_data_info(1)['seg_map_path'].endswith('ann/1.Png')
+        assert not messages[logging.WARNING]
+
+    def test_images_that_are_left_out(self, root, messages):
+        for name in ('5.jpg', '6.JPG', 'notes.txt'):
+            (root / 'img' / name).touch()
+        build(root)
+        [text] = messages[logging.WARNING]
+        assert "2 images" in text
+        assert "img_suffix='.png'" in text
+        assert '(5.jpg, 6.JPG); 5 are used' in text
+
+    def test_masks_of_0_and_255(self, root, messages):
+        """255 is the default of ``ignore_index``, so every object is ignored and one class is left."""
+        for i in range(5):
+            mask = np.zeros((12, 20), np.uint8)
+            mask[:6] = 255
+            write(root, str(i), None, mask)
+        build(root, metainfo=dict(classes=('background', 'building'), palette=[[0, 0, 0], [1, 1, 1]]))
+        ignored, absent = messages[logging.WARNING]
+        assert re.search('50% of the pixels .* convert the masks to the ids 0, 1', ignored)
+        assert re.search('No pixel of 5 of 5 .* has the class building; compare the order', absent)
+
+    def test_shifted_ids(self, root, messages):
+        """Ids 1 to 3 with ``reduce_zero_label`` forgotten are an error; 0 to 2 with it given lose a class."""
+        build(root, reduce_zero_label=True)
+        assert re.search('40% of the pixels .* set reduce_zero_label=False', messages[logging.WARNING][0])
+        assert 'has the class c' in messages[logging.WARNING][1]
+
+    def test_a_part_of_the_masks_may_lack_a_class(self, root, messages, monkeypatch):
+        monkeypatch.setattr('s5_mm.datasets.segmentation.MASKS_CHECKED', 2)  # those with the ids 0 and 1
+        build(root)
+        assert not messages[logging.WARNING]
+        write(root, '4', None, np.zeros((12, 20), np.uint8))
+        build(root)
+        assert 'has the class b, c' in messages[logging.WARNING][0]
+
+    def test_all_ignored(self, root, messages):
+        for i in range(5):
+            write(root, str(i), None, np.full((12, 20), 255, np.uint8))
+        with pytest.raises(ValueError, match=r'All pixels of 5 of 5 label masks in .*ann are ignored'):
+            build(root)
+        build(root, test_mode=True)
+        assert '100% of the pixels' in messages[logging.WARNING][0]
 
 
 def test_is_a_base_seg_dataset():

@@ -17,9 +17,9 @@ WINDOWS = [(left, top) for top in (0, 276) for left in (0, 824, 976)]
 """Corners of patches of 1024 px in an image of 2000 x 1300 px, gap 200, the last ones moved inside."""
 
 
-def run(built, samples, classes=CLASSES):
+def run(built, samples, classes=CLASSES, **meta):
     evaluator = Evaluator(built)
-    evaluator.dataset_meta = dict(classes=classes)
+    evaluator.dataset_meta = dict(classes=classes, **meta)
     for one in samples:
         evaluator.process([one])
     return evaluator.evaluate(len(samples))
@@ -234,6 +234,16 @@ def test_labels_of_another_version_are_an_error(tmp_path):
     ann_dir = write_labels(tmp_path / 'labelTxt', 'P1', [([0, 0, 1, 0, 1, 1, 0, 1], 'helipad', 0)])
     with pytest.raises(ValueError, match=r'P1\.txt has the class helipad, the dataset has plane, ship, harbor'):
         run(metric(ann_dir=ann_dir), [patch('P1__1024__0___0', [], [], [])])
+
+
+def test_rules_of_the_dataset_are_those_of_the_metric(tmp_path):
+    """``strict=False`` leaves a helipad out; with ``diff_thr=1`` a ship of difficulty 1 that is not found counts."""
+    ships = [np.array([x, 0, x + 20, 0, x + 20, 10, x, 10.0]) for x in (0, 100)]
+    ann_dir = write_labels(tmp_path / 'labelTxt', 'P1', [
+        (ships[0].tolist(), 'ship', 0), (ships[1].tolist(), 'ship', 1), ([0, 0, 1, 0, 1, 1, 0, 1], 'helipad', 0)])
+    samples = [patch('P1__1024__0___0', np.stack(ships[:1]), [0.9], [1])]
+    assert run(metric(ann_dir=ann_dir), samples, strict=False)['mAP'] == 100
+    assert run(metric(ann_dir=ann_dir), samples, strict=False, difficulty_limit=1)['mAP'] == round(600 / 11, 2)
 
 
 def test_a_patch_met_twice_counts_once(tmp_path):

@@ -60,6 +60,10 @@ class TestMidpointOffset:
         deltas = self.coder.encode(anchors, RotatedBoxes(boxes.clone()))
         assert torch.allclose(self.coder.decode(anchors, deltas).tensor, boxes, atol=1e-3)
 
+    def test_flat_boxes_have_finite_deltas(self):
+        point = RotatedBoxes(torch.tensor([[5.0, 10.0, 0.0, 0.0, 0.2], [5.0, 10.0, 8.0, 0.0, 0.0]]))
+        assert self.coder.encode(self.anchor.expand(2, 4), point).isfinite().all()
+
     def test_half_precision_and_no_boxes(self):
         assert self.coder.decode(self.anchor, torch.zeros(1, 6, dtype=torch.bfloat16)).tensor.dtype == torch.float32
         assert self.coder.decode(torch.zeros(0, 4), torch.zeros(0, 6)).tensor.shape == (0, 5)
@@ -81,6 +85,16 @@ class TestDeltas:
         assert torch.equal(ours[:, 2:], theirs[:, 2:])
         free = MMRotateCoder(**self.settings).decode(self.boxes, self.deltas).tensor
         assert torch.equal(ours, free)
+
+    def test_flat_boxes_have_finite_deltas(self):
+        """A side of 0 counts as 0.01 px: log(0.01 / 10) / 0.2; mmrotate's is infinite, and then all weights are NaN."""
+        flat = torch.tensor([[5.0, 5.0, 20.0, 0.0, 0.3], [60.0, 60.0, 0.0, 0.0, -1.5]])
+        boxes = RotatedBoxes(self.boxes)
+        deltas = S5DeltaXYWHTRBBoxCoder(**self.settings).encode(boxes, RotatedBoxes(flat.clone()))
+        assert deltas[0, 3].item() == pytest.approx(math.log(0.001) / 0.2, rel=1e-5)
+        assert deltas.isfinite().all()
+        assert S5DeltaXYWHTRBBoxCoder(**self.settings).encode(RotatedBoxes(flat), boxes).isfinite().all()
+        assert not MMRotateCoder(**self.settings).encode(boxes, RotatedBoxes(flat.clone())).isfinite().all()
 
     def test_half_precision(self):
         coder = S5DeltaXYWHTRBBoxCoder(**self.settings)

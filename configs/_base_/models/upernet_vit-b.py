@@ -21,6 +21,6 @@ model = dict(
         dropout_ratio=0.1,
         num_classes=16,
         norm_cfg=dict(type='SyncBN', requires_grad=True),
-        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, avg_non_ignore=True)),
+        loss_decode=dict(type='s5_mm.S5CrossEntropyLoss', class_weight=None)),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'))

@@ -1,4 +1,4 @@
-"""mmrotate's coder of rotated boxes without the clamp to the image."""
+"""mmrotate's coder of rotated boxes without the clamp to the image, finite for every box."""
 from typing import Any
 
 from mmrotate.models.task_modules.coders import DeltaXYWHTRBBoxCoder as MMRotateCoder
@@ -6,6 +6,8 @@ from mmrotate.structures.bbox import RotatedBoxes
 from torch import Tensor
 
 from s5_mm.registry import TASK_UTILS
+
+from .least_area import with_area
 
 
 @TASK_UTILS.register_module()
@@ -18,6 +20,18 @@ class S5DeltaXYWHTRBBoxCoder(MMRotateCoder):
     Args:
         kwargs: As mmrotate's class takes them.
     """
+
+    def encode(self, bboxes: RotatedBoxes, gt_bboxes: RotatedBoxes) -> Tensor:
+        """Deltas from boxes to others, finite for flat ones, too.
+
+        Args:
+            bboxes: (N, 5), as ``gt_bboxes``.
+            gt_bboxes: (N, 5): center x and y, width and height in pixels, angle in radians.
+
+        Returns:
+            Deltas, (N, 5).
+        """
+        return super().encode(with_area(bboxes), with_area(gt_bboxes))
 
     def decode(self, bboxes: RotatedBoxes | Tensor, pred_bboxes: Tensor, max_shape: Any = None,
                wh_ratio_clip: float = 16 / 1000) -> RotatedBoxes | Tensor:

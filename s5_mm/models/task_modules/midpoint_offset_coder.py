@@ -10,6 +10,8 @@ from torch import Tensor
 
 from s5_mm.registry import TASK_UTILS
 
+from .least_area import with_area
+
 
 @TASK_UTILS.register_module()
 class S5MidpointOffsetCoder(MMRotateCoder):
@@ -23,6 +25,18 @@ class S5MidpointOffsetCoder(MMRotateCoder):
     Args:
         kwargs: As mmrotate's class takes them.
     """
+
+    def encode(self, bboxes: HorizontalBoxes, gt_bboxes: RotatedBoxes) -> Tensor:
+        """Deltas from boxes to others, finite for flat ones, too.
+
+        Args:
+            bboxes: Anchors (N, 4): x1, y1, x2, y2 in pixels.
+            gt_bboxes: (N, 5): center x and y, width and height in pixels, angle in radians.
+
+        Returns:
+            Deltas, (N, 6).
+        """
+        return super().encode(bboxes, with_area(gt_bboxes))
 
     def decode(self, bboxes: HorizontalBoxes | Tensor, pred_bboxes: Tensor, max_shape: Any = None,
                wh_ratio_clip: float = 16 / 1000) -> RotatedBoxes | Tensor:
