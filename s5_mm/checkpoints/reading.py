@@ -4,6 +4,7 @@ MMEngine's loaders fall back to full unpickling when a weights-only load fails; 
 switch for it.
 """
 import argparse
+import contextlib
 import difflib
 import json
 import re
@@ -154,10 +155,14 @@ def _read(file: Path | BytesIO, filename: str, map_location: Any, mmap: bool = F
         # A file of safetensors begins with the length of its header, which is JSON.
         if head[8:] == b'{':
             return _read_safetensors(file, stream, filename, map_location)
-    mapped = mmap and map_location == 'cpu' and isinstance(file, Path) and zipfile.is_zipfile(file)
+    # From 2.14 on torch goes by the suffix of a path, and an open file has none; but only a path can be mapped.
+    mapped = mmap and map_location == 'cpu' and isinstance(file, Path) and file.suffix != '.safetensors'
     try:
-        with torch.serialization.safe_globals(SAFE_GLOBALS):
-            return torch.load(file, map_location=map_location, weights_only=True, mmap=mapped)
+        with torch.serialization.safe_globals(SAFE_GLOBALS), contextlib.ExitStack() as stack:
+            if mapped and zipfile.is_zipfile(file):
+                return torch.load(file, map_location=map_location, weights_only=True, mmap=True)
+            stream = stack.enter_context(file.open('rb')) if isinstance(file, Path) else file
+            return torch.load(stream, map_location=map_location, weights_only=True)
     except Exception as error:
         # The reader raises a dozen unrelated types on damaged files (IndexError, struct.error, AssertionError, ...).
         raise _unreadable(filename, head, error) from error
