@@ -1,4 +1,4 @@
-"""Kill training at any moment, again and again, and compare what it comes to with an undisturbed run.
+"""Kill commands at any moment, again and again, and compare what it comes to with an undisturbed run.
 
 A scenario is run once undisturbed. Then it is begun, killed (SIGKILL to the process alone, as the kernel does it when
 memory is short), repeated with the same command, killed again ..., and at last left to finish. Half of the kills come
@@ -8,7 +8,6 @@ be no other file, and no process that outlives a kill by more than some seconds.
 Processes are forked from this one, which has imported everything and never computes, so that a life takes seconds.
 """
 import argparse
-import hashlib
 import os
 import platform
 import random
@@ -17,7 +16,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from datetime import date
 from pathlib import Path
@@ -27,29 +26,11 @@ if not __package__:
 
 from prettytable import PrettyTable
 
-from data_prep import isaid, synthetic
-from s5_mm.checkpoints import read_checkpoint
+from benchmarks.kill_scenarios import SCENARIOS, Scenario
 from s5_mm.files import write_json
-from tools import train
 
-CONFIG = 'configs/quickstart/fixmatch_vit-t_upernet_synthetic-96x96.py'
 MOST_KILLS = 8  # of one run
 ORPHANS_LIVE = 15.0  # seconds that loader workers may need to notice that their parent is dead
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """Something that is killed.
-
-    Attributes:
-        run: Function of an output folder that begins the work or goes on with it.
-        state: Function of the folder: name of each file -> what must be equal to an undisturbed run's.
-        is_writing: Function of the folder: whether a file is being written.
-    """
-
-    run: Callable[[Path], None]
-    state: Callable[[Path], dict]
-    is_writing: Callable[[Path], bool]
 
 
 @dataclass
@@ -85,80 +66,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='for data and outputs; runs that end differently are kept there (default: %(default)s)')
     parser.add_argument('--out', type=Path, help='JSON to write')
     return parser.parse_args(argv)
-
-
-# Training
-
-def make_data(folder: Path) -> Path:
-    """Labeled crops and an unlabeled pool of a few images."""
-    data = folder / 'data'
-    if not (data / 'isaid/isaid_settings.json').exists():
-        synthetic.main(['isaid', str(data / 'raw'), '--train', '4', '--val', '1', '--size', '128'])
-        synthetic.main(['unlabeled', str(data / 'unlabeled'), '--num', '6', '--size', '128'])
-        isaid.main([str(data / 'raw'), str(data / 'isaid'), '--patch', '128', '--gap', '0', '--crop', '128'])
-    return data
-
-
-def training(keep: int) -> Scenario:
-    """FixMatch on tiny images: a checkpoint each iteration, a validation each third, workers that load images.
-
-    Args:
-        keep: Number of checkpoints that are kept.
-    """
-    def run(folder: Path) -> None:
-        data = make_data(folder.parent)
-        crops = data / 'isaid'
-        train.main([CONFIG, '--work-dir', str(folder), '--resume', '--cfg-options',
-                    f'train_dataloader.dataset.sources.labeled.data_root={crops}',
-                    f'train_dataloader.dataset.sources.unlabeled.source={data / "unlabeled"}',
-                    f'val_dataloader.dataset.data_root={crops}', f'test_dataloader.dataset.data_root={crops}',
-                    'train_dataloader.batch_size=4', 'train_dataloader.sampler.per_batch.labeled=2',
-                    'train_dataloader.sampler.per_batch.unlabeled=2', 'train_dataloader.num_workers=1',
-                    'train_dataloader.persistent_workers=True', 'val_dataloader.num_workers=0',
-                    'val_dataloader.persistent_workers=False', 'train_cfg.max_iters=9', 'train_cfg.val_interval=3',
-                    'model.init_cfg=None', 'model.segmentor.init_cfg=None',
-                    'default_hooks.checkpoint.interval=1', f'default_hooks.checkpoint.max_keep_ckpts={keep}',
-                    'default_hooks.logger.interval=1', 'randomness.seed=3', 'log_level=ERROR'])
-    return Scenario(run, training_state, has_part)
-
-
-def training_state(folder: Path) -> dict:
-    """Weights, optimizer and losses of each checkpoint; logs of lives are not compared."""
-    state = {}
-    for path in sorted(folder.iterdir()):
-        if path.name == 'last_checkpoint':
-            state[path.name] = Path(path.read_text()).name
-        elif path.suffix == '.pth':
-            content = read_checkpoint(str(path))
-            scalars = content['message_hub']['log_scalars']
-            losses = {key: value.data[0].tolist() for key, value in scalars.items() if 'loss' in key}
-            parts = [content['state_dict'], content.get('optimizer'), content['meta']['iter'], losses]
-            state[path.name] = digest(parts)
-        elif path.is_file() and path.suffix != '.py':
-            state[path.name] = 'litter'
-    return state
-
-
-def digest(value: object) -> str:
-    """Text that differs if a value in nested lists and dicts, or a bit of a tensor, differs."""
-    if isinstance(value, dict):
-        return '{' + ','.join(f'{key}:{digest(value[key])}' for key in sorted(value, key=str)) + '}'
-    if isinstance(value, list | tuple):
-        return '[' + ','.join(map(digest, value)) + ']'
-    if hasattr(value, 'numpy'):
-        return hashlib.sha256(value.cpu().numpy().tobytes()).hexdigest()
-    return repr(value)
-
-
-def has_part(folder: Path) -> bool:
-    """Whether a temporary file is there."""
-    try:
-        return any(entry.name.endswith('.part') for entry in os.scandir(folder))
-    except FileNotFoundError:
-        return False
-
-
-SCENARIOS = {'training, max_keep_ckpts=1': training(1), 'training, max_keep_ckpts=3': training(3)}
 
 
 # Killing

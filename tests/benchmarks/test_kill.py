@@ -6,6 +6,7 @@ import time
 import pytest
 import torch
 
+from benchmarks import kill_scenarios
 from s5_mm.files import write_text
 
 
@@ -20,7 +21,7 @@ def lines_of(folder):
 
 def attack(kill, run, folder, expected, kills=0):
     counts = kill.Counts()
-    scenario = kill.Scenario(run, lines_of, kill.has_part)
+    scenario = kill.Scenario(run, lines_of, kill_scenarios.has_part)
     kill.attack(scenario, folder, expected, kills, 1.0, random.Random(0), counts)
     return counts
 
@@ -74,9 +75,25 @@ def test_a_different_end_and_an_error_are_counted(kill, tmp_path):
     assert 'ZeroDivisionError' in (tmp_path / 'run.log').read_text()
 
 
-def test_training_is_compared_by_every_bit(kill):
+def test_training_is_compared_by_every_bit():
     state = {'a': torch.tensor([1.0, 2.0]), 'b': [3, {'c': torch.tensor(0)}]}
     same = {'b': [3, {'c': torch.tensor(0)}], 'a': torch.tensor([1.0, 2.0])}
-    assert kill.digest(state) == kill.digest(same)
+    assert kill_scenarios.digest(state) == kill_scenarios.digest(same)
     state['a'] = torch.nextafter(state['a'], torch.tensor(5.0))
-    assert kill.digest(state) != kill.digest(same)
+    assert kill_scenarios.digest(state) != kill_scenarios.digest(same)
+
+
+@pytest.mark.parametrize('name', ['preparation of iSAID', 'cropping of an archive'])
+def test_files_are_compared(tmp_path, name):
+    """A repeated command changes nothing, and a changed byte or a file too many is seen."""
+    scenario, folder = kill_scenarios.SCENARIOS[name], tmp_path / 'run'
+    scenario.run(folder)
+    state = scenario.state(folder)
+    scenario.run(folder)
+    assert scenario.state(folder) == state
+    image = next(folder.rglob('*.png'))
+    image.write_bytes(image.read_bytes() + b'x')
+    (folder / 'a.png.1-abcdef.part').touch()
+    changed = {name for name, value in scenario.state(folder).items() if state.get(name) != value}
+    assert changed == {str(image.relative_to(folder)), 'a.png.1-abcdef.part'}
+    assert scenario.is_writing(folder)
