@@ -15,6 +15,9 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
+import s5_mm  # noqa: F401  first: it chooses how threads wait and gives mmrotate operators
+
+# isort: split
 import numpy as np
 import rasterio
 import torch

@@ -121,11 +121,11 @@ def prepare(root: Path, out: Path, reduce: int = DEFAULTS['reduce'], crop: int =
         raise PreparationError(f'--reduce is {reduce} and --crop {crop}; both must be at least 1')
     sources = find_sources(list_files(root))
     settings = {'reduce': reduce, 'crop': crop}
-    preparing.store_settings(out / 'mbrsc_settings.json', settings)
-    preparing.prepare_all(sources, out, partial(prepare_image, out=out, **settings), workers)
-    records = preparing.stored_records(out)
-    write_lists(out, [Path(file).stem for (split, _), record in records.items() for file in record['files']
-                      if split == 'train' and file.startswith('img_dir/')])
+    with preparing.resuming(out / 'mbrsc_settings.json', settings):
+        preparing.prepare_all(sources, out, partial(prepare_image, out=out, **settings), workers)
+        records = preparing.stored_records(out)
+        write_lists(out, [Path(file).stem for (split, _), record in records.items() for file in record['files']
+                          if split == 'train' and file.startswith('img_dir/')])
     counts = preparing.count(records)
     if settings == DEFAULTS:
         return preparing.compare(counts, EXPECTED, 'crops')

@@ -10,7 +10,7 @@ model = dict(
     init_cfg=dict(_delete_=True, type='Pretrained', checkpoint='work_dirs/quickstart/s4p/iter_500.pth'))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=20),
-    dict(type='CosineAnnealingLR', eta_min=0, by_epoch=False, begin=20, end=iterations),
+    dict(type='CosineAnnealingLR', eta_min=0, by_epoch=False, begin=0),
 ]
 train_cfg = dict(max_iters=iterations, val_interval=iterations)
 val_cfg = dict(type='s5_mm.MultiDatasetValLoop')

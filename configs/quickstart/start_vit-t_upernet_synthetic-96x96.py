@@ -10,7 +10,7 @@ model = dict(decode_head=dict(loss_decode=dict(class_weight=class_weight)))
 optim_wrapper = dict(optimizer=dict(lr=1.5e-3))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', eta_min=0, by_epoch=False, begin=50, end=iterations),
+    dict(type='CosineAnnealingLR', eta_min=0, by_epoch=False, begin=0),
 ]
 train_dataloader = dict(batch_size=16, sampler=dict(per_batch=dict(labeled=16)))
 train_cfg = dict(max_iters=iterations, val_interval=1000)

@@ -9,7 +9,7 @@ model = dict(
 optim_wrapper = dict(optimizer=dict(lr=3e-4))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', eta_min=0, by_epoch=False, begin=50, end=iterations),
+    dict(type='CosineAnnealingLR', eta_min=0, by_epoch=False, begin=0),
 ]
 labeled_pipeline = [*_base_.labeled_pipeline[:-1], dict(type='PhotoMetricDistortion'), _base_.labeled_pipeline[-1]]
 train_dataloader = dict(

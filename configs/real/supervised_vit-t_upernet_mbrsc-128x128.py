@@ -14,7 +14,7 @@ model = dict(
     decode_head=dict(num_classes=5))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', eta_min=0, by_epoch=False, begin=50, end=iterations),
+    dict(type='CosineAnnealingLR', eta_min=0, by_epoch=False, begin=0),
 ]
 train_cfg = dict(max_iters=iterations, val_interval=iterations)
 default_hooks = dict(checkpoint=dict(interval=iterations))

@@ -159,7 +159,7 @@ def is_flat(polygon: Sequence[float]) -> bool:
     x, y = polygon[::2], polygon[1::2]
     area = abs((x[2] - x[0]) * (y[3] - y[1]) - (x[3] - x[1]) * (y[2] - y[0])) / 2
     # The rectangle has at least this area, and its longer side at most this length; the exact way is slow.
-    if area >= LEAST_SIDE * (max(x) - min(x) + max(y) - min(y)):
+    if area > LEAST_SIDE * (max(x) - min(x) + max(y) - min(y)):
         return False
     return short_sides([polygon])[0] < LEAST_SIDE
 

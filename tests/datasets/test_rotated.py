@@ -56,7 +56,7 @@ def dior(tmp_path):
 @pytest.fixture
 def dota(tmp_path):
     """A folder of DOTA with three images: an easy, a difficult and a truncated object, only the latter, none."""
-    truncated = f'{SQUARE} plane 2\n'
+    truncated = '40 40 60 40 60 45 40 45 plane 2\n'
     for name, text in {'P2': '', 'P0': f'{SQUARE} plane 0\n{SQUARE} ship 1\n{truncated}', 'P1': truncated}.items():
         write(tmp_path / f'labelTxt/{name}.txt', text)
         save_image(tmp_path / f'images/{name}.png')

@@ -41,7 +41,8 @@ def runner_of(model, sources, per_batch=None, validated=None, batch_size=None, s
     loader = DataLoader(dataset, sampler=sampler, batch_size=batch_size or getattr(sampler, 'batch_size', 2))
     validation = SimpleNamespace(dataset=validated)
     return SimpleNamespace(model=model, seed=seed, train_dataloader=loader, val_dataloader=validation,
-                           test_dataloader=validation, val_loop=None if validated is None else 'loop')
+                           test_dataloader=validation, val_loop=None if validated is None else 'loop',
+                           train_loop='loop', iter=0, max_iters=10, param_schedulers=[])
 
 
 def check_training(*args, **kwargs):

@@ -2,6 +2,9 @@
 import argparse
 from pathlib import Path
 
+import s5_mm  # noqa: F401  first: it chooses how threads wait
+
+# isort: split
 from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 from prettytable import PrettyTable

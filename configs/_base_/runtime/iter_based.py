@@ -23,6 +23,7 @@ default_hooks = dict(
         type='s5_mm.SafeCheckpointHook', by_epoch=False, interval=5000, max_keep_ckpts=3, save_best='mIoU',
         rule='greater'),
     sampler_seed=dict(type='s5_mm.SamplerSeedHook'),
+    resume=dict(type='s5_mm.ResumeHook'),
     visualization=dict(type='SegVisualizationHook'),
     preflight=dict(type='s5_mm.PreflightHook'),
     finite=dict(type='s5_mm.FiniteHook'),

@@ -8,6 +8,7 @@ from .multi_dataset_visualization_hook import MultiDatasetVisualizationHook
 from .preflight_hook import PreflightHook
 from .pseudo_label_hook import PseudoLabelHook
 from .radiometry_hook import RadiometryHook
+from .resume_hook import ResumeHook
 from .safe_checkpoint_hook import SafeCheckpointHook
 from .sampler_seed_hook import SamplerSeedHook
 from .semi_panel_hook import SemiPanelHook
@@ -17,6 +18,6 @@ from .work_dir_lock_hook import WorkDirLockHook
 
 __all__ = [
     'DatasetFilterHook', 'DivergenceHook', 'FiniteHook', 'IterationSeedHook', 'LossRampHook', 'MeanTeacherHook',
-    'MultiDatasetVisualizationHook', 'PreflightHook', 'PseudoLabelHook', 'RadiometryHook', 'SafeCheckpointHook',
-    'SamplerSeedHook', 'SemiPanelHook', 'SignalHook', 'UnreadableImagesHook', 'WorkDirLockHook'
+    'MultiDatasetVisualizationHook', 'PreflightHook', 'PseudoLabelHook', 'RadiometryHook', 'ResumeHook',
+    'SafeCheckpointHook', 'SamplerSeedHook', 'SemiPanelHook', 'SignalHook', 'UnreadableImagesHook', 'WorkDirLockHook'
 ]

@@ -10,12 +10,15 @@ from s5_mm.datasets import MultiSourceSampler
 from s5_mm.models.networks import evaluated_network, unwrapped
 from s5_mm.registry import HOOKS
 
+from .training_checks import check_channels, check_loop, check_schedule
+
 
 @HOOKS.register_module()
 class PreflightHook(Hook):
     """Compare data, sampler and model before the first iteration and before testing.
 
-    Every check is a function of the runner that raises a ``ValueError``: :data:`TRAIN_CHECKS` and :data:`TEST_CHECKS`.
+    Every check is a function of the runner that raises a ``ValueError`` or logs a warning: :data:`TRAIN_CHECKS` and
+    :data:`TEST_CHECKS`.
     """
 
     priority = 'HIGH'
@@ -85,7 +88,8 @@ def check_test_classes(runner: Runner) -> None:
     check_classes('test_dataloader', sources_of(runner.test_dataloader.dataset), runner.model)
 
 
-TRAIN_CHECKS = (check_seed, check_batch_size, check_composition, check_training_classes, check_validation)
+TRAIN_CHECKS = (check_loop, check_seed, check_batch_size, check_composition, check_channels, check_training_classes,
+                check_validation, check_schedule)
 TEST_CHECKS = (check_test_classes, )
 
 

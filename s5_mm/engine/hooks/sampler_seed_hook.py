@@ -45,7 +45,8 @@ class SamplerSeedHook(DistSamplerSeedHook):
                 runner.logger.warning(
                     'Resumed with another batch: %s samples of all processes together before, %s now. The order of the '
                     'samples stays, each is drawn once an epoch of its source. The learning rate stays that of the '
-                    'config; --auto-scale-lr adapts it to the batch.', history[-1].draws, sampler.draws_per_step)
+                    'checkpoint; --auto-scale-lr --cfg-options default_hooks.resume.schedule_from=config adapts it to '
+                    'the batch.', history[-1].draws, sampler.draws_per_step)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Store the sampler's history."""

@@ -1,5 +1,6 @@
 """Training whose length is given in epochs of the longest dataset."""
 import math
+from typing import Any
 
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmengine.runner.base_loop import BaseLoop
@@ -62,8 +63,23 @@ class LongestEpochTrainLoop(IterBasedTrainLoop):
             dynamic_intervals=dynamic_intervals and [tuple(n * self.epoch_length for n in pair)
                                                      for pair in dynamic_intervals],
             fast_forward_on_resume=fast_forward_on_resume)
-        _set_epoch_length(runner, max_epochs, self.epoch_length)
+        self.longest_epochs = max_epochs
+        self.convert_schedule(runner.param_schedulers)
         runner.logger.info(f'{max_epochs} epochs of {self.epoch_length} iterations: {self.max_iters} iterations')
+
+    def convert_schedule(self, schedulers: Any) -> None:
+        """Let MMEngine convert schedulers with epochs of the longest dataset, instead of the length of the loader.
+
+        Args:
+            schedulers: ``param_scheduler`` of a config, changed in place.
+        """
+        schedulers = schedulers or []
+        groups = schedulers.values() if isinstance(schedulers, dict) and 'type' not in schedulers else [schedulers]
+        for group in groups:
+            for scheduler in group if isinstance(group, list | tuple) else [group]:
+                if isinstance(scheduler, dict) and scheduler.get('convert_to_iter_based', False):
+                    scheduler.setdefault('end', self.longest_epochs)
+                    scheduler['epoch_length'] = self.epoch_length
 
     def run(self) -> None:
         """Train."""
@@ -85,14 +101,3 @@ def epoch_length(sampler: MultiSourceSampler) -> int:
     """
     return max(math.ceil(sampler.sizes[name] / (number * sampler.world_size))
                for name, number in sampler.per_batch.items())
-
-
-def _set_epoch_length(runner: Runner, max_epochs: int, length: int) -> None:
-    """Let MMEngine convert schedulers with epochs of ``length`` iterations, instead of the length of the loader."""
-    schedulers = runner.param_schedulers or []
-    groups = schedulers.values() if isinstance(schedulers, dict) and 'type' not in schedulers else [schedulers]
-    for group in groups:
-        for scheduler in group if isinstance(group, list | tuple) else [group]:
-            if isinstance(scheduler, dict) and scheduler.get('convert_to_iter_based', False):
-                scheduler.setdefault('end', max_epochs)
-                scheduler['epoch_length'] = length

@@ -238,9 +238,15 @@ class ViT(Encoder):
     def _recomputed(self, layer: Block, x: Tensor, *where: tuple) -> Tensor:
         """Run a block under activation checkpointing as configured by :attr:`with_cp`."""
         function = layer if self.experts is None else self.experts.current.bind(layer)
-        options = {} if self.with_cp is True else dict(
-            context_fn=partial(create_selective_checkpoint_contexts, _save_products))
-        return checkpoint(function, x, *where, use_reentrant=False, **options)
+        if self.with_cp is True:
+            return checkpoint(function, x, *where, use_reentrant=False)
+        # What is saved is told apart by the order of the operations. Where a model runs the encoder twice in one step,
+        # autocast would cast the weights in the first run alone, and once more when the second one is recomputed.
+        device = x.device.type
+        with torch.autocast(device, torch.get_autocast_dtype(device), torch.is_autocast_enabled(device),
+                            cache_enabled=False):
+            return checkpoint(function, x, *where, use_reentrant=False,
+                              context_fn=partial(create_selective_checkpoint_contexts, _save_products))
 
     def second_linears(self) -> dict[str, nn.Linear]:
         """Last linear layer of each FFN."""
