@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
+import numpy as np
 from PIL import Image
 
 SETTING = 'S5_MM_MAX_PIXELS'
@@ -58,6 +59,21 @@ def why_too_large(sizes: Iterable[tuple[int, int]]) -> str | None:
             return (f'it claims {width} x {height} pixels, more than the {limit:,} allowed in memory at once; if the '
                     f'file can be trusted, set {SETTING}={height * width} in the environment')
     return None
+
+
+def require_sides(path: str, image: np.ndarray) -> None:
+    """Refuse an image that is one pixel wide or high, which is no picture and which transforms of hosts break on.
+
+    Args:
+        path: The file, for the message.
+        image: (H, W, ...).
+
+    Raises:
+        ImageReadError: A side has less than 2 pixels.
+    """
+    height, width = image.shape[:2]
+    if min(height, width) < 2:
+        raise ImageReadError(path, f'it is {width} x {height} pixels; both sides must have at least 2')
 
 
 @contextlib.contextmanager

@@ -1,5 +1,7 @@
 """Cropping of large images into patches for an unlabeled pool."""
 import json
+import os
+from collections import Counter
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -110,21 +112,25 @@ def crop(source: Path, out: Path, settings: CropSettings, workers: int = 1, max_
     return Totals(len(good), sum(record['patches'] for record in good), sum(record['empty'] for record in good), errors)
 
 
-def _cut_missing(images: list[str], source: Path, out: Path, settings: CropSettings, workers: int) -> dict[str, dict]:
+def _cut_missing(images: dict[str, str], source: Path, out: Path, settings: CropSettings,
+                 workers: int) -> dict[str, dict]:
     """Records of all images, after those that have none or failed were cut."""
     records = {image: record for image in images if (record := _record(out, image)) and 'error' not in record}
-    todo = [image for image in images if image not in records]
+    todo = [item for item in images.items() if item[0] not in records]
     work = partial(crop_image, source=source, out=out, settings=settings)
     with tqdm(total=len(images), initial=len(records), desc='cutting', unit='image', disable=None) as bar:
-        for image, record in each(work, todo, workers):
+        for (image, _), record in each(work, todo, workers):
             records[image] = record
             bar.update()
             bar.set_postfix(patches=sum(entry.get('patches', 0) for entry in records.values()), refresh=False)
     return records
 
 
-def find_images(source: Path, out: Path) -> list[str]:
-    """Images below a folder, relative to it, sorted. Links to folders are followed.
+def find_images(source: Path, out: Path) -> dict[str, str]:
+    """Images below a folder and what the names of their patches begin with, both relative to it, sorted.
+
+    That is the path without its suffix, or, where images differ in nothing else (a scene and its quicklook), the path
+    with ``_SUFFIX``. Links to folders are followed.
 
     Args:
         source: The folder.
@@ -132,26 +138,29 @@ def find_images(source: Path, out: Path) -> list[str]:
 
     Raises:
         FileNotFoundError: The folder is missing or holds no image.
-        ValueError: Two images differ only in their suffix.
+        ValueError: Two images would give patches of the same name.
     """
     if not source.is_dir():
         raise FileNotFoundError(f'the source folder {source} does not exist')
     found = sorted(name for names in image_names(str(source), SUFFIXES, left_out=str(out)) for name in names)
     if not found:
         raise FileNotFoundError(f'found no image in {source} or below it (looked for {" ".join(SUFFIXES)})')
+    number = Counter(os.path.splitext(name)[0] for name in found)
     stems: dict[str, str] = {}
     for name in found:
-        other = stems.setdefault(str(Path(name).with_suffix('')), name)
+        stem, suffix = os.path.splitext(name)
+        stem += f'_{suffix[1:]}' if number[stem] > 1 else ''
+        other = stems.setdefault(stem, name)
         if other != name:
             raise ValueError(f'{other} and {name} would give patches of the same name; rename or remove one of them')
-    return found
+    return {name: stem for stem, name in stems.items()}
 
 
-def crop_image(image: str, source: Path, out: Path, settings: CropSettings) -> dict:
+def crop_image(item: tuple[str, str], source: Path, out: Path, settings: CropSettings) -> dict:
     """Write the patches of an image, then a record that marks them as complete.
 
     Args:
-        image: Path below ``source``.
+        item: An image as :func:`find_images` gives it: its path and what the names of its patches begin with.
         source: The source folder.
         out: The output folder.
         settings: Settings of the patches.
@@ -159,6 +168,7 @@ def crop_image(image: str, source: Path, out: Path, settings: CropSettings) -> d
     Returns:
         The record: ``patches`` and ``empty`` (numbers), or ``error`` (the reason why it could not be cut).
     """
+    image, stem = item
     record = dict(patches=0, empty=0)
     try:
         with open_raster(source / image, settings.bands, settings.stretch, settings.size) as raster:
@@ -170,7 +180,7 @@ def crop_image(image: str, source: Path, out: Path, settings: CropSettings) -> d
                 if is_empty(pixels, data, settings.min_valid):
                     record['empty'] += 1
                     continue
-                path = _patch_path(out, image, window.top, window.left, settings.format)
+                path = _patch_path(out, stem, window.top, window.left, settings.format)
                 _write_patch(pixels, path, settings.quality)
                 record['patches'] += 1
     except RasterError as error:
@@ -190,9 +200,8 @@ def is_empty(pixels: np.ndarray, data: np.ndarray, min_valid: float) -> bool:
     return not data.any() or data.mean() < min_valid or bool((pixels == pixels[0, 0]).all())
 
 
-def _patch_path(out: Path, image: str, top: int, left: int, suffix: str) -> Path:
-    path = out / IMAGES / image
-    return path.with_name(f'{path.stem}_{top}_{left}.{suffix}')
+def _patch_path(out: Path, stem: str, top: int, left: int, suffix: str) -> Path:
+    return out / IMAGES / f'{stem}_{top}_{left}.{suffix}'
 
 
 def _write_patch(pixels: np.ndarray, path: Path, quality: int) -> None:

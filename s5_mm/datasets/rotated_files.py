@@ -1,5 +1,6 @@
 """Readers of label files of rotated detection (text of DOTA, XML of DIOR-R) that validate their input."""
 import math
+import re
 from typing import NamedTuple
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
@@ -8,6 +9,7 @@ from mmengine import fileio
 
 HEADERS = ('imagesource:', 'gsd:')
 """Prefixes of the header lines of a DOTA file, which not all files have."""
+ENCODING = re.compile(rb'\s*<\?xml[^>]*\bencoding\s*=\s*["\']([\w.-]{1,40})["\']')
 CORNERS = tuple(f'{axis}_{corner}' for corner in ('left_top', 'right_top', 'right_bottom', 'left_bottom')
                 for axis in 'xy')
 """Elements of a ``robndbox`` in the order of a polygon's corners."""
@@ -79,8 +81,9 @@ def _parse_line(path: str, number: int, line: str) -> RotatedObject:
         raise LabelError(path, number, f'{line[:80]!r} has {len(fields)} fields; an object has eight coordinates, a '
                          'class and a difficulty')
     difficulty = fields[9] if len(fields) == 10 else '0'
-    if not (difficulty.isascii() and difficulty.isdigit()):
-        raise LabelError(path, number, f'the difficulty is {difficulty!r}; it must be a whole number from 0')
+    if not (difficulty.isascii() and difficulty.isdigit()) or len(difficulty) > 9:
+        raise LabelError(path, number, f'the difficulty is {difficulty[:80]!r}; it must be a whole number from 0 to '
+                         '999999999')
     return RotatedObject(tuple(_coordinate(path, number, field) for field in fields[:8]), fields[8], int(difficulty))
 
 
@@ -123,7 +126,8 @@ def parse_dior_xml(content: bytes, path: str) -> tuple[tuple[int, int] | None, l
 
 def _parse_xml(path: str, content: bytes) -> tuple[Element, dict[Element, int]]:
     """The root element, and the line at which each element begins."""
-    builder, parser, lines = TreeBuilder(), expat.ParserCreate(), {}
+    content, encoding = _as_utf8(path, content)
+    builder, parser, lines = TreeBuilder(), expat.ParserCreate(encoding), {}
 
     def refuse(*_: object) -> None:
         raise LabelError(path, parser.CurrentLineNumber, 'it has a document type, which is not allowed in labels')
@@ -139,6 +143,21 @@ def _parse_xml(path: str, content: bytes) -> tuple[Element, dict[Element, int]]:
     except expat.ExpatError as error:
         raise LabelError(path, error.lineno, f'it is not XML: {expat.ErrorString(error.code)}') from error
     return builder.close(), lines
+
+
+def _as_utf8(path: str, content: bytes) -> tuple[bytes, str | None]:
+    """The content of an XML file in the encoding that it declares as UTF-8; as it is if it declares none.
+
+    Expat knows few encodings, Python those of label tools, as GB2312.
+    """
+    declared = ENCODING.match(content)
+    if declared is None:
+        return content, None
+    name = declared[1].decode()
+    try:
+        return content.decode(name).encode(), 'utf-8'
+    except (LookupError, UnicodeError) as error:
+        raise LabelError(path, 1, f'it declares the encoding {name!r}, as which it cannot be read: {error}') from error
 
 
 def _text(path: str, lines: dict[Element, int], parent: Element, tag: str) -> str:
@@ -158,5 +177,7 @@ def _parse_object(path: str, lines: dict[Element, int], element: Element) -> Rot
         raise LabelError(path, lines[element], f'object {name!r} has no <robndbox>; the labels with upright boxes are '
                          'those of DIOR, not of DIOR-R')
     polygon = tuple(_number(path, lines, box, corner) for corner in CORNERS)
-    difficult = element.find('difficult')
-    return RotatedObject(polygon, name, 0 if difficult is None else int(_number(path, lines, element, 'difficult')))
+    difficulty = 0.0 if element.find('difficult') is None else _number(path, lines, element, 'difficult')
+    if not 0 <= difficulty < 1e9:
+        raise LabelError(path, lines[element], f'the difficulty is {difficulty:g}; it must be from 0 to 999999999')
+    return RotatedObject(polygon, name, int(difficulty))

@@ -1,5 +1,7 @@
 """Large sets of images without labels, listed in one Arrow array."""
 import copy
+import logging
+import os
 import os.path as osp
 from collections.abc import Callable, Iterator, Sequence
 
@@ -9,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
 
 from s5_mm.files import walk
 from s5_mm.images import ImageReadError
@@ -220,7 +223,7 @@ def _first_doubled(paths: pa.LargeStringArray) -> str | None:
 def _paths_of_parquet(source: str) -> pa.LargeStringArray:
     try:
         file = pa.parquet.ParquetFile(source)
-    except pa.ArrowInvalid as error:
+    except (OSError, pa.ArrowException) as error:
         raise ValueError(f'{source} is not a Parquet file: {error}') from error
     with file:
         schema = file.schema_arrow
@@ -232,7 +235,10 @@ def _paths_of_parquet(source: str) -> pa.LargeStringArray:
         if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
             raise ValueError(f'the column `path` of {source} holds {kind}; it must hold text')
         groups = (file.read_row_group(i, columns=['path'])['path'] for i in range(file.num_row_groups))
-        return _combine(chunk for group in groups for chunk in group.cast(pa.large_string()).chunks)
+        try:
+            return _combine(chunk for group in groups for chunk in group.cast(pa.large_string()).chunks)
+        except (OSError, pa.ArrowException) as error:
+            raise ValueError(f'{source} is damaged: {error}') from error
 
 
 def _paths_of_list(source: str) -> pa.LargeStringArray:
@@ -273,12 +279,27 @@ def image_names(folder: str,
         left_out: A folder that is not searched.
 
     Yields:
-        Paths of one subfolder's images, relative to ``folder``.
+        Paths of one subfolder's images, relative to ``folder``. Names that are not UTF-8, as unpacked archives have
+        them, are left out with a warning: tables and lists hold text.
     """
     for current, names in walk(folder, left_out):
         prefix = osp.relpath(current, folder)
-        yield [name if prefix == '.' else osp.join(prefix, name) for name in names
-               if name.lower().endswith(suffixes)]
+        paths = [name if prefix == '.' else osp.join(prefix, name) for name in names if name.lower().endswith(suffixes)]
+        lost = [path for path in paths if not _is_utf8(path)]
+        if lost:
+            print_log(f'{len(lost)} images in {os.fsencode(current)} have names that are not UTF-8 and are left out: '
+                      f'{", ".join(str(os.fsencode(path)) for path in lost[:3])}; rename them', 'current',
+                      logging.WARNING)
+        yield [path for path in paths if _is_utf8(path)]
+
+
+def _is_utf8(path: str) -> bool:
+    """Whether a path is text; Python gives other bytes as lone surrogates."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _combine(chunks: Iterator[pa.LargeStringArray]) -> pa.LargeStringArray:

@@ -1,6 +1,7 @@
 """Cutting of big images: formats, bits, bands, missing data, resuming."""
 import itertools
 import json
+import os
 import re
 
 import numpy as np
@@ -258,7 +259,23 @@ def test_errors(source, tmp_path, options, message):
 
 
 def test_names_that_differ_in_the_suffix_alone(source, tmp_path):
+    """As a scene and its quicklook."""
+    for name in ('a.png', 'a.bmp', 'b.png'):
+        write_image(source / name, gradient(32, 32))
+    crop(source, tmp_path / 'out', SMALL)
+    names = {path.stem.rsplit('_', 2)[0] for path in (tmp_path / 'out/images').glob('*.png')}
+    assert names == {'a_png', 'a_bmp', 'b'}
+    write_image(source / 'a_png.bmp', gradient(32, 32))
+    with pytest.raises(ValueError, match=r'a\.png and a_png\.bmp would give patches of the same name'):
+        crop(source, tmp_path / 'other', SMALL)
+
+
+def test_names_that_are_not_utf8_are_left_out(source, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr('s5_mm.datasets.unlabeled.print_log', lambda text, *_: said.append(text))
     write_image(source / 'a.png', gradient(32, 32))
-    write_image(source / 'a.bmp', gradient(32, 32))
-    with pytest.raises(ValueError, match=r'a\.bmp and a\.png would give patches of the same name'):
-        crop(source, tmp_path / 'out', SMALL)
+    os.link(source / 'a.png', os.fsencode(source) + b'/caf\xe9.png')
+    totals = crop(source, tmp_path / 'out', SMALL)
+    assert totals.images == 1
+    assert '1 images in' in said[0]
+    assert r"b'caf\xe9.png'" in said[0]

@@ -12,6 +12,8 @@ from s5_mm.datasets.transforms.loading import read_size
 
 def write(path, bands, **profile):
     """Bands (C, H, W) as a georeferenced file."""
+    # A line of pixels is written twice, since images have two at least.
+    bands = np.repeat(bands, 2, axis=1) if bands.shape[1] == 1 else bands
     count, height, width = bands.shape
     profile = {'driver': 'GTiff', 'crs': 'EPSG:32633', 'transform': from_origin(3e5, 5e6, 0.3, 0.3), **profile}
     with rasterio.open(path, 'w', count=count, height=height, width=width, dtype=bands.dtype, **profile) as file:
@@ -25,7 +27,7 @@ def load(path, **kwargs):
 
 @pytest.fixture
 def deep(tmp_path):
-    """Four bands of 16 bits, 1 x 3 pixels: band b holds 1000 b, 1000 b + 100, 1000 b + 200."""
+    """Four bands of 16 bits, 2 x 3 pixels: band b holds 1000 b, 1000 b + 100, 1000 b + 200."""
     bands = np.array([[[1000 * b, 1000 * b + 100, 1000 * b + 200]] for b in (1, 2, 3, 4)], np.uint16)
     return write(tmp_path / 'deep.tif', bands)
 
@@ -35,10 +37,10 @@ def test_eight_bits_as_stored(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter('error')
         results = load(path)
-    assert results['img'].tolist() == [[[30, 20, 10], [3, 2, 1]]]
+    assert results['img'].tolist() == [[[30, 20, 10], [3, 2, 1]]] * 2
     assert results['img'].dtype == np.uint8
     assert results['img'].flags.c_contiguous
-    assert results['img_shape'] == results['ori_shape'] == (1, 2)
+    assert results['img_shape'] == results['ori_shape'] == (2, 2)
 
 
 def test_not_georeferenced_is_no_matter(tmp_path):

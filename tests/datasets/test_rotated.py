@@ -92,6 +92,7 @@ def test_dota_text_with_headers_of_any_system(tmp_path, newline):
     ('1 2 3 4 5 6 7 8', 'has 8 fields; an object has eight coordinates, a class and a difficulty'),
     ('1 2 3 4 5 6 7 8 ship 0 0', 'has 11 fields'),
     ('1 2 3 4 5 6 7 nan ship 0', "the coordinate is 'nan'"),
+    (f'1 2 3 4 5 6 7 8 ship {"1" * 5000}', "the difficulty is '111"),
     ('1 2 3 4 5 6 7 8 ship easy', "the difficulty is 'easy'; it must be a whole number from 0"),
 ])
 def test_malformed_dota_line_names_file_and_line(tmp_path, line, reason):
@@ -115,6 +116,19 @@ def test_dior_xml(tmp_path):
     assert read_dior_xml(write(tmp_path / '2.xml', '<annotation/>')) == (None, [])
 
 
+@pytest.mark.parametrize(('encoding', 'quote'), [('GB2312', '"'), ('gbk', "'"), ('ISO-8859-1', '"'), ('UTF-16', None)])
+def test_dior_xml_in_any_encoding(tmp_path, encoding, quote):
+    """Expat does not know GB2312, and finds UTF-16 by its first bytes."""
+    text = xml(('ship', SQUARE)).replace('<annotation>', '<annotation><source>caf\u00e9</source>' if quote is None else
+                                         '<annotation>')
+    if quote is not None:
+        text = text.replace('<?xml version="1.0"?>', f'<?xml version="1.0" encoding={quote}{encoding}{quote}?>')
+    (tmp_path / '1.xml').write_bytes(text.encode(encoding))
+    size, objects = read_dior_xml(str(tmp_path / '1.xml'))
+    assert size == (48, 64)
+    assert objects[0].name == 'ship'
+
+
 @pytest.mark.parametrize(('text', 'line', 'reason'), [
     ('<annotation>\n<object>', 2, 'it is not XML: no element found'),
     ('<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]>\n<a>&b;</a>', 1, 'it has a document type'),
@@ -122,6 +136,8 @@ def test_dior_xml(tmp_path):
     ('<annotation>\n<object>\n<robndbox/></object></annotation>', 2, '<object> has no <name>'),
     (xml(('ship', '1 2 3 4 5 6 7 x')).replace('\n', ''), 1, "the coordinate is 'x'"),
     ('<annotation><object><name>ship</name>\n<robndbox/></object></annotation>', 2, '<robndbox> has no <x_left_top>'),
+    ('<?xml version="1.0" encoding="nonsense"?><a/>', 1, "it declares the encoding 'nonsense', as which it cannot be"),
+    (xml(('ship', SQUARE, '9' * 40)).replace('\n', ''), 1, 'the difficulty is 1e'),
 ])
 def test_malformed_dior_file_names_file_and_line(tmp_path, text, line, reason):
     with pytest.raises(LabelError, match=f'1.xml, line {line}: {reason}'):

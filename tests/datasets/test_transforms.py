@@ -4,6 +4,7 @@ import re
 import cv2
 import numpy as np
 import pytest
+import rasterio
 import torch
 from mmengine.registry import init_default_scope
 from PIL import Image
@@ -16,6 +17,7 @@ from s5_mm.datasets import (
     RandomRescale,
     UnlabeledMask,
 )
+from s5_mm.datasets.transforms.loading import read_label_ids
 from s5_mm.models.semi import StrongView
 from s5_mm.randomness import seeded
 from s5_mm.registry import TRANSFORMS
@@ -39,7 +41,7 @@ def labels(path, **info):
     return LoadLabels()({'seg_map_path': str(path), 'reduce_zero_label': False, 'label_map': None, **info})
 
 
-RGB = np.array([[[10, 20, 30], [40, 50, 60]]], np.uint8)
+RGB = np.array([[[10, 20, 30], [40, 50, 60]]] * 2, np.uint8)
 
 
 class TestLoadImage:
@@ -47,10 +49,10 @@ class TestLoadImage:
     @pytest.mark.parametrize('name', ['a.png', 'a.tif', 'a.bmp'])
     def test_channels_are_blue_green_red(self, tmp_path, name):
         results = load(save(tmp_path / name, RGB))
-        assert results['img'].tolist() == [[[30, 20, 10], [60, 50, 40]]]
+        assert results['img'].tolist() == [[[30, 20, 10], [60, 50, 40]]] * 2
         assert results['img'].dtype == np.uint8
         assert results['img'].flags.c_contiguous
-        assert results['img_shape'] == results['ori_shape'] == (1, 2)
+        assert results['img_shape'] == results['ori_shape'] == (2, 2)
 
     def test_equals_mmseg_loader(self, tmp_path):
         path = save(tmp_path / 'a.jpg', np.random.RandomState(0).randint(0, 256, (40, 30, 3), np.uint8))
@@ -85,6 +87,18 @@ class TestLoadImage:
             cv2.imwrite(str(tmp_path / name), np.full((2, 2, 3), 40000, np.uint16))
             with pytest.raises(ImageReadError, match='16 bits a channel; only 8 bits'):
                 load(tmp_path / name)
+
+    def test_a_geotiff_that_pillow_does_not_know_says_what_it_is(self, tmp_path):
+        with rasterio.open(tmp_path / 'deep.tif', 'w', driver='GTiff', width=4, height=4, count=3, dtype='uint16') as f:
+            f.write(np.zeros((3, 4, 4), np.uint16))
+        with pytest.raises(ImageReadError, match=r'deep.tif: it is a TIFF with 3 bands of uint16; s5_mm.LoadGeoTIFF'):
+            load(tmp_path / 'deep.tif')
+
+    @pytest.mark.parametrize('shape', [(1, 5, 3), (5, 1, 3)])
+    def test_one_pixel_wide_or_high(self, tmp_path, shape):
+        """A flip would leave a negative stride, which torch does not take."""
+        with pytest.raises(ImageReadError, match='both sides must have at least 2'):
+            load(save(tmp_path / 'line.png', np.zeros(shape, np.uint8)))
 
     @pytest.mark.parametrize('suffix', ['jpg', 'png', 'tif'])
     def test_truncated_file_raises_with_its_path(self, tmp_path, suffix):
@@ -124,6 +138,38 @@ class TestLoadLabels:
         image.putpalette([0, 0, 0, 9, 9, 9, 200, 100, 50])
         image.save(tmp_path / 'm.png')
         assert labels(tmp_path / 'm.png', num_classes=3)['gt_seg_map'].item() == 2
+
+    @pytest.mark.parametrize('bits', [1, 2, 4])
+    def test_masks_of_few_bits(self, tmp_path, bits):
+        """Ids as GDAL and PNG store them; Pillow gives 85 for 1 of 2 bits and 17 for 1 of 4."""
+        ids = np.array([[0, 1, 1], [2 ** bits - 1, 0, 1]], np.uint8)
+        for name, driver, options in (('m.png', 'PNG', {}), ('m.tif', 'GTiff', {}),
+                                      ('white.tif', 'GTiff', dict(photometric='MINISWHITE'))):
+            with rasterio.open(tmp_path / name, 'w', driver=driver, width=3, height=2, count=1, dtype='uint8',
+                               nbits=bits, **options) as file:
+                file.write(ids, 1)
+            assert read_label_ids(str(tmp_path / name)).tolist() == ids.tolist(), name
+
+    @pytest.mark.parametrize('kind', ['int64', 'float32', 'float64', 'int8'])
+    def test_geotiff_of_any_numbers(self, tmp_path, kind):
+        ids = np.array([[0, 1, 7]])
+        for last in (7, 6.5):
+            if last == 6.5 and 'float' not in kind:
+                continue
+            ids = np.array([[0, 1, last]]).astype(kind)
+            with rasterio.open(tmp_path / 'm.tif', 'w', driver='GTiff', width=3, height=1, count=1, dtype=kind) as file:
+                file.write(ids, 1)
+            if last == 7:
+                assert read_label_ids(str(tmp_path / 'm.tif')).tolist() == [[0, 1, 7]]
+            else:
+                with pytest.raises(ImageReadError, match=f'it has {kind} values that are no class ids'):
+                    read_label_ids(str(tmp_path / 'm.tif'))
+
+    @pytest.mark.parametrize('content', [b'', b'no image', b'II*\0', b'\x89PNG\r\n'])
+    def test_garbage_raises(self, tmp_path, content):
+        (tmp_path / 'bad.png').write_bytes(content)
+        with pytest.raises(ImageReadError, match='bad.png'):
+            labels(tmp_path / 'bad.png')
 
     @pytest.mark.parametrize('info', [
         {'reduce_zero_label': True}, {'label_map': {0: 1, 1: 255, 2: 0}},

@@ -8,7 +8,7 @@ from mmengine import fileio
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader, MemoryFile
 
-from s5_mm.images import ImageReadError
+from s5_mm.images import ImageReadError, require_sides
 from s5_mm.radiometry import Radiometry, Stretch, to_eight_bits
 from s5_mm.rasters import RasterError, find_ranges, require_size
 from s5_mm.registry import TRANSFORMS
@@ -69,6 +69,7 @@ class LoadGeoTIFF(BaseTransform):
         img = np.moveaxis(self._read(results['img_path']), 0, -1)
         img = img[..., ::-1] if len(self.bands) == 3 else img
         results['img'] = np.ascontiguousarray(img)
+        require_sides(results['img_path'], img)
         results['img_shape'] = results['ori_shape'] = img.shape[:2]
         return results
 

@@ -1,6 +1,8 @@
 """Loading of images and label masks, with errors where other loaders return wrong pixels."""
+import contextlib
 import io
 import warnings
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -10,14 +12,19 @@ from mmengine import fileio
 from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image, ImageOps, UnidentifiedImageError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader, MemoryFile
 
-from s5_mm.images import ImageReadError, open_image
+from s5_mm.images import ImageReadError, open_image, require_sides
 from s5_mm.rasters import RasterError, require_size
 from s5_mm.registry import TRANSFORMS
 
 IGNORED = 255
 """Label of a pixel without class in memory, as in mmseg."""
 
+TIFF_SIGNATURES = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
+"""First bytes of TIFF and BigTIFF, in both orders of bytes."""
+_PNG_SCALES = {'L;2': 85, 'L;4': 17}
+"""What Pillow multiplies gray of few bits with, by its name of the decoder."""
 _EIGHT_BIT_MODES = ('1', 'L', 'LA', 'P', 'PA', 'RGB', 'RGBA', 'RGBX', 'CMYK', 'YCbCr')
 _MASK_MODES = ('1', 'L', 'P', 'I', 'I;16', 'I;16B', 'I;16L', 'I;16N')
 
@@ -39,16 +46,49 @@ def read_image(path: str, backend_args: dict | None = None) -> np.ndarray:
         ImageReadError: The file is missing, truncated, not an image, too large (:func:`s5_mm.images.max_pixels`), or
             has more or fewer than 8 bits a channel.
     """
+    content = None
     try:
-        with open_image(io.BytesIO(fileio.get(path, backend_args=backend_args)), path) as image:
+        content = fileio.get(path, backend_args=backend_args)
+        with open_image(io.BytesIO(content), path) as image:
             _require_eight_bits(path, image)
             rgb = np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
     except (ImageReadError, MemoryError):
         raise
+    except UnidentifiedImageError as error:
+        reason = _what_is(content) or 'it is no image of a known format, or damaged'
+        raise ImageReadError(path, reason) from error
     except Exception as error:
         # Pillow's decoders raise many unrelated types for damaged files (OSError, SyntaxError, struct.error ...).
         raise ImageReadError(path, f'{type(error).__name__}: {error}') from error
     return np.ascontiguousarray(rgb[..., ::-1])
+
+
+def _what_is(content: bytes) -> str | None:
+    """Why Pillow does not read a TIFF that GDAL reads; ``None`` for anything else."""
+    try:
+        with _open_tiff(content) as source:
+            kinds = ', '.join(dict.fromkeys(source.dtypes))
+            return (f'it is a TIFF with {source.count} bands of {kinds}; s5_mm.LoadGeoTIFF reads it, in the place of '
+                    's5_mm.LoadImage')
+    except (RasterError, RasterioError):
+        return None
+
+
+@contextlib.contextmanager
+def _open_tiff(content: bytes) -> Iterator[DatasetReader]:
+    """Open the content of a TIFF by GDAL, which knows all bands and bits.
+
+    Raises:
+        RasterError: It is no TIFF, or too large.
+        RasterioError: It is damaged.
+    """
+    if content[:4] not in TIFF_SIGNATURES:
+        raise RasterError('it is no TIFF')
+    with warnings.catch_warnings(), rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN='EMPTY_DIR'), MemoryFile(content) as file:
+        warnings.simplefilter('ignore', NotGeoreferencedWarning)
+        with file.open(driver='GTiff') as source:
+            require_size(source)
+            yield source
 
 
 def _require_eight_bits(path: str, image: Image.Image) -> None:
@@ -103,8 +143,12 @@ def _geotiff_size(path: str) -> tuple[int, int]:
 def read_label_ids(path: str, backend_args: dict | None = None) -> np.ndarray:
     """Decode a mask of class ids exactly as stored.
 
+    Pillow scales gray of 2 and 4 bits to 8, and inverts TIFFs in which 0 is white. GDAL therefore reads TIFFs, and
+    gray PNGs are scaled back.
+
     Args:
-        path (str): Single-channel image of ids; for a palette image, the indices are the ids.
+        path (str): Single-channel image of ids; for a palette image, the indices are the ids. A TIFF may have any type
+            of numbers, if they are whole.
         backend_args (dict, optional): File backend of MMEngine.
 
     Returns:
@@ -115,16 +159,39 @@ def read_label_ids(path: str, backend_args: dict | None = None) -> np.ndarray:
             channel.
     """
     try:
-        with open_image(io.BytesIO(fileio.get(path, backend_args=backend_args)), path) as mask:
+        content = fileio.get(path, backend_args=backend_args)
+        if content[:4] in TIFF_SIGNATURES:
+            return _tiff_ids(path, content)
+        with open_image(io.BytesIO(content), path) as mask:
             if mask.mode not in _MASK_MODES:
                 raise ImageReadError(path, f'a label mask has one integer channel, this one has mode {mask.mode!r}; '
                                      'convert colors to class ids first')
-            ids = np.asarray(mask)
+            decoder = mask.tile[0][3] if mask.tile else None
+            scale = _PNG_SCALES.get(decoder, 1) if isinstance(decoder, str) else 1
+            ids = np.asarray(mask) // scale if scale > 1 else np.asarray(mask)
     except (ImageReadError, MemoryError):
         raise
+    except RasterError as error:
+        raise ImageReadError(path, str(error)) from error
+    except UnidentifiedImageError as error:
+        raise ImageReadError(path, 'it is no image of a known format, or damaged') from error
     except Exception as error:
         raise ImageReadError(path, f'{type(error).__name__}: {error}') from error
     return ids.astype(np.uint8) if ids.dtype == bool else ids
+
+
+def _tiff_ids(path: str, content: bytes) -> np.ndarray:
+    """The ids in a TIFF."""
+    with _open_tiff(content) as source:
+        if source.count != 1 or np.dtype(source.dtypes[0]).kind not in 'iuf':
+            raise ImageReadError(path, f'a label mask has one integer channel, this one has {source.count} of '
+                                 f'{source.dtypes[0]}; convert colors to class ids first')
+        ids = source.read(1)
+    with np.errstate(invalid='ignore'):
+        whole = ids.astype(np.int32) if ids.dtype.kind == 'f' or ids.dtype.itemsize > 4 else ids
+    if not np.array_equal(whole, ids):
+        raise ImageReadError(path, f'it has {ids.dtype} values that are no class ids; ids are whole numbers')
+    return whole
 
 
 @lru_cache(maxsize=64)
@@ -202,7 +269,7 @@ class LoadImage(LoadImageFromFile):
         backend_args (dict, optional): File backend of MMEngine.
 
     Raises:
-        ImageReadError: See :func:`read_image`.
+        ImageReadError: See :func:`read_image`; also raised for an image that is one pixel wide or high.
     """
 
     def __init__(self, backend_args: dict | None = None) -> None:
@@ -211,6 +278,7 @@ class LoadImage(LoadImageFromFile):
     def transform(self, results: dict) -> dict:
         """Add image and sizes, see the class."""
         results['img'] = img = read_image(results['img_path'], self.backend_args)
+        require_sides(results['img_path'], img)
         results['img_shape'] = results['ori_shape'] = img.shape[:2]
         return results
 
