@@ -208,8 +208,11 @@ def _record_path(source: Source, out: Path) -> Path:
 
 def _finished_record(path: Path, exists: Callable[[str], bool]) -> dict | None:
     """The record of an earlier run, if all of its files still exist."""
-    record = json.loads(path.read_text()) if path.is_file() else {}
-    return record if 'files' in record and all(map(exists, record['files'])) else None
+    try:
+        record = json.loads(path.read_bytes())
+        return record if all(map(exists, record['files'])) else None
+    except (FileNotFoundError, ValueError, KeyError, TypeError):  # without a readable record the image is done again
+        return None
 
 
 def _listings(out: Path) -> Callable[[str], bool]:

@@ -138,6 +138,25 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + '\n')
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds an object.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ValueError: It holds something else, or is damaged; the error names it.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f'{path} is damaged ({error}); delete it and repeat the command that wrote it') from error
+    if not isinstance(content, dict):
+        raise ValueError(f'{path} holds {type(content).__name__}, not an object; delete it and repeat the command that '
+                         'wrote it')
+    return content
+
+
 def keep_settings(path: Path, settings: Mapping[str, Any]) -> None:
     """Store the settings of a result, or check that they are those with which it was begun.
 
@@ -152,7 +171,7 @@ def keep_settings(path: Path, settings: Mapping[str, Any]) -> None:
     if not path.exists():
         write_json(path, settings)
         return
-    stored = json.loads(path.read_text())
+    stored = read_json(path)
     changed = [f'{key}: {stored.get(key)!r} there, {settings.get(key)!r} now'
                for key in sorted(stored.keys() | settings.keys()) if stored.get(key) != settings.get(key)]
     if changed:

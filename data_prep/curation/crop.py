@@ -218,4 +218,10 @@ def _record_path(out: Path, image: str) -> Path:
 
 def _record(out: Path, image: str) -> dict | None:
     path = _record_path(out, image)
-    return json.loads(path.read_text()) if path.is_file() else None
+    try:
+        record = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):  # without a readable record the image is cut again
+        return None
+    numbers = record if isinstance(record, dict) else {}
+    complete = isinstance(numbers.get('patches'), int) and isinstance(numbers.get('empty'), int)
+    return record if complete or isinstance(numbers.get('error'), str) else None

@@ -75,7 +75,9 @@ def keep_settings(folder: Path, settings: dict) -> None:
     remove_leftovers(folder)
     settings = json.loads(json.dumps(settings))
     if path.exists():
-        found = json.loads(path.read_text())
+        from s5_mm.files import read_json  # takes seconds to import, which --help should not
+
+        found = read_json(path)
         changed = [
             f'{key}: {found.get(key)!r} there, {settings.get(key)!r} now'
             for key in sorted(found.keys() | settings.keys())

@@ -1,7 +1,6 @@
 """Selections of a scored pool on disk: manifest, list of paths, and a card that records how they were made."""
 import dataclasses
 import glob
-import json
 import platform
 import shutil
 import tempfile
@@ -11,10 +10,11 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from mmengine.logging import print_log
 
-from s5_mm.files import replacing, sha256_of, write_json
+from s5_mm.files import read_json, replacing, sha256_of, write_json
 from s5_mm.version import __version__
 
 from .near_duplicates import near_duplicates
@@ -90,7 +90,11 @@ def pool_settings(folder: Path) -> dict:
     path = folder / 'settings.json'
     if not path.is_file():
         raise FileNotFoundError(f'{folder} holds no scores; make them with `curate.py score`')
-    return json.loads(path.read_text())
+    settings = read_json(path)
+    if not isinstance(settings.get('images'), int) or not isinstance(settings.get('keep_features'), bool):
+        raise ValueError(f'{path} does not hold the settings of a table of scores; delete {folder} and repeat '
+                         '`curate.py score`')
+    return settings
 
 
 @contextmanager
@@ -100,6 +104,10 @@ def open_scores(folder: Path, memory_limit: str = '4GB') -> Iterator[duckdb.Duck
     Args:
         folder: Folder of the table.
         memory_limit: Memory of DuckDB; above it DuckDB works in a folder beside the table, which is removed afterwards.
+
+    Raises:
+        FileNotFoundError: There are no shards.
+        ValueError: One cannot be read; also raised for what the block asks of the table.
     """
     if not any((folder / 'scores').glob('*.parquet')):
         raise FileNotFoundError(f'{folder} holds no scores; make them with `curate.py score`')
@@ -111,8 +119,25 @@ def open_scores(folder: Path, memory_limit: str = '4GB') -> Iterator[duckdb.Duck
             by_name = 'true' if pool_settings(folder)['keep_features'] else 'false'
             connection.execute(f'CREATE VIEW scores AS FROM read_parquet({shards}, union_by_name={by_name})')
             yield connection
+    except duckdb.Error as error:
+        raise ValueError(_damage(folder / 'scores', error)) from error
     finally:
         shutil.rmtree(spill, ignore_errors=True)
+
+
+def _damage(scores: Path, error: duckdb.Error) -> str:
+    """Which shards are to blame for an error."""
+    damaged = [path.name for path in sorted(scores.glob('*.parquet')) if not _is_readable(path)]
+    what = f'{", ".join(damaged[:3])} cannot be read; delete it' if damaged else 'the table cannot be used; delete it'
+    return f'{scores}: {what} and repeat `curate.py score`, which resumes ({str(error).splitlines()[0]})'
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        pq.read_table(path)
+    except (OSError, pa.ArrowException):
+        return False
+    return True
 
 
 def _quoted(text: str | Path) -> str:

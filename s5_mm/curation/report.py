@@ -14,7 +14,7 @@ from mmengine.dataset import Compose
 from PIL import Image, ImageDraw
 
 from s5_mm.datasets import ImageReadError
-from s5_mm.files import write_bytes
+from s5_mm.files import read_json, write_bytes
 
 from .manifest import open_scores
 from .settings import CurationSettings
@@ -49,7 +49,7 @@ def write_report(settings: CurationSettings, name: str) -> Path:
     for path in (card_file, manifest):
         if not path.is_file():
             raise FileNotFoundError(f'{path} is not there; make it with `curate.py select`')
-    card = json.loads(card_file.read_text())
+    card = read_json(card_file)
     with alone_in(settings.folder), open_scores(settings.scores_folder, settings.memory_limit) as connection:
         connection.read_parquet(str(manifest)).create_view('selected')
         sections = [_summary(card), _entropy_section(connection), _quota_section(card), _source_section(connection),

@@ -47,7 +47,7 @@ class ClassCounts(NamedTuple):
         try:
             arrays = np.load(path, allow_pickle=False)
             names, pixels = arrays['names'].tolist(), arrays['pixels']
-        except (OSError, KeyError, ValueError, AttributeError) as error:
+        except Exception as error:  # NumPy and zipfile raise a dozen types on damaged files
             raise ValueError(f'{path} is no file of class counts ({error}); write it with '
                              'tools/analysis/class_counts.py') from error
         if pixels.ndim != 2 or len(names) != len(pixels) or pixels.dtype.kind != 'i' or pixels.min(initial=0) < 0:

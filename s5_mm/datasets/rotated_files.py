@@ -142,6 +142,8 @@ def _parse_xml(path: str, content: bytes) -> tuple[Element, dict[Element, int]]:
         parser.Parse(content, True)
     except expat.ExpatError as error:
         raise LabelError(path, error.lineno, f'it is not XML: {expat.ErrorString(error.code)}') from error
+    except (LookupError, UnicodeError) as error:  # encodings that expat asks Python for
+        raise LabelError(path, 1, f'it declares an encoding that cannot be read: {str(error)[:80]}') from error
     return builder.close(), lines
 
 
