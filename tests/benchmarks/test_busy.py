@@ -1,35 +1,31 @@
 """Benchmark of training beside a busy process."""
 import argparse
-import contextlib
 import json
-import os
+import subprocess
 from pathlib import Path
 
 from s5_mm.threads import SPINS
 
 
-def busy_children():
-    """Number of the processes of this one that do nothing but run."""
-    number = 0
-    for child in Path(f'/proc/self/task/{os.getpid()}/children').read_text().split():
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # others end in the meantime
-            number += 'while True: pass' in Path(f'/proc/{child}/cmdline').read_text()
-    return number
-
-
 def test_ratios_are_to_gnu_openmp_alone(load_tool, monkeypatch, tmp_path, capsys):
-    busy, beside = load_tool('benchmarks/busy.py'), []
+    busy, others, beside = load_tool('benchmarks/busy.py'), [], []
+    popen = subprocess.Popen
+
+    def open_process(command, **options):
+        others.append(popen(command, **options))
+        return others[-1]
 
     def run_steps(spins, args):
-        beside.append(busy_children())
+        beside.append(sum(process.poll() is None for process in others))
         return {0: 0.13, SPINS: 0.11, 300_000: 0.1}[spins] * (1 + beside[-1])
 
+    monkeypatch.setattr(busy.subprocess, 'Popen', open_process)
     monkeypatch.setattr(busy, 'run_steps', run_steps)
     busy.main(['--spins', '0', '--rounds', '1', '--out', str(tmp_path / 'busy.json')])
     result = json.loads((tmp_path / 'busy.json').read_text())
     assert result['settings'][str(SPINS)] == dict(alone_s=0.11, alone_ratio=1.1, beside_s=0.22, beside_ratio=2.2)
     assert beside == [0, 1] * 3
-    assert busy_children() == 0
+    assert all('while True: pass' in process.args and process.poll() is not None for process in others)
     assert f'{SPINS} (ours)' in capsys.readouterr().out
 
 

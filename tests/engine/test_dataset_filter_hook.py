@@ -64,7 +64,7 @@ class TestTraining:
         assert float(told[1]) < float(told[2])
 
     def test_resume_goes_on_with_the_selection(self, train):
-        options = hooks(interval=4) | {'default_hooks.checkpoint.interval': 2}
+        options = hooks(interval=4) | {'default_hooks.checkpoint.interval': 2, 'param_scheduler.1.end': 6}
         straight = train(FIXMATCH, work_dir='straight', iters=6, workers=2, **options)
         train(FIXMATCH, work_dir='stopped', iters=6, workers=2, **options, **{'train_cfg.max_iters': 2})
         stopped = train(FIXMATCH, '--resume', work_dir='stopped', iters=6, workers=2, **options)

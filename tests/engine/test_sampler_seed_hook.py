@@ -53,7 +53,7 @@ def test_a_resumed_run_goes_on_with_the_next_draw(sampler, draws, step, starts):
     assert [text.split(';')[0] for text in runner.said] == [
         "Resumed with another batch: {'a': 4, 'b': 3} samples of all processes together before, {'a': 2, 'b': 1} now. "
         'The order of the samples stays, each is drawn once an epoch of its source. The learning rate stays that of '
-        'the config'][:len(starts) - 1]
+        'the checkpoint'][:len(starts) - 1]
 
 
 def test_a_checkpoint_of_another_version_is_taken_for_one_of_the_same_batch(sampler):
