@@ -137,7 +137,8 @@ def entries(rois: Tensor, shape: torch.Size, sampling: Sampling) -> Iterator[Ent
         sizes = sizes.clamp(min=1)
     bins = sizes.new_tensor(sampling.output_size)
     samples = torch.full_like(sizes, sampling.sampling_ratio) if sampling.sampling_ratio > 0 else (sizes / bins).ceil()
-    samples = samples.clamp(min=1).long()
+    # The features of a RoI whose size is not finite are 0, with any number of samples.
+    samples = samples.nan_to_num(1, 1, 1).clamp(min=1).long()
     key = samples[:, 0] << 32 | samples[:, 1]
     for one in key.unique():
         own = (key == one).nonzero()[:, 0]

@@ -97,7 +97,10 @@ def test_strange_rois(maps):
     none = roi_align_rotated(maps, rois[:0], (2, 3), 0.25)
     assert none.shape == (0, 3, 2, 3)
     assert torch.autograd.grad(none.sum(), maps)[0].count_nonzero() == 0
-    rois[0, 2] = torch.nan
-    found = roi_align_rotated(maps, rois, (2, 3), 0.25)
-    assert found[0].count_nonzero() == 0
-    assert found[1].count_nonzero() > 0
+    for column, value in ((2, torch.nan), (3, torch.nan), (4, torch.inf), (5, torch.nan)):
+        strange = rois.clone()
+        strange[0, column] = value
+        for sampling_ratio in (0, 2):
+            found = roi_align_rotated(maps, strange, (2, 3), 0.25, sampling_ratio)
+            assert found[0].count_nonzero() == 0
+            assert found[1].count_nonzero() > 0
