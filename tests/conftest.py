@@ -21,7 +21,13 @@ from running import command, config_text, forget_instances, write_config
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / 'tests' / 'golden'
+LONGEST = ('test_learning', 'test_training', 'test_mdf_training', 'test_det_training', 'test_dataset_filter_hook')
 TINY = dict(embed_dims=16, num_layers=4, num_heads=2, feedforward_channels=32, out_indices=(0, 1, 2, 3))
+
+
+def pytest_collection_modifyitems(items):
+    """Whole trainings come first, so that no process is left with one when the others are done."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 @pytest.fixture(autouse=True, scope='session')

@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 from mmrotate.visualization import RotLocalVisualizer
 from mmseg.visualization import SegLocalVisualizer
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 ROOT = Path(__file__).parents[1]
 SUPERVISED = 'configs/quickstart/supervised_vit-t_upernet_synthetic-96x96.py'
@@ -52,6 +53,9 @@ def free_port():
 
 def forget_instances():
     """MMEngine keeps visualizers, loggers and message hubs by name in a process; each command starts without."""
+    # Collected with their queues, loaders wait up to 10 seconds for each worker, which nothing tells to end any more.
+    for iterator in [found for found in gc.get_objects() if type(found) is _MultiProcessingDataLoaderIter]:
+        iterator._shutdown_workers()
     # Loaders of an earlier run that are collected while a config is parsed upset CPython 3.11's parser.
     gc.collect()
     clear_instances()
