@@ -3,6 +3,7 @@
 Crops have 120 px, which neither a patch of 14 nor one of 16 px divides, nor a Swin's stride of 32 px.
 """
 import functools
+import gc
 import math
 
 import pytest
@@ -26,6 +27,14 @@ FAMILIES = {
     'ma3e-b': {}, 'satmaepp-l-sentinel': dict(groups=((0, ), (1, 2)), **RGB), 'scalemae-l': {}, 'rvsa-b-diamond': {},
     'samrs-b': {}, 'mtp-l-det': {}, 'dinov2-g-reg': {}, 'dinov3-7b': {}, 'prithvi-eo2-h': dict(in_channels=3, **RGB),
     'gfm-b': {}, 'internimage-xl': {}}
+
+
+@pytest.fixture(autouse=True, scope='module')
+def _quick_collections():
+    """Each dataset collects garbage when it is built, among all objects of all packages: most of the time here."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope='module')
