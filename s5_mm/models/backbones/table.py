@@ -160,7 +160,7 @@ ENCODERS = {
         dict(type='s5_mm.ScaleMAE', arch='large', norm_eps=1e-6, class_token=True, drop_path_on_attention=True),
         VIT_OPTIONS, 'Scale-MAE, 2212.14532', 'CC-BY-NC-4.0', 'CC-BY-NC-4.0',
         'github.com/bair-climate-initiative/scale-mae, scalemae-vitlarge-800.pth',
-        'gsd of a sample, or option gsd: meters a pixel of the images; a file without its decoder cannot be told from MAE\'s'),
+        'gsd of a sample, or option gsd: meters a pixel; a file without its decoder cannot be told from MAE\'s'),
     'rvsa-b': _rvsa('base', 3, RELATIVE, *RVSA),
     'rvsa-b-det': _rvsa('base', 3, RELATIVE, *RVSA, DETECTION, out_indices=(11, ) * 4, final_norm=True),
     'rvsa-b-diamond': _rvsa('base', 3, RELATIVE, *RVSA, 'keys and values are sampled at places of their own', True),
