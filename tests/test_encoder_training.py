@@ -26,7 +26,7 @@ RGB = dict(mean=(120.0, ) * 3, std=(60.0, ) * 3)
 FAMILIES = {
     'ma3e-b': {}, 'satmaepp-l-sentinel': dict(groups=((0, ), (1, 2)), **RGB), 'scalemae-l': {}, 'rvsa-b-diamond': {},
     'samrs-b': {}, 'mtp-l-det': {}, 'dinov2-g-reg': {}, 'dinov3-7b': {}, 'prithvi-eo2-h': dict(in_channels=3, **RGB),
-    'gfm-b': {}, 'internimage-xl': {}}
+    'dofa-b': {}, 'gfm-b': {}, 'satlasnet-b-aerial': {}, 'internimage-xl': {}}
 
 
 @pytest.fixture(autouse=True, scope='module')

@@ -94,6 +94,14 @@ def _prithvi(arch: str | dict, name: str, patch_size: int) -> EncoderEntry:
         'not compared with the authors\' module')
 
 
+def _dofa(arch: str) -> EncoderEntry:
+    return EncoderEntry(
+        dict(type='s5_mm.DOFA', arch=arch, norm_eps=1e-6, drop_path_on_attention=True, wavelengths=(0.665, 0.56, 0.49)),
+        VIT_OPTIONS, 'DOFA, 2403.15356', 'MIT (torchgeo)', 'CC-BY-4.0', 'huggingface.co/earthflow/DOFA',
+        'option wavelengths: micrometers of each band, red, green and blue of Sentinel-2 by default; the kernel is '
+        'computed for them when a file is loaded; normalization depends on the sensor (mean, std), ImageNet\'s is ours')
+
+
 SWIGLU = dict(type='s5_mm.SwiGLU')
 FULL, RELATIVE = dict(type='s5_mm.SelfAttention'), dict(type='s5_mm.RelativeAttention', grid=None)
 RVSA = ('RVSA, 2208.03987', 'MIT', 'github.com/ViTAE-Transformer/Remote-Sensing-RVSA')
@@ -188,6 +196,13 @@ ENCODERS = {
                              ffn=SWIGLU, qkv_bias=False, **SAT),
     'prithvi-eo2-l': _prithvi('large', 'Prithvi-EO-2.0-300M', 16),
     'prithvi-eo2-h': _prithvi(HUGE_PRITHVI, 'Prithvi-EO-2.0-600M', 14),
+    'dofa-b': _dofa('base'),
+    'dofa-l': _dofa('large'),
+    'satlasnet-b-aerial': EncoderEntry(
+        dict(type='s5_mm.HostEncoder', encoder=dict(type='s5_mm.SwinTransformerV2'), second_linear=r'mlp\.3$',
+             mean=(0.0, 0.0, 0.0), std=(255.0, 255.0, 255.0)),
+        SWIN_OPTIONS, 'SatlasPretrain, 2211.15660', 'Apache-2.0', 'ODC-BY', 'huggingface.co/allenai/satlas-pretrain',
+        'aerial images of 0.5-2 m a pixel; the files of one image a place'),
     'internimage-xl': EncoderEntry(
         dict(type='s5_mm.InternImage'), dict(img_size=None, drop_path_rate='drop_path_rate', with_cp='with_cp'),
         'MTP, 2403.13430', 'MIT', 'MIT', 'github.com/ViTAE-Transformer/MTP',
