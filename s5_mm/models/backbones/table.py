@@ -29,6 +29,7 @@ class EncoderEntry(NamedTuple):
     note: str = ''
 
 
+TIMM = 'timm:'
 VIT_OPTIONS = dict(img_size='img_size', drop_path_rate='drop_path_rate', with_cp='with_cp')
 SWIN_OPTIONS = dict(img_size=None, drop_path_rate='encoder.drop_path_rate', with_cp='encoder.with_cp')
 
@@ -230,7 +231,8 @@ def named_encoder(name: str, experts: dict | None = None, init_cfg: dict | None 
     """Build an encoder of :data:`ENCODERS`.
 
     Args:
-        name: Its name, e.g. ``'vit-b'``.
+        name: Its name, e.g. ``'vit-b'``; or ``timm:`` and a name in timm, see
+            :class:`s5_mm.models.backbones.TimmEncoder`.
         experts: See :class:`s5_mm.models.backbones.encoder.Encoder`.
         init_cfg: MMEngine's initialization.
         options: ``img_size``, ``drop_path_rate`` and ``with_cp``, which the table translates; others are those of the
@@ -239,8 +241,11 @@ def named_encoder(name: str, experts: dict | None = None, init_cfg: dict | None 
     Raises:
         ValueError: The name is unknown.
     """
+    if name.startswith(TIMM):
+        return MODELS.build(dict(options, type='s5_mm.TimmEncoder', model=name.removeprefix(TIMM), experts=experts,
+                                 init_cfg=init_cfg))
     if name not in ENCODERS:
-        raise ValueError(f'NamedEncoder: name is {name!r}; choose from {list(ENCODERS)}.')
+        raise ValueError(f'NamedEncoder: name is {name!r}; choose from {list(ENCODERS)}, or give timm:NAME.')
     entry = ENCODERS[name]
     cfg = dict(entry.cfg)
     for option, value in options.items():
