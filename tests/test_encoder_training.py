@@ -26,7 +26,8 @@ RGB = dict(mean=(120.0, ) * 3, std=(60.0, ) * 3)
 FAMILIES = {
     'ma3e-b': {}, 'satmaepp-l-sentinel': dict(groups=((0, ), (1, 2)), **RGB), 'scalemae-l': {}, 'rvsa-b-diamond': {},
     'samrs-b': {}, 'mtp-l-det': {}, 'dinov2-g-reg': {}, 'dinov3-7b': {}, 'prithvi-eo2-h': dict(in_channels=3, **RGB),
-    'dofa-b': {}, 'gfm-b': {}, 'satlasnet-b-aerial': {}, 'internimage-xl': {}}
+    'dofa-b': {}, 'gfm-b': {}, 'satlasnet-b-aerial': {}, 'internimage-xl': {},
+    'timm:vit_small_patch14_reg4_dinov2': dict(options=dict(embed_dim=16, depth=8, num_heads=2))}
 
 
 @pytest.fixture(autouse=True, scope='module')
@@ -54,7 +55,8 @@ def recipe(name):
 def overrides(task, name, options):
     """The encoder of the table, made small; an expert has a quarter of the channels."""
     at = 'model.segmentor' if task == 's4p' else 'model'
-    settings = dict(name=name, img_size=SIDE) | narrow(ENCODERS[name].cfg) | options
+    small = narrow(ENCODERS[name].cfg) if name in ENCODERS else {}
+    settings = dict(name=name, img_size=SIDE) | small | options
     others = {} if task == 's4p' else {'model.experts': dict(share=1 / 4, part_features=None)}
     if task != 'mdf_det':
         others |= {'model.data_preprocessor.size': (SIDE, SIDE), f'{at}.decode_head.channels': 8}
@@ -64,6 +66,8 @@ def overrides(task, name, options):
 @pytest.mark.parametrize('name', FAMILIES)
 @pytest.mark.parametrize('task', RECIPES)
 def test_three_steps(scenes, tmp_path, task, name):
+    if name.startswith('timm:'):
+        pytest.importorskip('timm')
     clear_instances()
     cfg = Config(recipe(task).to_dict())
     use_scenes(cfg, scenes, SIDE, steps=3, batch=2)
