@@ -7,8 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 from PIL import Image
+from running import dicts_in, load_in_this_process
 
 SIDE = 64
+LAND_COVER = dict(vaihingen='.png', potsdam='.png', loveda='.png', openearthmap='.tif')
 COLORS = ((220, 60, 50), (50, 90, 230), (240, 220, 60))
 
 
@@ -30,18 +32,20 @@ def draw_scene(seed, num_classes=3, objects=3):
     return image, ids, boxes
 
 
-def write(path, array):
+def write(path, array, times=1):
+    """Each pixel of an image (H, W) or (H, W, 3) becomes ``times`` times as wide and high."""
+    array = array.repeat(times, axis=0).repeat(times, axis=1)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(array).save(path)
 
 
-def write_segmentation(root: Path, number, ids, suffix='.png', seed=0):
+def write_segmentation(root: Path, number, ids, suffix='.png', seed=0, times=1):
     """The same scenes for training and validation; ``ids`` are those of background and the classes."""
     for i in range(number):
         image, drawn, _ = draw_scene(seed + i)
         for split in ('train', 'val'):
-            write(root / 'img_dir' / split / f'{i}{suffix}', image)
-            write(root / 'ann_dir' / split / f'{i}{suffix}', np.array(ids, np.uint8)[drawn])
+            write(root / 'img_dir' / split / f'{i}{suffix}', image, times)
+            write(root / 'ann_dir' / split / f'{i}{suffix}', np.array(ids, np.uint8)[drawn], times)
 
 
 def write_dior_r(root: Path, number, names=('ship', 'vehicle', 'bridge'), seed=100):
@@ -81,3 +85,41 @@ def write_dota(root: Path, number, names=('plane', 'ship', 'harbor'), seed=200):
             path = root / folder / 'labelTxt' / f'{name}.txt'
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(lines)
+
+
+def write_all(root: Path, number, times=1):
+    """Labeled scenes in the files of every benchmark, ``times`` as large for segmentation, and unlabeled ones."""
+    write_segmentation(root / 'isaid', number, ids=(0, 3, 4, 6), times=times)
+    for i in range(2 * number):
+        write(root / 'unlabeled' / f'{i}.png', draw_scene(500 + i)[0], times)
+    for seed, (name, suffix) in enumerate(LAND_COVER.items(), start=1):
+        write_segmentation(root / name, number, ids=(1, 2, 3, 4), suffix=suffix, seed=1000 * seed, times=times)
+    write_dior_r(root / 'dior_r', number)
+    write_dota(root / 'dota', number)
+
+
+def use_scenes(cfg, root: Path, side, steps, batch):
+    """Let a quickstart config train from random weights on the scenes, and test on them.
+
+    Args:
+        cfg: Changed in place.
+        root: Their folder.
+        side: Of crops and resized images, in pixels.
+        steps: Optimizer steps.
+        batch: Images of each source or dataset in a step.
+    """
+    load_in_this_process(cfg._cfg_dict)
+    for node in dicts_in(cfg._cfg_dict):
+        for key in ('data_root', 'ann_dir', 'source'):
+            if node.get(key):
+                node[key] = node[key].replace('data/quickstart', str(root))
+        for key in ('crop_size', 'scale'):
+            if key in node:
+                node[key] = (side, side)
+    sources = cfg.train_dataloader.dataset.sources
+    cfg.train_dataloader.batch_size = batch * len(sources)
+    cfg.train_dataloader.sampler.per_batch = dict.fromkeys(sources, batch)
+    cfg.model.get('segmentor', cfg.model).init_cfg = None
+    cfg.param_scheduler[1].end = cfg.train_cfg.max_iters = cfg.train_cfg.val_interval = steps
+    cfg.default_hooks.checkpoint.interval = steps
+    cfg.randomness = dict(seed=0)

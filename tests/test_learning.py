@@ -5,27 +5,19 @@ Equal parts do not prove that a job learns. The floors are far above what an unt
 import json
 
 import pytest
-from drawn_scenes import SIDE, write, write_dior_r, write_dota, write_segmentation
-from drawn_scenes import draw_scene as draw
+from drawn_scenes import SIDE, use_scenes, write_all
 from mmengine.config import Config
-from running import ROOT, dicts_in, load_in_this_process, run_tool, save_config
+from running import ROOT, run_tool, save_config
 
 IMAGES = 4
 CONFIGS = ROOT / 'configs/quickstart'
-BENCHMARKS = dict(vaihingen='.png', potsdam='.png', loveda='.png', openearthmap='.tif')
 
 
 @pytest.fixture(scope='module')
 def scenes(tmp_path_factory):
     """Labeled scenes in the files of every benchmark, and unlabeled ones."""
     root = tmp_path_factory.mktemp('scenes')
-    write_segmentation(root / 'isaid', IMAGES, ids=(0, 3, 4, 6))
-    for i in range(2 * IMAGES):
-        write(root / 'unlabeled' / f'{i}.png', draw(500 + i)[0])
-    for seed, (name, suffix) in enumerate(BENCHMARKS.items(), start=1):
-        write_segmentation(root / name, IMAGES, ids=(1, 2, 3, 4), suffix=suffix, seed=1000 * seed)
-    write_dior_r(root / 'dior_r', IMAGES)
-    write_dota(root / 'dota', IMAGES)
+    write_all(root, IMAGES)
     return root
 
 
@@ -41,24 +33,10 @@ def scores(config, scenes, folder, steps, batch, rate):
         rate: Learning rate.
     """
     cfg = Config.fromfile(CONFIGS / config)
-    load_in_this_process(cfg)
-    for node in dicts_in(cfg._cfg_dict):
-        for key in ('data_root', 'ann_dir', 'source'):
-            if node.get(key):
-                node[key] = node[key].replace('data/quickstart', str(scenes))
-        for key in ('crop_size', 'scale'):
-            if key in node:
-                node[key] = (SIDE, SIDE)
-    sources = cfg.train_dataloader.dataset.sources
-    cfg.train_dataloader.batch_size = batch * len(sources)
-    cfg.train_dataloader.sampler.per_batch = dict.fromkeys(sources, batch)
-    cfg.model.get('segmentor', cfg.model).init_cfg = None
+    use_scenes(cfg, scenes, SIDE, steps, batch)
     cfg.optim_wrapper.optimizer.lr = rate
     warm_up, cosine = cfg.param_scheduler
     warm_up.end = cosine.begin = 10
-    cosine.end = cfg.train_cfg.max_iters = cfg.train_cfg.val_interval = steps
-    cfg.default_hooks.checkpoint.interval = steps
-    cfg.randomness = dict(seed=0)
     path = save_config(cfg, folder / 'config.py')
     run_tool('train', path, '--work-dir', folder / 'run')
     run_tool('test', path, folder / f'run/iter_{steps}.pth', '--work-dir', folder / 'test', '--json',

@@ -5,7 +5,7 @@ from s5_mm.models.backbones import ENCODERS
 from s5_mm.models.backbones.encoder import MEAN, STD
 from s5_mm.registry import MODELS
 
-START, END = '<!-- made by tools/analysis/encoder_table.py -->\n', '<!-- end -->\n'
+START, END = '<!-- {}, made by tools/analysis/encoder_table.py -->\n', '<!-- end -->\n'
 
 
 def encoder_table() -> str:
@@ -26,18 +26,24 @@ def encoder_table() -> str:
     return '\n'.join([*what, '', *source, ''])
 
 
-def with_table(text: str) -> str:
-    """A document with the table between its marks.
+def with_table(text: str, start: str, table: str) -> str:
+    """A document with a table between two marks.
+
+    Args:
+        text: The document.
+        start: Name of the table in its mark.
+        table: What stands between the marks then.
 
     Raises:
         ValueError: It has no such marks.
     """
-    before, start, rest = text.partition(START)
+    mark = START.format(start)
+    before, found, rest = text.partition(mark)
     _, end, after = rest.partition(END)
-    if not (start and end):
-        raise ValueError(f'The document has no lines {START.strip()!r} and {END.strip()!r}; the table stands between '
+    if not (found and end):
+        raise ValueError(f'The document has no lines {mark.strip()!r} and {END.strip()!r}; the table stands between '
                          'them.')
-    return f'{before}{START}\n{encoder_table()}\n{END}{after}'
+    return f'{before}{mark}\n{table}\n{END}{after}'
 
 
 def _numbers(values: tuple[float, ...]) -> str:

@@ -10,6 +10,7 @@ from mmseg.structures import SegDataSample
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from s5_mm.models.backbones import Encoder
 from s5_mm.registry import MODELS
 
 SIDE_PARTS = ('auxiliary_head', )
@@ -67,10 +68,9 @@ def count_model(cfg: Config, size: tuple[int, int], dataset: str | None = None) 
     network = _network_of(_model_of(cfg))
     dataset = _dataset_of(network, dataset)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
-    # The hosts print messages on optional parts when they import; standard output is for the results of tools.
-    with torch.device('meta'), contextlib.redirect_stdout(sys.stderr):
-        model = MODELS.build(network).eval()
-        image = torch.empty(1, 3, *size)
+    model = _built(network)
+    bands = model.backbone.in_channels if isinstance(model.backbone, Encoder) else 3
+    image = torch.empty(1, bands, *size, device='meta')
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
         model(image, dataset and [SegDataSample(metainfo=dict(dataset_name=dataset))], mode='tensor')
@@ -79,6 +79,25 @@ def count_model(cfg: Config, size: tuple[int, int], dataset: str | None = None) 
     decoder = sum(number for name, number in parts.items() if name not in ('backbone', *SIDE_PARTS))
     return ModelStats(sum(parts.values()), parts['backbone'], decoder, counter.get_total_flops() // 2, tuple(size),
                       dataset)
+
+
+def count_parameters(cfg: Config) -> int:
+    """Number of parameters of the network that a config trains, of all datasets.
+
+    Raises:
+        ValueError: The config has no model.
+    """
+    network = _network_of(_model_of(cfg))
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    return sum(parameter.numel() for parameter in _built(network).parameters())
+
+
+def _built(network: dict) -> nn.Module:
+    """A network without values, for predictions of normalized images."""
+    network = {key: value for key, value in network.items() if key != 'data_preprocessor'}
+    # The hosts print messages on optional parts when they import; standard output is for the results of tools.
+    with torch.device('meta'), contextlib.redirect_stdout(sys.stderr):
+        return MODELS.build(network).eval()
 
 
 def _classify_proposals(model: nn.Module, dataset: str | None) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from s5_mm.registry import ADAPTERS
 
 from .experts import EXPERT
-from .parts import ENCODER, Weights, root_of
+from .parts import ENCODER, Weights, part_of, root_of
 
 Rows = tuple[tuple[str, str], ...]
 Change = Callable[[Tensor, bool], Tensor]
@@ -213,6 +213,22 @@ class OwnNames(TableAdapter):
         return best, missing[best]
 
 
+class InnerNames(OwnNames):
+    """Files under the names of what an encoder wraps, e.g. timm's; the encoder states their place as ``inner_prefix``.
+
+    Args:
+        encoder: The encoder.
+    """
+
+    name = 'names of the wrapped encoder'
+    may_lack = ('pyramid.', )
+
+    def __init__(self, encoder: nn.Module) -> None:
+        self.own = part_of(encoder.state_dict(), encoder.inner_prefix)
+        self.needs = tuple(name for name in self.own if not EXPERT.match(name) and not is_counter(name))
+        self.rows = (('*', f'{encoder.inner_prefix}*'), )
+
+
 def find_adapter(state: Weights, source: str, encoder: nn.Module | None = None) -> tuple[StateDictAdapter, str]:
     """The format of a file and what stands before the names of its encoder.
 
@@ -227,11 +243,12 @@ def find_adapter(state: Weights, source: str, encoder: nn.Module | None = None) 
     own = None if encoder is None else OwnNames(encoder)
     found: dict[str, StateDictAdapter] = {}
     known = [kind() for kind in reversed(ADAPTERS.module_dict.values())]
-    for adapter in ([own] if own else []) + known:
+    first = ([own] if own else []) + ([InnerNames(encoder)] if hasattr(encoder, 'inner_prefix') else [])
+    for adapter in first + known:
         prefix = adapter.matches(state)
         if prefix is not None:
             found.setdefault(prefix, adapter)
-        if adapter is own and found:
+        if adapter in first and found:
             break
     prefix = only_one(list(found))
     if prefix is not None:

@@ -99,6 +99,7 @@ class MAEViT(ViTAdapter):
                 'pos_embed_probs', 'hog.', 'angle_embed', 'proj_up_conv.', 'proj_up_norm.', 'up_block.')
     # RVSA is fine-tuned from MAE's weights; its own ones are new then.
     may_lack = ('pyramid.', 'layers.*.attn.sampling*', 'layers.*.attn.rel*', 'layers.*.attn.full_rel_pos_')
+    implies = dict(patch_padding=0)
 
 
 @ADAPTERS.register_module()
@@ -171,6 +172,18 @@ class BandGroupAdapter(TableAdapter):
     may_drop = MAEViT.may_drop[1:]
     may_lack = ('pyramid.', )
     implies = dict(norm_eps=1e-6)
+
+
+@ADAPTERS.register_module()
+class DOFAViT(TableAdapter):
+    """DOFA (arXiv 2403.15356); the encoder computes the patch embedding for its bands."""
+
+    name = 'DOFA'
+    needs = ('blocks.0.attn.qkv.weight', 'patch_embed.weight_generator.fc_weight.weight', TABLE)
+    rows = (*same(TABLE, 'cls_token', 'patch_embed.weight_generator.', 'patch_embed.fclayer.'), *BLOCKS, *MLP)
+    may_drop = ('mask_token', 'decoder_', 'norm.', 'fc_norm.', 'head.')
+    may_lack = ('pyramid.', )
+    implies = dict(norm_eps=1e-6, patch_padding=1)
 
 
 @ADAPTERS.register_module()

@@ -12,6 +12,7 @@ from .transforms import (
     LoadLabels,
     RandomPhotometric,
     RandomRescale,
+    SetGSD,
     UnlabeledMask,
 )
 from .unlabeled import UnlabeledDataset
@@ -19,5 +20,6 @@ from .unlabeled import UnlabeledDataset
 __all__ = [
     'DIORRDataset', 'S5DOTADataset', 'ISAIDDataset', 'S5ISPRSDataset', 'ImageReadError', 'LoadGeoTIFF', 'LoadImage',
     'LoadLabels', 'S5LoveDADataset', 'MultiSourceDataset', 'MultiSourceSampler', 'OpenEarthMapDataset',
-    'RandomPhotometric', 'RandomRescale', 'SegDataset', 'UnlabeledDataset', 'UnlabeledMask'
+    'RandomPhotometric', 'RandomRescale', 'SegDataset', 'SetGSD', 'UnlabeledDataset',
+    'UnlabeledMask'
 ]

@@ -1,4 +1,5 @@
 from .backbones import ENCODERS, Encoder, ViT
+from .data_preprocessors import BandDetDataPreprocessor, BandSegDataPreProcessor
 from .decode_heads import S5CrossEntropyLoss, S5UPerHead
 from .detectors import MultiDatasetDetector
 from .roi_heads import S5RotatedSingleRoIExtractor
@@ -32,7 +33,8 @@ from .semi import (
 from .task_modules import S5DeltaXYWHTRBBoxCoder, S5MidpointOffsetCoder
 
 __all__ = [
-    'Alignment', 'ClassMean', 'ClassMix', 'ClassQuantile', 'ConfidenceAlignment', 'ConfidentShare',
+    'Alignment', 'BandDetDataPreprocessor', 'BandSegDataPreProcessor', 'ClassMean', 'ClassMix', 'ClassQuantile',
+    'ConfidenceAlignment', 'ConfidentShare',
     'ConsistencyLoss', 'CorrMatchThreshold', 'CutMix', 'DAWThreshold', 'ENCODERS', 'Encoder', 'FixMatchSegmentor',
     'FreeMatchThreshold', 'MultiDatasetDetector', 'MultiDatasetSegmentor', 'PseudoLabel', 'RankWeight',
     'S5CrossEntropyLoss', 'S5DeltaXYWHTRBBoxCoder', 'S5EncoderDecoder', 'S5MidpointOffsetCoder',

@@ -18,6 +18,7 @@ MODELS_OF_CONFIGS = ROOT / 'configs' / '_base_' / 'models'
 SIDE = 120
 KINDS = ['ma3e-b', 'scalemae-l', 'dinov2-b', 'dinov2-g-reg', 'dinov3-7b', 'rvsa-b-diamond', 'mtp-l', 'samrs-b', 'gfm-b',
          'internimage-xl']
+MORE_BANDS = [('prithvi-eo2-l', 6), ('satmaepp-l-sentinel', 10)]
 
 
 def sample(source, seed):
@@ -92,3 +93,35 @@ def test_moe_mdf_detection(name):
     strides = [stride[0] for stride in detector.rpn_head.prior_generator.strides]
     assert strides == [*model.backbone.map_strides, 2 * model.backbone.map_strides[-1]]
     assert [1 / layer.spatial_scale for layer in detector.roi_head.bbox_roi_extractor.roi_layers] == strides[:4]
+
+
+def step_with_bands(model, bands, samples):
+    """A finite loss, and each band normalized by its own mean and deviation, in the order of the file."""
+    images = [torch.randint(0, 255, (bands, SIDE, SIDE), dtype=torch.uint8) for _ in samples]
+    data = model.train().data_preprocessor(dict(inputs=images, data_samples=samples), True)
+    mean, std = (torch.tensor(values)[:, None, None] for values in (model.backbone.mean, model.backbone.std))
+    assert torch.allclose(data['inputs'][0][:, :SIDE, :SIDE], (images[0] - mean) / std, atol=1e-5)
+    loss = model.parse_losses(model(**data, mode='loss'))[0]
+    loss.backward()
+    assert loss.isfinite()
+
+
+@pytest.mark.parametrize(('name', 'bands'), MORE_BANDS)
+def test_more_bands_in_segmentation(name, bands):
+    cfg = Config.fromfile(MODELS_OF_CONFIGS / 'mdf_upernet_vit-moe-b.py').model
+    cfg.data_preprocessor.size = (SIDE, SIDE)
+    cfg.backbone.update(encoder_of(name))
+    cfg.decode_head.update(channels=8, norm_cfg=dict(type='BN'))
+    cfg.update(experts=dict(share=1 / 4, part_features=None), init_cfg=None)
+    cfg.datasets = dict(red=dict(num_classes=3), green=dict(num_classes=4))
+    step_with_bands(MODELS.build(cfg), bands, [
+        sample(source, i) for i, source in enumerate(('red', 'green', 'green', 'red'))])
+
+
+@pytest.mark.parametrize(('name', 'bands'), MORE_BANDS)
+def test_more_bands_in_detection(name, bands):
+    init_default_scope('mmrotate')
+    cfg = tiny_detectors.detector(experts=dict(share=1 / 4), backbone=dict(
+        type='s5_mm.NamedEncoder', **encoder_of(name)))
+    step_with_bands(MODELS.build(ConfigDict(cfg)), bands, [
+        tiny_detectors.sample(source, i, side=SIDE) for i, source in enumerate(('red', 'green'))])

@@ -45,6 +45,8 @@ wait "$fetching" || fail 'fetching the packages of requirements/constraints.txt 
 
 say '2/3 installing OpenMMLab, tools and this package'
 pip install --no-compile --no-index --find-links "$wheels" -e '.[dev]'
+# Without its requirements, of which one, a client for downloads, is of no use here.
+pip install --no-compile --no-index --no-deps --find-links "$wheels" timm
 rm -rf "$wheels"
 
 say '3/3 checking that everything imports'

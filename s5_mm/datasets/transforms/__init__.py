@@ -1,9 +1,11 @@
 """Loading, geometric and color transforms. S4P's strong view runs in the model, on the device."""
 from .geometry import RandomRescale
 from .geotiff import LoadGeoTIFF
+from .gsd import SetGSD
 from .loading import ImageReadError, LoadImage, LoadLabels, UnlabeledMask
 from .photometric import RandomPhotometric
 
 __all__ = [
-    'ImageReadError', 'LoadGeoTIFF', 'LoadImage', 'LoadLabels', 'RandomPhotometric', 'RandomRescale', 'UnlabeledMask'
+    'ImageReadError', 'LoadGeoTIFF', 'LoadImage', 'LoadLabels', 'RandomPhotometric', 'RandomRescale', 'SetGSD',
+    'UnlabeledMask'
 ]

@@ -7,6 +7,8 @@ from torch import nn
 from .encoder import Encoder
 
 USUAL_STRIDES = (4, 8, 16, 32)
+OF_BANDS = {'SegDataPreProcessor': 's5_mm.BandSegDataPreProcessor',
+            'DetDataPreprocessor': 's5_mm.BandDetDataPreprocessor'}
 
 
 def complete_head(cfg: dict, backbone: nn.Module | None) -> dict:
@@ -48,9 +50,9 @@ def complete_strides(cfg: dict, backbone: nn.Module) -> dict:
 def complete_preprocessor(cfg: dict | None, backbone: nn.Module) -> dict | None:
     """A data preprocessor's config with what the encoder states about its input, unless it says so itself.
 
-    ``mean`` and ``std`` normalize as the encoder's weights expect. Test images of mmseg's preprocessor are padded to
-    multiples of the encoder's divisor, and its ``size`` of training crops is rounded up to them. The divisor of a
-    detector's images becomes a multiple of the encoder's.
+    ``mean`` and ``std`` normalize as the encoder's weights expect, of any number of bands. Test images of mmseg's
+    preprocessor are padded to multiples of the encoder's divisor, and its ``size`` of training crops is rounded up to
+    them. The divisor of a detector's images becomes a multiple of the encoder's.
 
     Args:
         cfg: Not changed.
@@ -61,6 +63,9 @@ def complete_preprocessor(cfg: dict | None, backbone: nn.Module) -> dict | None:
     cfg = copy.deepcopy(cfg)
     if 'mean' not in cfg:
         cfg.update(mean=list(backbone.mean), std=list(backbone.std))
+    # The hosts' own take one band or three.
+    if cfg['mean'] is not None and len(cfg['mean']) not in (1, 3):
+        cfg['type'] = OF_BANDS.get(cfg['type'].rpartition('.')[2], cfg['type'])
     if cfg['type'].endswith('SegDataPreProcessor'):
         cfg.setdefault('test_cfg', dict(size_divisor=backbone.divisor))
         if cfg.get('size') is not None:

@@ -29,6 +29,7 @@ class EncoderEntry(NamedTuple):
     note: str = ''
 
 
+TIMM = 'timm:'
 VIT_OPTIONS = dict(img_size='img_size', drop_path_rate='drop_path_rate', with_cp='with_cp')
 SWIN_OPTIONS = dict(img_size=None, drop_path_rate='encoder.drop_path_rate', with_cp='encoder.with_cp')
 
@@ -92,6 +93,14 @@ def _prithvi(arch: str | dict, name: str, patch_size: int) -> EncoderEntry:
         f'huggingface.co/ibm-nasa-geospatial/{name}',
         'one frame of six bands of HLS: B02, B03, B04, B8A, B11, B12; the table is trained, the authors\' is fixed; '
         'not compared with the authors\' module')
+
+
+def _dofa(arch: str) -> EncoderEntry:
+    return EncoderEntry(
+        dict(type='s5_mm.DOFA', arch=arch, norm_eps=1e-6, drop_path_on_attention=True, wavelengths=(0.665, 0.56, 0.49)),
+        VIT_OPTIONS, 'DOFA, 2403.15356', 'MIT (torchgeo)', 'CC-BY-4.0', 'huggingface.co/earthflow/DOFA',
+        'option wavelengths: micrometers of each band, red, green and blue of Sentinel-2 by default; the kernel is '
+        'computed for them when a file is loaded; normalization depends on the sensor (mean, std), ImageNet\'s is ours')
 
 
 SWIGLU = dict(type='s5_mm.SwiGLU')
@@ -160,7 +169,7 @@ ENCODERS = {
         dict(type='s5_mm.ScaleMAE', arch='large', norm_eps=1e-6, class_token=True, drop_path_on_attention=True),
         VIT_OPTIONS, 'Scale-MAE, 2212.14532', 'CC-BY-NC-4.0', 'CC-BY-NC-4.0',
         'github.com/bair-climate-initiative/scale-mae, scalemae-vitlarge-800.pth',
-        'option gsd: meters a pixel of the images; a file without its decoder cannot be told from MAE\'s'),
+        'gsd of a sample, or option gsd: meters a pixel; a file without its decoder cannot be told from MAE\'s'),
     'rvsa-b': _rvsa('base', 3, RELATIVE, *RVSA),
     'rvsa-b-det': _rvsa('base', 3, RELATIVE, *RVSA, DETECTION, out_indices=(11, ) * 4, final_norm=True),
     'rvsa-b-diamond': _rvsa('base', 3, RELATIVE, *RVSA, 'keys and values are sampled at places of their own', True),
@@ -188,6 +197,13 @@ ENCODERS = {
                              ffn=SWIGLU, qkv_bias=False, **SAT),
     'prithvi-eo2-l': _prithvi('large', 'Prithvi-EO-2.0-300M', 16),
     'prithvi-eo2-h': _prithvi(HUGE_PRITHVI, 'Prithvi-EO-2.0-600M', 14),
+    'dofa-b': _dofa('base'),
+    'dofa-l': _dofa('large'),
+    'satlasnet-b-aerial': EncoderEntry(
+        dict(type='s5_mm.HostEncoder', encoder=dict(type='s5_mm.SwinTransformerV2'), second_linear=r'mlp\.3$',
+             mean=(0.0, 0.0, 0.0), std=(255.0, 255.0, 255.0)),
+        SWIN_OPTIONS, 'SatlasPretrain, 2211.15660', 'Apache-2.0', 'ODC-BY', 'huggingface.co/allenai/satlas-pretrain',
+        'aerial images of 0.5-2 m a pixel; the files of one image a place'),
     'internimage-xl': EncoderEntry(
         dict(type='s5_mm.InternImage'), dict(img_size=None, drop_path_rate='drop_path_rate', with_cp='with_cp'),
         'MTP, 2403.13430', 'MIT', 'MIT', 'github.com/ViTAE-Transformer/MTP',
@@ -215,7 +231,8 @@ def named_encoder(name: str, experts: dict | None = None, init_cfg: dict | None 
     """Build an encoder of :data:`ENCODERS`.
 
     Args:
-        name: Its name, e.g. ``'vit-b'``.
+        name: Its name, e.g. ``'vit-b'``; or ``timm:`` and a name in timm, see
+            :class:`s5_mm.models.backbones.TimmEncoder`.
         experts: See :class:`s5_mm.models.backbones.encoder.Encoder`.
         init_cfg: MMEngine's initialization.
         options: ``img_size``, ``drop_path_rate`` and ``with_cp``, which the table translates; others are those of the
@@ -224,8 +241,11 @@ def named_encoder(name: str, experts: dict | None = None, init_cfg: dict | None 
     Raises:
         ValueError: The name is unknown.
     """
+    if name.startswith(TIMM):
+        return MODELS.build(dict(options, type='s5_mm.TimmEncoder', model=name.removeprefix(TIMM), experts=experts,
+                                 init_cfg=init_cfg))
     if name not in ENCODERS:
-        raise ValueError(f'NamedEncoder: name is {name!r}; choose from {list(ENCODERS)}.')
+        raise ValueError(f'NamedEncoder: name is {name!r}; choose from {list(ENCODERS)}, or give timm:NAME.')
     entry = ENCODERS[name]
     cfg = dict(entry.cfg)
     for option, value in options.items():

@@ -142,6 +142,7 @@ class ViT(Encoder):
         self.in_channels = in_channels
         self.mean, self.std = tuple(mean), tuple(std)
         self.norm_eps = norm_eps
+        self.patch_padding = patch_padding
         self.may_drop = tuple(may_drop)
         self.frozen_stages = frozen_stages
         self.with_cp = with_cp

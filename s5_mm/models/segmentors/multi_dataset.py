@@ -12,7 +12,7 @@ from s5_mm.hosts import add_predictions
 from s5_mm.models.backbones.asking import complete_head, complete_preprocessor
 from s5_mm.models.multi_dataset import MultiDatasetModel
 from s5_mm.registry import MODELS
-from s5_mm.routing import Route
+from s5_mm.routing import Route, ground_sample_distance
 
 from .dataset_settings import SegmentationSettings
 from .image_metas import image_metas
@@ -104,8 +104,9 @@ class MultiDatasetSegmentor(MultiDatasetModel, BaseSegmentor):
                              'of one dataset, or use predict().')
         return self._logits(inputs, dataset=route.names[0])
 
-    def _logits(self, images: Tensor, dataset: str) -> Tensor:
-        features = self.extract_feat(images, Route((dataset, ), (len(images), ), None))
+    def _logits(self, images: Tensor, dataset: str, gsd: float | None = None) -> Tensor:
+        told = None if gsd is None else (gsd, ) * len(images)
+        features = self.extract_feat(images, Route((dataset, ), (len(images), ), None, told))
         return self.decode_heads[dataset].predict(features, image_metas(images), self.test_cfg)
 
     def predict(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> list[SegDataSample]:
@@ -121,11 +122,18 @@ class MultiDatasetSegmentor(MultiDatasetModel, BaseSegmentor):
         route = self._route(data_samples)
         samples = route.split(data_samples)
         for name, images in route.split(inputs).items():
-            metas = [sample.metainfo for sample in samples[name]]
-            logits_of = padded(partial(self._logits, dataset=name), getattr(self.backbone, 'divisor', 1))
-            scores = self.protocols[name](logits_of, images, metas)
-            add_predictions(self.decode_heads[name], scores, samples[name])
+            # Windows of a protocol do not tell which image they are of: one ground sample distance at a time.
+            told = [ground_sample_distance(sample.metainfo) for sample in samples[name]]
+            for gsd in dict.fromkeys(told):
+                chosen = [i for i, one in enumerate(told) if one == gsd]
+                self._predict_alike(name, gsd, images[chosen], [samples[name][i] for i in chosen])
         return data_samples
+
+    def _predict_alike(self, dataset: str, gsd: float | None, images: Tensor, samples: list[SegDataSample]) -> None:
+        """Add predictions to samples of one dataset whose images have the same ground sample distance."""
+        logits_of = padded(partial(self._logits, dataset=dataset, gsd=gsd), getattr(self.backbone, 'divisor', 1))
+        scores = self.protocols[dataset](logits_of, images, [sample.metainfo for sample in samples])
+        add_predictions(self.decode_heads[dataset], scores, samples)
 
     def _forward(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> dict[str, Tensor]:
         """What the heads give, by dataset."""
