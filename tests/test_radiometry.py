@@ -91,8 +91,8 @@ def test_training_and_prediction_see_equal_pixels(tmp_path, options, size, profi
 
 def test_percentiles_by_hand(tmp_path):
     """Of the values 50 ... 149, twice, beside a collar of 300 pixels; 2 % and 98 % lie at 52 and 147 (rounded in)."""
-    values = np.zeros((3, 1, 500), np.uint16)
-    values[:, 0, 300:] = np.repeat(np.arange(50, 150), 2)
+    values = np.zeros((3, 2, 500), np.uint16)
+    values[..., 300:] = np.repeat(np.arange(50, 150), 2)
     write(tmp_path / 'a.tif', values)
     low, high = np.percentile(np.repeat(np.arange(50, 150), 2), (2, 98))
     img = LoadGeoTIFF(percentiles=(2, 98))({'img_path': str(tmp_path / 'a.tif')})['img'][0, :, 0]

@@ -241,7 +241,7 @@ def test_an_unreadable_image_is_listed_and_counted(setting, archive, tmp_path):
     curate.main(['score', config, checkpoint, '--no-prototypes', '--max-errors', '0.05'])
     [errors] = (pq.read_table(path).to_pylist() for path in (tmp_path / 'work/pool/errors').iterdir())
     assert errors[0]['path'] == 'x/04.png'
-    assert 'cannot identify image' in errors[0]['reason']
+    assert 'it is no image of a known format, or damaged' in errors[0]['reason']
     assert len(scores_in(tmp_path / 'work')) == 23
     curate.main(['select', config, '--strategy', 'entropy', '--budget', '23'])
     assert json.loads((tmp_path / 'work/entropy.json').read_text())['pool']['errors'] == 1
