@@ -146,13 +146,16 @@ def keep_settings(path: Path, settings: Mapping[str, Any]) -> None:
         settings: Everything that decides what the result is.
 
     Raises:
-        ValueError: The result was begun with other settings.
+        ValueError: The result was begun with other settings, or the file is something else.
     """
     settings = json.loads(json.dumps(settings))
     if not path.exists():
         write_json(path, settings)
         return
-    stored = json.loads(path.read_text())
+    try:
+        stored = dict(json.loads(path.read_text()))
+    except (ValueError, TypeError):
+        raise ValueError(f'{path} is no record of settings; choose another folder, or move it away') from None
     changed = [f'{key}: {stored.get(key)!r} there, {settings.get(key)!r} now'
                for key in sorted(stored.keys() | settings.keys()) if stored.get(key) != settings.get(key)]
     if changed:

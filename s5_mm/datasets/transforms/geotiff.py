@@ -10,7 +10,7 @@ from rasterio.io import DatasetReader, MemoryFile
 
 from s5_mm.images import ImageReadError
 from s5_mm.radiometry import Radiometry, Stretch, to_eight_bits
-from s5_mm.rasters import RasterError, find_ranges, require_size
+from s5_mm.rasters import RasterError, find_ranges, marked_pixels, require_size
 from s5_mm.registry import TRANSFORMS
 
 
@@ -97,7 +97,7 @@ class LoadGeoTIFF(BaseTransform):
         if max(self.bands) > source.count:
             raise ImageReadError(path, f'band {max(self.bands)} is requested, the file has {source.count}; choose '
                                  f'`bands` among 1..{source.count}')
-        values, marked = source.read(self.bands), source.dataset_mask() > 0
+        values, marked = source.read(self.bands), marked_pixels(source, self.bands)
         if self.stretch is not None:
             return to_eight_bits(values, find_ranges(source, self.bands, self.stretch), marked)
         if values.dtype != np.uint8:
