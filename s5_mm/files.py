@@ -138,12 +138,13 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + '\n')
 
 
-def keep_settings(path: Path, settings: Mapping[str, Any]) -> None:
+def keep_settings(path: Path, settings: Mapping[str, Any], result: Path | None = None) -> None:
     """Store the settings of a result, or check that they are those with which it was begun.
 
     Args:
         path: JSON file beside the result.
         settings: Everything that decides what the result is.
+        result: The result, for the message; default the folder of ``path``.
 
     Raises:
         ValueError: The result was begun with other settings, or the file is something else.
@@ -159,8 +160,8 @@ def keep_settings(path: Path, settings: Mapping[str, Any]) -> None:
     changed = [f'{key}: {stored.get(key)!r} there, {settings.get(key)!r} now'
                for key in sorted(stored.keys() | settings.keys()) if stored.get(key) != settings.get(key)]
     if changed:
-        raise ValueError(f'{path.parent} was made with other settings ({"; ".join(changed)}); repeat these settings to '
-                         'resume it, choose another folder, or delete it')
+        raise ValueError(f'{result or path.parent} was made with other settings ({"; ".join(changed)}); repeat these '
+                         'settings to resume it, choose another folder, or delete it')
 
 
 def sha256_of(path: Path) -> str:

@@ -10,6 +10,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import s5_mm  # noqa: F401  before torch, since it chooses how threads wait
+
+# isort: split
+
 import numpy as np
 from mmengine.config import DictAction
 from mmengine.logging import print_log

@@ -41,7 +41,7 @@ def begun(scene: str | Path, out: str | Path, settings: Mapping[str, Any]) -> It
         with locked(parts.folder):
             if not record.exists():
                 _refuse_others(base)
-            keep_settings(record, identity(scene) | settings)
+            keep_settings(record, identity(scene) | settings, base)
             yield base, parts
             parts.remove()
     finally:
