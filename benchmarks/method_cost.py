@@ -12,6 +12,10 @@ import time
 from pathlib import Path
 from statistics import median
 
+import s5_mm  # noqa: F401  before torch, since it chooses how threads wait
+
+# isort: split
+
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -20,7 +24,6 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-import s5_mm  # noqa: F401  registers our classes
 from s5_mm.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -1,6 +1,8 @@
 """Segmentation of scenes: georeference, missing data, bands, going on after a stop, structure of files, memory."""
 import json
+import os
 import tracemalloc
+from functools import partial
 from xml.etree import ElementTree
 
 import numpy as np
@@ -12,10 +14,12 @@ from PIL import Image
 from running import ROOT
 from scenes_drawn import CLASSES, PALETTE, PLACE, painted, read_raster, reader, write_scene
 
+from s5_mm.locks import FolderInUseError, locked
 from s5_mm.radiometry import Radiometry, Stretch, write_records
 from s5_mm.rasters import RasterError
 from s5_mm.registry import MODELS
-from s5_mm.scenes import SegmentationSettings, find_scenes, load_model, segment, segmentation
+from s5_mm.scenes import SegmentationSettings, find_scenes, load_model, results, segment, segmentation
+from s5_mm.scenes.results import begun, identity
 from s5_mm.scenes.segmentation import class_probabilities
 
 SIXTEEN_BITS = Radiometry(('red', 'green', 'blue'), Stretch(value_range=(0, 2550)))
@@ -101,6 +105,52 @@ def test_results_of_other_settings_are_not_mixed(scene, tmp_path):
     segment(reader(), scene[0], tmp_path / 'out', radiometry=SIXTEEN_BITS, progress=False)
     with pytest.raises(ValueError, match=r'was made with other settings \(overlap: 32 there, 8 now\)'):
         segment(reader(), scene[0], tmp_path / 'out', SegmentationSettings(overlap=8), SIXTEEN_BITS, progress=False)
+
+
+def test_confidence_and_probabilities_may_follow(scene, tmp_path):
+    """Those of a stopped call without probabilities are no obstacle."""
+    settings = SegmentationSettings(confidence=True, probabilities=True)
+    expected = segment(reader(), scene[0], tmp_path / 'whole', settings, SIXTEEN_BITS, progress=False)
+    with pytest.raises(KeyboardInterrupt):
+        segment(reader(fails_after=12), scene[0], tmp_path / 'out', radiometry=SIXTEEN_BITS, progress=False)
+    assert list((tmp_path / 'out/scene.parts').glob('*.npz'))
+    for options in (dict(confidence=True), dict(probabilities=True, confidence=True)):
+        found = segment(reader(), scene[0], tmp_path / 'out', SegmentationSettings(**options), SIXTEEN_BITS,
+                        progress=False)
+    for one, other in zip(found, expected, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_files_of_others_are_not_replaced(scene, tmp_path):
+    before = scene[0].read_bytes()
+    with pytest.raises(ValueError, match='scene.tif is there, and no scene.json .* choose another folder'):
+        segment(reader(), scene[0], tmp_path, radiometry=SIXTEEN_BITS)
+    assert scene[0].read_bytes() == before
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out/scene.json').write_text('[1]')
+    with pytest.raises(ValueError, match='scene.json is no record of settings'):
+        segment(reader(), scene[0], tmp_path / 'out', radiometry=SIXTEEN_BITS)
+    assert [path.name for path in (tmp_path / 'out').iterdir()] == ['scene.json']
+
+
+def test_a_scene_that_has_changed_is_not_taken_for_the_old_one(scene, tmp_path, monkeypatch):
+    segment(reader(), scene[0], tmp_path / 'out', radiometry=SIXTEEN_BITS, progress=False)
+    monkeypatch.chdir(tmp_path)
+    segment(reader(fails_after=0), 'scene.tif', 'out', radiometry=SIXTEEN_BITS, progress=False)
+    os.utime(scene[0], (1, 1))
+    with pytest.raises(ValueError, match=r'scene was made with other settings \(modified: .* there, .1970-'):
+        segment(reader(), scene[0], tmp_path / 'out', radiometry=SIXTEEN_BITS)
+
+
+def test_addresses_are_recorded_without_keys():
+    assert identity('https://example.org/a.tif?signature=1') == dict(scene='https://example.org/a.tif', modified=None)
+
+
+def test_one_process_predicts_a_scene(scene, tmp_path, monkeypatch):
+    monkeypatch.setattr(results, 'locked', partial(locked, patience=0))
+    with begun(scene[0], tmp_path / 'out', {}), pytest.raises(FolderInUseError, match=r'process .* works in .*scene'), \
+            begun(scene[0], tmp_path / 'out', {}):
+        pass
 
 
 def test_more_than_8_bits_need_the_values_of_training(scene, tmp_path):

@@ -2,6 +2,10 @@
 import argparse
 from pathlib import Path
 
+import s5_mm  # noqa: F401  before torch, since it chooses how threads wait
+
+# isort: split
+
 from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 from prettytable import PrettyTable
