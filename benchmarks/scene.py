@@ -94,7 +94,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--size', type=int, default=40_000, help='side of the scene in px (default: %(default)s)')
-    parser.add_argument('--window', type=int, default=512, help='side of a window in px (default: %(default)s)')
+    parser.add_argument('--window', type=int, default=256, help='side of a window in px (default: %(default)s)')
     parser.add_argument('--overlap', type=int, help='of windows, in px (default: half a window)')
     parser.add_argument('--batch-size', type=int, default=4, help='windows in a forward (default: %(default)s)')
     parser.add_argument('--network', choices=['tiny', 'linear'], default='tiny', help='(default: %(default)s)')

@@ -239,7 +239,7 @@ def test_files_are_cloud_optimized(tmp_path):
 
 def test_memory_does_not_depend_on_the_height(tmp_path):
     peaks = []
-    for height in (1100, 3300):
+    for height in (1100, 8800):
         path = write_scene(tmp_path / f'{height}.tif', painted(height, 128)[0], photometric='rgb')
         model = reader(window=128)
         model.network.encode_decode = lambda inputs, metas: inputs
@@ -248,7 +248,8 @@ def test_memory_does_not_depend_on_the_height(tmp_path):
                 progress=False)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] < 1.1 * peaks[0]
+    # It varies by a fifth with the reader's progress; one value of each of the other pixels would be 1 MB on 0.6 MB.
+    assert peaks[1] < 1.5 * peaks[0]
 
 
 def test_flipped_windows_are_averaged():
