@@ -237,7 +237,8 @@ def _open(path: Path | str, stack: contextlib.ExitStack) -> DatasetReader:
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', NotGeoreferencedWarning)
         if is_remote(path):
-            return stack.enter_context(rasterio.open(path, driver=[*dict.fromkeys(SIGNATURES.values())]))
+            # rasterio.open takes one driver only.
+            return stack.enter_context(DatasetReader(path, driver=[*dict.fromkeys(SIGNATURES.values())], sharing=False))
         # A resolved Path: rasterio and GDAL would interpret a string as an address or an archive.
         path = Path(path).resolve()
         return stack.enter_context(rasterio.open(path, driver=_driver(path)))

@@ -2,6 +2,7 @@
 import json
 import os
 import tracemalloc
+import zipfile
 from functools import partial
 from xml.etree import ElementTree
 
@@ -289,6 +290,21 @@ def test_scenes_by_folder_pattern_and_address(tmp_path):
         find_scenes([str(tmp_path / 'x*.tif')])
     with pytest.raises(ValueError, match=r'2\.tif, .*2\.png: results are named after the scene'):
         find_scenes([tmp_path / 'b/2.tif', tmp_path / 'c/2.png'])
+
+
+def test_paths_of_gdal(tmp_path):
+    values, ids = painted(40, 50)
+    scene = write_scene(tmp_path / 'scene.tif', values, photometric='rgb')
+    text = f'<VRTDataset rasterXSize="50" rasterYSize="40"><VRTRasterBand dataType="Byte" band="1"><SimpleSource>' \
+           f'<SourceFilename>{scene}</SourceFilename></SimpleSource></VRTRasterBand></VRTDataset>'
+    with zipfile.ZipFile(tmp_path / 'scenes.zip', 'w') as file:
+        file.write(scene, 'scene.tif')
+        file.writestr('names_others.tif', text)
+    archive = f'/vsizip/{tmp_path}/scenes.zip'
+    found = segment(reader(), f'{archive}/scene.tif', tmp_path / 'out', progress=False)
+    assert np.array_equal(read_raster(found.classes), ids)
+    with pytest.raises(RasterError, match='it cannot be read'):
+        segment(reader(), f'{archive}/names_others.tif', tmp_path / 'out')
 
 
 def test_a_vrt_is_opened_by_its_name_alone(tmp_path):
