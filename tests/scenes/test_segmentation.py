@@ -322,9 +322,10 @@ def test_a_vrt_is_opened_by_its_name_alone(tmp_path):
         segment(reader(), tmp_path / 'scene_2.tif', tmp_path / 'out')
 
 
-def test_a_trained_config(tmp_path):
+@pytest.mark.parametrize('kind', ['supervised', 'fixmatch'])
+def test_a_trained_config(tmp_path, kind):
     """A model of 96 px windows by its config and checkpoint, which tells the values of training."""
-    config = ROOT / 'configs/quickstart/supervised_vit-t_upernet_synthetic-96x96.py'
+    config = ROOT / f'configs/quickstart/{kind}_vit-t_upernet_synthetic-96x96.py'
     torch.manual_seed(0)
     network = MODELS.build(Config.fromfile(config).model)
     record = write_records({'': SIXTEEN_BITS})
