@@ -150,22 +150,22 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise ValueError(f'{path} is damaged ({error}); delete it and repeat the command that wrote it') from error
+        raise ValueError(f'{path} is damaged ({error}); move it away or choose another folder') from error
     if not isinstance(content, dict):
-        raise ValueError(f'{path} holds {type(content).__name__}, not an object; delete it and repeat the command that '
-                         'wrote it')
+        raise ValueError(f'{path} holds {type(content).__name__}, not an object; move it away or choose another folder')
     return content
 
 
-def keep_settings(path: Path, settings: Mapping[str, Any]) -> None:
+def keep_settings(path: Path, settings: Mapping[str, Any], result: Path | None = None) -> None:
     """Store the settings of a result, or check that they are those with which it was begun.
 
     Args:
         path: JSON file beside the result.
         settings: Everything that decides what the result is.
+        result: The result, for the message; default the folder of ``path``.
 
     Raises:
-        ValueError: The result was begun with other settings.
+        ValueError: The result was begun with other settings, or the file is something else.
     """
     settings = json.loads(json.dumps(settings))
     if not path.exists():
@@ -175,8 +175,8 @@ def keep_settings(path: Path, settings: Mapping[str, Any]) -> None:
     changed = [f'{key}: {stored.get(key)!r} there, {settings.get(key)!r} now'
                for key in sorted(stored.keys() | settings.keys()) if stored.get(key) != settings.get(key)]
     if changed:
-        raise ValueError(f'{path.parent} was made with other settings ({"; ".join(changed)}); repeat these settings to '
-                         'resume it, choose another folder, or delete it')
+        raise ValueError(f'{result or path.parent} was made with other settings ({"; ".join(changed)}); repeat these '
+                         'settings to resume it, choose another folder, or delete it')
 
 
 def sha256_of(path: Path) -> str:

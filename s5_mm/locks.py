@@ -37,7 +37,6 @@ def locked(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
     Raises:
         FolderInUseError: Another process, which is named, still works there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK_NAME
     file = _acquire(path, patience)
     try:
@@ -54,6 +53,8 @@ def _acquire(path: Path, patience: float) -> int:
     """Descriptor of the file, locked."""
     give_up = time.monotonic() + patience
     while True:
+        # In the loop, since the holder may remove the folder with its work.
+        path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

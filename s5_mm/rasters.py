@@ -3,6 +3,7 @@ import contextlib
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -81,7 +82,7 @@ class Raster:
         try:
             values = self._source.read(self.bands, window=window)
             marked = (np.ones((height, width), bool) if self._all_marked else
-                      self._source.dataset_mask(window=window) > 0)
+                      marked_pixels(self._source, self.bands, window=window))
         except RasterioError as error:
             raise RasterError(f'it is damaged at row {top}, column {left}: {error}') from error
         if self._palette is not None:
@@ -116,7 +117,21 @@ def find_ranges(source: DatasetReader, bands: Sequence[int], stretch: Stretch) -
         return stretch.fixed_ranges(len(bands))
     shape = tuple(min(side, OVERVIEW) for side in source.shape)
     values = source.read(bands, out_shape=(len(bands), *shape))
-    return stretch.percentile_ranges(values, source.dataset_mask(out_shape=shape) > 0)
+    return stretch.percentile_ranges(values, marked_pixels(source, bands, out_shape=(len(bands), *shape)))
+
+
+def marked_pixels(source: DatasetReader, bands: Sequence[int], **options: Any) -> np.ndarray:
+    """Which pixels have data by the file itself: its no-data values, masks or transparency.
+
+    Args:
+        source: The open file.
+        bands: Numbers of the bands; a pixel has data if one of these has.
+        **options: ``window`` or ``out_shape`` as in rasterio's ``read_masks``.
+
+    Returns:
+        (H, W), bool.
+    """
+    return source.read_masks([*bands], **options).any(axis=0)
 
 
 def _palette(source: DatasetReader) -> np.ndarray | None:
@@ -222,7 +237,8 @@ def _open(path: Path | str, stack: contextlib.ExitStack) -> DatasetReader:
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', NotGeoreferencedWarning)
         if is_remote(path):
-            return stack.enter_context(rasterio.open(path, driver=[*dict.fromkeys(SIGNATURES.values())]))
+            # rasterio.open takes one driver only.
+            return stack.enter_context(DatasetReader(path, driver=[*dict.fromkeys(SIGNATURES.values())], sharing=False))
         # A resolved Path: rasterio and GDAL would interpret a string as an address or an archive.
         path = Path(path).resolve()
         return stack.enter_context(rasterio.open(path, driver=_driver(path)))

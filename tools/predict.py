@@ -3,15 +3,25 @@
 A stopped call goes on when it is repeated. docs/predict.md describes the results.
 """
 import argparse
+import logging
+import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import s5_mm  # noqa: F401  before torch, since it chooses how threads wait
+
+# isort: split
+
 import numpy as np
 from mmengine.config import DictAction
+from mmengine.logging import print_log
 from PIL import Image
 
 from s5_mm.apis import draw_classes, load_config, load_model, overview
+from s5_mm.errors import one_line_errors
+from s5_mm.files import replacing
 from s5_mm.radiometry import Radiometry, Stretch
 from s5_mm.rasters import RasterError, open_raster
 from s5_mm.scenes import (
@@ -112,6 +122,17 @@ def check_scenes(scenes: Sequence[Path | str], radiometry: Radiometry, vector: s
         raise RasterError('; '.join(refused))
 
 
+def check_out(folder: Path) -> None:
+    """Check that files can be written into a folder, which is made if it is missing.
+
+    Raises:
+        OSError: They cannot.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
 def chosen_radiometry(args: argparse.Namespace, trained: Radiometry) -> Radiometry:
     """How scenes are read: as in training, but for what the command line says."""
     stretch = trained.stretch
@@ -171,31 +192,47 @@ def predict_boxes(args: argparse.Namespace, model: SceneModel, scene: Path | str
 
 def draw(model: SceneModel, scene: Path | str, radiometry: Radiometry, found: Detections, path: Path) -> None:
     """Draw detections on a scene."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     with open_raster(scene, radiometry.bands, radiometry.stretch) as source:
         picture, scale = overview(source)
     drawn = draw_classes(picture, found.polygons * scale, found.labels, model.classes, model.palette)
-    Image.fromarray(np.ascontiguousarray(drawn)).save(path)
+    with replacing(path) as temporary:
+        Image.fromarray(np.ascontiguousarray(drawn)).save(temporary, format='PNG')
 
 
 def main(argv: list[str] | None = None) -> None:
     """Predict."""
     args = parse_args(argv)
     scenes = find_scenes(args.scenes)
+    check_out(Path(args.out))
     check_scenes(scenes, Radiometry((1, ), Stretch()), args.vector)
     model = load_model(load_config(args.config, cfg_options=args.cfg_options), args.checkpoint, args.dataset,
                        args.device)
     check_options(args, model)
     radiometry = chosen_radiometry(args, model.radiometry)
     check_scenes(scenes, radiometry, args.vector)
-    Path(args.out).mkdir(parents=True, exist_ok=True)
+    damaged = []
     for scene in scenes:
         try:
             written = (predict_boxes if model.detects else predict_map)(args, model, scene, radiometry)
         except RasterError as error:
-            raise RasterError(f'{scene}: {error}') from error
-        print(f'{scene}: {written}')
+            damaged.append(f'{scene}: {error}')
+            print_log(f'{damaged[-1]}; going on with the other scenes.', 'current', level=logging.ERROR)
+        else:
+            print(f'{scene}: {written}')
+    if damaged:
+        raise RasterError('; '.join(damaged))
+
+
+def run() -> None:
+    """Predict; an error is one line, and so is Ctrl-C."""
+    try:
+        with one_line_errors('predict'):
+            main()
+    except (ValueError, OSError) as error:
+        sys.exit(f'predict: error: {error}')
+    except KeyboardInterrupt:
+        sys.exit('predict: stopped; the same command goes on')
 
 
 if __name__ == '__main__':
-    main()
+    run()

@@ -87,7 +87,7 @@ def score_dataset(model: nn.Module,
 
 def _whole_images(dataset: BaseDataset, size: int | None) -> BaseDataset:
     """The dataset without its augmentation, which shares all else with it."""
-    steps = list(dataset.pipeline.transforms[:1])
+    steps = [*dataset.pipeline.transforms[:1], TRANSFORMS.build(dict(type='s5_mm.UnlabeledMask'))]
     if size is not None:
         steps.append(TRANSFORMS.build(dict(type='mmcv.Resize', scale=(size, size), keep_ratio=True)))
     whole = copy.copy(dataset)

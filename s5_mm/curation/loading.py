@@ -17,11 +17,13 @@ class Image(NamedTuple):
         index: Index into the pool.
         pixels: (3, H, W), uint8, blue, green, red, resized.
         size: (height, width) in pixels, as in the file.
+        data: (H, W), bool, which pixels have data; ``None``: all.
     """
 
     index: int
     pixels: Tensor
     size: tuple[int, int]
+    data: np.ndarray | None
 
 
 class Failure(NamedTuple):
@@ -37,7 +39,7 @@ class Failure(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Images of one size.
+    """Images of one size, all of them with pixels without data or none.
 
     Only the pixels are a tensor: each tensor that a worker sends costs a connection of its own.
 
@@ -45,11 +47,13 @@ class Group(NamedTuple):
         indices: (B,), int64, indices into the pool.
         pixels: (B, 3, H, W), uint8.
         sizes: (B, 2), int64, (height, width) of the files.
+        data: (B, H, W), bool, which pixels have data; ``None``: all.
     """
 
     indices: np.ndarray
     pixels: Tensor
     sizes: np.ndarray
+    data: np.ndarray | None
 
 
 class Batch(NamedTuple):
@@ -75,7 +79,11 @@ class _Images(Dataset):
         if max(height, width) > self.max_side:
             return Failure(index, f'it is {width} x {height} pixels, more than max_side={self.max_side}; cut it into '
                            'patches (curate.py crop), or set a size that the model takes images at')
-        return Image(index, torch.from_numpy(sample['img'].transpose(2, 0, 1).copy()), tuple(sample['ori_shape']))
+        data = sample['gt_seg_map'] == 0
+        if not data.any():
+            return Failure(index, 'no pixel of it has data')
+        return Image(index, torch.from_numpy(sample['img'].transpose(2, 0, 1).copy()), tuple(sample['ori_shape']),
+                     None if data.all() else data)
 
     def __len__(self) -> int:
         return len(self.pool)
@@ -83,12 +91,14 @@ class _Images(Dataset):
 
 def _collate(items: list[Image | Failure]) -> Batch:
     """Stack the images of each size. No image is padded to the size of another, so none depends on its neighbors."""
-    by_shape: dict[torch.Size, list[Image]] = {}
+    alike: dict[tuple[torch.Size, bool], list[Image]] = {}
     for item in items:
         if isinstance(item, Image):
-            by_shape.setdefault(item.pixels.shape, []).append(item)
+            alike.setdefault((item.pixels.shape, item.data is None), []).append(item)
     groups = [Group(np.array([image.index for image in images]), torch.stack([image.pixels for image in images]),
-                    np.array([image.size for image in images])) for images in by_shape.values()]
+                    np.array([image.size for image in images]),
+                    None if full else np.stack([image.data for image in images]))
+              for (_, full), images in alike.items()]
     return Batch(groups, [item for item in items if isinstance(item, Failure)])
 
 
@@ -106,7 +116,7 @@ def build_pool(cfg: dict, size: int | None = None) -> UnlabeledDataset:
     if size is not None and size < 32:
         raise ValueError(f'size is {size}; images are resized to at least 32 px, or None leaves them as they are')
     cfg = {name: value for name, value in cfg.items() if name != 'type'}
-    pipeline = list(cfg.pop('pipeline', None) or [dict(type='s5_mm.LoadImage')])
+    pipeline = [*(cfg.pop('pipeline', None) or [dict(type='s5_mm.LoadImage')]), dict(type='s5_mm.UnlabeledMask')]
     if size is not None:
         pipeline.append(dict(type='mmcv.Resize', scale=(size, size), keep_ratio=True))
     return UnlabeledDataset(**cfg, pipeline=pipeline, test_mode=True)

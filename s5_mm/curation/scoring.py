@@ -73,7 +73,7 @@ def score(model: nn.Module,
 
 def _score_group(model: nn.Module, network: nn.Module, group: Group, prototypes: Prototypes | None,
                  background: int | None, renormalize: bool, amp: bool, keep_features: bool) -> tuple[np.ndarray, ...]:
-    entropy, features = score_images(model, network, group.pixels, background, renormalize, amp)
+    entropy, features = score_images(model, network, group.pixels, background, renormalize, amp, group.data)
     if prototypes is None:
         cluster, similarity = torch.full(entropy.shape, -1), torch.full(entropy.shape, torch.nan)
     else:
@@ -85,11 +85,12 @@ def _score_group(model: nn.Module, network: nn.Module, group: Group, prototypes:
 
 @torch.no_grad()
 def score_images(model: nn.Module, network: nn.Module, pixels: Tensor, background: int | None = None,
-                 renormalize: bool = False, amp: bool = False) -> tuple[Tensor, Tensor]:
+                 renormalize: bool = False, amp: bool = False,
+                 has_data: np.ndarray | None = None) -> tuple[Tensor, Tensor]:
     """Entropy and feature of images of one size.
 
-    They are padded, after normalization, to multiples of the encoder's divisor and at least 32 px; padding counts in
-    neither number.
+    They are padded, after normalization, to multiples of the encoder's divisor and at least 32 px; padding and pixels
+    without data count in neither number.
 
     Args:
         model: Has the data preprocessor.
@@ -98,26 +99,32 @@ def score_images(model: nn.Module, network: nn.Module, pixels: Tensor, backgroun
         background: See :func:`score`.
         renormalize: See :func:`score`.
         amp: See :func:`score`.
+        has_data: (B, H, W), bool, which pixels have data; ``None``: all.
 
     Returns:
         Entropy (B,) and features (B, C), fp32.
     """
     data = dict(inputs=list(pixels), data_samples=[SegDataSample() for _ in pixels])
-    inputs, valid = _padded(model.data_preprocessor(data)['inputs'], *pixels.shape[2:], image_divisor(network))
+    inputs = _padded(model.data_preprocessor(data)['inputs'], image_divisor(network))
+    valid = _valid(inputs, *pixels.shape[2:], has_data)
     with _outputs_of(network.backbone) as outputs, torch.autocast(inputs.device.type, torch.bfloat16, enabled=amp):
         logits = network.encode_decode(inputs, image_metas(inputs))
     return mean_entropy(logits, background, renormalize, valid), image_features(outputs[-1], valid)
 
 
-def _padded(inputs: Tensor, height: int, width: int, divisor: int) -> tuple[Tensor, Tensor | None]:
-    """Inputs, which hold the image at the upper left, of a size that fits, and (B, H, W) where the image is."""
+def _padded(inputs: Tensor, divisor: int) -> Tensor:
+    """Inputs, which hold the image at the upper left, of a size that fits."""
     missing = [-(-max(side, SHORTEST_SIDE) // divisor) * divisor - side for side in inputs.shape[2:]]
-    inputs = F.pad(inputs, (0, missing[1], 0, missing[0]))
-    if inputs.shape[2:] == (height, width):
-        return inputs, None
+    return F.pad(inputs, (0, missing[1], 0, missing[0]))
+
+
+def _valid(inputs: Tensor, height: int, width: int, has_data: np.ndarray | None) -> Tensor | None:
+    """Where the inputs are image with data, (B, H, W); ``None``: everywhere."""
+    if has_data is None and inputs.shape[2:] == (height, width):
+        return None
     valid = torch.zeros(len(inputs), *inputs.shape[2:], dtype=torch.bool, device=inputs.device)
-    valid[:, :height, :width] = True
-    return inputs, valid
+    valid[:, :height, :width] = True if has_data is None else torch.from_numpy(has_data).to(valid.device)
+    return valid
 
 
 @contextlib.contextmanager

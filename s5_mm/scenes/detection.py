@@ -184,7 +184,7 @@ def _kept_line(model: SceneModel, source: Readable, patches: Sequence[ScaledWind
                parts: Parts | None, index: int) -> tuple[np.ndarray, ...]:
     """As :func:`_detect_line`, from ``parts`` if they have the line, which is kept there otherwise."""
     names = ('polygons', 'scores', 'labels')
-    if parts is not None and (index, ) in parts:
+    if parts is not None and parts.has((index, ), names):
         return tuple(parts.read((index, ), name) for name in names)
     arrays = _detect_line(model, source, patches, settings)
     if parts is not None:

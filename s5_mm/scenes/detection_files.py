@@ -3,14 +3,16 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from s5_mm.files import keep_settings, write_text
-from s5_mm.radiometry import Radiometry
+import numpy as np
+
+from s5_mm.files import write_text
+from s5_mm.radiometry import Radiometry, Stretch
+from s5_mm.rasters import open_raster
 from s5_mm.version import __version__
 
 from .detection import Detections, TilingConfig, detect
 from .model import SceneModel
-from .reading import scene_name
-from .sink import Parts
+from .results import begun
 
 
 def detect_scene(model: SceneModel, scene: str | Path, out: str | Path, settings: TilingConfig | None = None,
@@ -30,19 +32,45 @@ def detect_scene(model: SceneModel, scene: str | Path, out: str | Path, settings
         The detections.
 
     Raises:
+        FolderInUseError: Another process predicts this scene into this folder.
         RasterError: The scene cannot be read.
-        ValueError: A setting is out of range, or results with other settings are there.
+        ValueError: A setting is out of range, or results with other settings, or other files, are there.
     """
     settings, radiometry = (settings or TilingConfig()).completed(model), radiometry or model.radiometry
-    base = Path(out) / scene_name(scene)
-    keep_settings(base.with_name(f'{base.name}.json'), dict(
-        scene=str(scene), model=model.name, dataset=model.dataset, classes=model.classes,
-        radiometry=radiometry.to_dict(), s5_mm=__version__, **asdict(settings)))
-    parts = Parts(base.with_name(f'{base.name}.parts'))
-    found = detect(model, scene, settings, radiometry, progress, parts)
-    write_detections(base.with_name(f'{base.name}.txt'), found, model.classes)
-    parts.remove()
+    record = dict(model=model.name, dataset=model.dataset, classes=model.classes, radiometry=radiometry.to_dict(),
+                  s5_mm=__version__, **asdict(settings))
+    with begun(scene, out, record) as (base, parts):
+        path = base.with_name(f'{base.name}.txt')
+        if path.exists():
+            return read_detections(path, scene, model.classes)
+        found = detect(model, scene, settings, radiometry, progress, parts)
+        write_detections(path, found, model.classes)
     return found
+
+
+def read_detections(path: Path, scene: str | Path, classes: Sequence[str]) -> Detections:
+    """What :func:`write_detections` wrote.
+
+    Args:
+        path: The text.
+        scene: The scene, whose place on the map is read again.
+        classes: Names of the classes.
+
+    Raises:
+        ValueError: The file has been changed.
+    """
+    numbers, labels = [], []
+    for line in path.read_text().splitlines():
+        *corners, rest = line.split(' ', 8)
+        name, _, score = rest.rpartition(' ')
+        if name not in classes:
+            raise ValueError(f'{path} has the class {name!r}, which the model does not know; remove the file to '
+                             'predict again.')
+        numbers.append([*map(float, corners), float(score)])
+        labels.append(classes.index(name))
+    values = np.array(numbers).reshape(-1, 9)
+    with open_raster(scene, (1, ), Stretch(value_range=(0, 1)), window=1) as source:
+        return Detections(values[:, :8], values[:, 8], np.array(labels, np.int64), source.crs, source.transform)
 
 
 def write_detections(path: Path, found: Detections, classes: Sequence[str]) -> None:

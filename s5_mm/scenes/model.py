@@ -74,7 +74,7 @@ def load_model(config: str | Path | Config, checkpoint: str | Path, dataset: str
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     tested, info = _test_dataset(cfg, dataset), dataset_meta(cfg, dataset)
     network = MODELS.build(cfg.model)
-    dataset = _known_dataset(network, dataset)
+    dataset = _known_dataset(network, dataset, cfg)
     load_weights(network, checkpoint)
     records = read_records(read_checkpoint(str(checkpoint), mmap=True).get('meta') or {}, str(checkpoint))
     radiometry = records.get(dataset or '') or radiometry_of(tested.get('pipeline', []))
@@ -114,9 +114,12 @@ def _test_dataset(cfg: Config, dataset: str | None) -> Mapping[str, Any]:
     return loaders[dataset].dataset
 
 
-def _known_dataset(network: nn.Module, dataset: str | None) -> str | None:
+def _known_dataset(network: nn.Module, dataset: str | None, cfg: Config) -> str | None:
     known = tuple(getattr(network, 'datasets', ()))
     if not known:
+        if dataset is not None and 'dataset' in (cfg.get('test_dataloader') or cfg.get('val_dataloader')):
+            raise ValueError(f'the dataset is {dataset!r}, but the model and its config have one; leave it '
+                             'out.')
         return None
     if dataset is None and len(known) == 1:
         return known[0]

@@ -13,7 +13,6 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 from tqdm import tqdm
 
-from s5_mm.files import keep_settings
 from s5_mm.models.networks import evaluated_network, image_divisor
 from s5_mm.models.segmentors.protocols import WholeImage
 from s5_mm.radiometry import Radiometry
@@ -23,7 +22,8 @@ from s5_mm.version import __version__
 from .grid import Grid, Panel
 from .merger import Merger
 from .model import SceneModel, as_inputs
-from .reading import Line, read_lines, scene_name
+from .reading import Line, read_lines
+from .results import begun
 from .sink import NODATA, Layer, Parts, assemble
 
 COLUMNS_AT_A_TIME = 8192
@@ -104,7 +104,8 @@ def segment(model: SceneModel, scene: str | Path, out: str | Path, settings: Seg
     """Predict the classes of a scene and write them as GeoTIFF.
 
     A call that was stopped goes on when it is repeated, and the result is the same. What is complete is not predicted
-    again. Memory depends on the window and the number of classes, not on the scene.
+    again; a later call may add confidence or probabilities. Memory depends on the window and the number of classes,
+    not on the scene.
 
     Args:
         model: A segmentor, see :func:`s5_mm.scenes.load_model`.
@@ -119,17 +120,15 @@ def segment(model: SceneModel, scene: str | Path, out: str | Path, settings: Seg
         The files.
 
     Raises:
+        FolderInUseError: Another process predicts this scene into this folder.
         RasterError: The scene cannot be read.
-        ValueError: A setting does not fit the model, or results with other settings are there.
+        ValueError: A setting does not fit the model, or results with other settings, or other files, are there.
     """
     settings = (settings or SegmentationSettings()).completed(model)
     radiometry = radiometry or model.radiometry
-    out, name = Path(out), scene_name(scene)
-    parts, layers = Parts(out / f'{name}.parts'), _layers(model, settings, out / name)
-    with open_raster(scene, radiometry.bands, radiometry.stretch, window=1, black=settings.black) as raster:
-        keep_settings(out / f'{name}.json', dict(
-            scene=str(scene), size=raster.size, model=model.name, dataset=model.dataset, classes=model.classes,
-            bands=raster.bands, radiometry=radiometry.to_dict(), s5_mm=__version__, **asdict(settings)))
+    with open_raster(scene, radiometry.bands, radiometry.stretch, window=1, black=settings.black) as raster, begun(
+            scene, out, _record(model, raster, radiometry, settings)) as (base, parts):
+        layers = _layers(model, settings, base)
         todo = [layer for layer in layers if not layer.path.exists()]
         if todo:
             print_log(f'{scene}: {radiometry}', 'current')
@@ -138,9 +137,15 @@ def segment(model: SceneModel, scene: str | Path, out: str | Path, settings: Seg
             _predict_panels(model, raster, panels, settings, parts, progress)
             for layer in todo:
                 assemble(layer, parts, (len(panels), len(grid.tops)), raster.size, raster.crs, raster.transform)
-        parts.remove()
-    files = {layer.path.stem.removeprefix(name): layer.path for layer in layers}
+    files = {layer.path.stem.removeprefix(base.name): layer.path for layer in layers}
     return SegmentedScene(files[''], files.get('_confidence'), files.get('_probabilities'))
+
+
+def _record(model: SceneModel, raster: Raster, radiometry: Radiometry, settings: SegmentationSettings) -> dict:
+    """What decides on the values of the results; which of them are written does not."""
+    record = dict(size=raster.size, model=model.name, dataset=model.dataset, classes=model.classes, bands=raster.bands,
+                  radiometry=radiometry.to_dict(), s5_mm=__version__, **asdict(settings))
+    return {name: value for name, value in record.items() if name not in ('confidence', 'probabilities')}
 
 
 def _layers(model: SceneModel, settings: SegmentationSettings, base: Path) -> list[Layer]:
@@ -161,11 +166,16 @@ def _probability_names(model: SceneModel) -> tuple[str, ...]:
     return tuple(f'probability_{index}' for index in range(len(model.classes)))
 
 
+def _array_names(model: SceneModel, settings: SegmentationSettings) -> tuple[str, ...]:
+    return 'classes', 'confidence', *(_probability_names(model) if settings.probabilities else ())
+
+
 def _predict_panels(model: SceneModel, raster: Raster, panels: Sequence[Panel], settings: SegmentationSettings,
                     parts: Parts, progress: bool) -> None:
     """Predict the lines of panels that are not there yet."""
     lines = range(len(panels[0].grid.tops))
-    todo = [[line for line in lines if (index, line) not in parts] for index in range(len(panels))]
+    names = _array_names(model, settings)
+    todo = [[line for line in lines if not parts.has((index, line), names)] for index in range(len(panels))]
     windows = sum(len(missing) * len(panel.own) for missing, panel in zip(todo, panels, strict=True))
     with tqdm(total=windows, unit='window', disable=None if progress else True) as bar:
         for index, (missing, panel) in enumerate(zip(todo, panels, strict=True)):
@@ -200,9 +210,7 @@ def _merged(model: SceneModel, line: Line, panel: Panel, merger: Merger,
             settings: SegmentationSettings) -> dict[str, np.ndarray]:
     """Results (rows, columns of the panel's windows), uint8, of the rows that a line completes."""
     shape = panel.grid.finished_rows(line.index), panel.width
-    results = {name: np.full(shape, NODATA, np.uint8) for name in ('classes', 'confidence')}
-    if settings.probabilities:
-        results |= {name: np.full(shape, NODATA, np.uint8) for name in _probability_names(model)}
+    results = {name: np.full(shape, NODATA, np.uint8) for name in _array_names(model, settings)}
     for place, scores in merger.merge_line(line.index, _window_scores(model, line, panel, settings)):
         confidence, classes = scores.max(dim=0)
         results['classes'][:, place] = classes.to(torch.uint8).cpu().numpy()

@@ -2,6 +2,7 @@
 import os
 import shutil
 import warnings
+import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,8 +34,13 @@ class Parts:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def __contains__(self, part: Sequence[int]) -> bool:
-        return self._path(part).is_file()
+    def has(self, part: Sequence[int], names: Iterable[str]) -> bool:
+        """Whether a part is there, with all of these arrays."""
+        path = self._path(part)
+        if not path.is_file():
+            return False
+        with zipfile.ZipFile(path) as file:
+            return {f'{name}.npy' for name in names} <= {*file.namelist()}
 
     def write(self, part: Sequence[int], arrays: dict[str, np.ndarray]) -> None:
         """Keep a part.

@@ -1,6 +1,6 @@
 """Results as polygons in map coordinates: GeoPackage, GeoJSON or GeoParquet."""
 import os
-import tempfile
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,8 +96,12 @@ def write_vectors(frame: 'GeoDataFrame', path: Path) -> None:
     """
     kind = path.suffix.removeprefix('.')
     check_format(kind, path, frame.crs is not None)
-    with tempfile.TemporaryDirectory(prefix=f'{path.name}.', dir=path.parent) as folder:
-        temporary = Path(folder, path.name)
+    # A folder, since GeoPackage has files beside it while it is written. A killed process may have left one.
+    folder = path.with_name(f'{path.name}.part')
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        temporary = folder / path.name
         if kind == 'parquet':
             frame.to_parquet(temporary)
         elif kind == 'geojson':
@@ -105,6 +109,8 @@ def write_vectors(frame: 'GeoDataFrame', path: Path) -> None:
         else:
             frame.to_file(temporary, driver='GPKG', engine='pyogrio', layer=path.stem)
         os.replace(temporary, path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_format(kind: str, scene: Path | str, has_crs: bool) -> None:

@@ -78,6 +78,30 @@ def test_padding_does_not_count(model):
     assert features.shape == (1, 16)
 
 
+def test_pixels_without_data_do_not_count(model, tmp_path):
+    """Where the network is certain of pixels without data, the others alone are seen; an image without any fails."""
+    rgba = np.full((32, 48, 4), 200, np.uint8)
+    rgba[:16, :, 3] = 0
+    Image.fromarray(rgba).save(tmp_path / '0.png')
+    rgba[..., 3] = 0
+    Image.fromarray(rgba).save(tmp_path / '1.png')
+
+    def encode_decode(inputs, metas):
+        model.backbone(inputs)
+        logits = torch.zeros(len(inputs), 3, *inputs.shape[2:])
+        logits[:, 0, :16] = 50
+        return logits
+
+    model.encode_decode = encode_decode
+    [scores] = score(model, build_loader(build_pool(dict(source=str(tmp_path))), [[0, 1]]))
+    assert scores.index.tolist() == [0]
+    assert scores.entropy.item() == pytest.approx(math.log(3), rel=1e-6)
+    assert scores.failures == [(1, 'no pixel of it has data')]
+    # Twice as large, the upper 32 rows have none.
+    [scores] = score(model, build_loader(build_pool(dict(source=str(tmp_path)), size=96), [[0]]))
+    assert scores.entropy.item() == pytest.approx(math.log(3), rel=1e-6)
+
+
 @pytest.mark.parametrize(('divisor', 'padded'), [
     (8, (32, 48)),
     (14, (42, 56)),  # the shortest side is 32 px

@@ -256,6 +256,33 @@ class TestRandomRescale:
             RandomRescale(ratio_range)
 
 
+class TestPixelsWithoutData:
+
+    def image(self, tmp_path):
+        rgba = np.full((2, 3, 4), 200, np.uint8)
+        rgba[0, 1, 3] = 0
+        rgba[1, 2, 3] = 1
+        return load(save(tmp_path / 'a.png', rgba))
+
+    def test_transparency(self, tmp_path):
+        assert self.image(tmp_path)['has_data'].tolist() == [[True, False, True], [True] * 3]
+        assert 'has_data' not in load(save(tmp_path / 'b.png', RGB))
+        opaque = np.full((2, 2, 4), 255, np.uint8)
+        assert 'has_data' not in load(save(tmp_path / 'c.png', opaque))
+
+    def test_labels_are_ignored_there(self, tmp_path):
+        path = save(tmp_path / 'mask.png', np.array([[1, 1, 0], [0, 1, 255]], np.uint8))
+        results = labels(path, **self.image(tmp_path))
+        assert results['gt_seg_map'].tolist() == [[1, 255, 0], [0, 1, 255]]
+
+    def test_the_unlabeled_mask_marks_them(self, tmp_path):
+        results = UnlabeledMask()(self.image(tmp_path))
+        assert results['gt_seg_map'].tolist() == [[0, 255, 0], [0, 0, 0]]
+        small = dict(self.image(tmp_path), img=np.zeros((1, 1, 3), np.uint8))
+        with pytest.raises(ValueError, match=r'size \(2, 3\) and has \(1, 1\) now; put this step behind the loading'):
+            UnlabeledMask()(small)
+
+
 def test_unlabeled_mask_tells_image_from_padding():
     results = UnlabeledMask()({'img': np.ones((2, 3, 3), np.uint8)})
     results = TRANSFORMS.build({'type': 'Pad', 'size': (3, 4), 'pad_val': {'img': 0, 'seg': 255}})(results)

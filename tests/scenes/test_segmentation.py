@@ -1,6 +1,9 @@
 """Segmentation of scenes: georeference, missing data, bands, going on after a stop, structure of files, memory."""
 import json
+import os
 import tracemalloc
+import zipfile
+from functools import partial
 from xml.etree import ElementTree
 
 import numpy as np
@@ -12,10 +15,12 @@ from PIL import Image
 from running import ROOT
 from scenes_drawn import CLASSES, PALETTE, PLACE, painted, read_raster, reader, write_scene
 
+from s5_mm.locks import FolderInUseError, locked
 from s5_mm.radiometry import Radiometry, Stretch, write_records
 from s5_mm.rasters import RasterError
 from s5_mm.registry import MODELS
-from s5_mm.scenes import SegmentationSettings, find_scenes, load_model, segment, segmentation
+from s5_mm.scenes import SegmentationSettings, find_scenes, load_model, results, segment, segmentation
+from s5_mm.scenes.results import begun, identity
 from s5_mm.scenes.segmentation import class_probabilities
 
 SIXTEEN_BITS = Radiometry(('red', 'green', 'blue'), Stretch(value_range=(0, 2550)))
@@ -101,6 +106,52 @@ def test_results_of_other_settings_are_not_mixed(scene, tmp_path):
     segment(reader(), scene[0], tmp_path / 'out', radiometry=SIXTEEN_BITS, progress=False)
     with pytest.raises(ValueError, match=r'was made with other settings \(overlap: 32 there, 8 now\)'):
         segment(reader(), scene[0], tmp_path / 'out', SegmentationSettings(overlap=8), SIXTEEN_BITS, progress=False)
+
+
+def test_confidence_and_probabilities_may_follow(scene, tmp_path):
+    """Those of a stopped call without probabilities are no obstacle."""
+    settings = SegmentationSettings(confidence=True, probabilities=True)
+    expected = segment(reader(), scene[0], tmp_path / 'whole', settings, SIXTEEN_BITS, progress=False)
+    with pytest.raises(KeyboardInterrupt):
+        segment(reader(fails_after=12), scene[0], tmp_path / 'out', radiometry=SIXTEEN_BITS, progress=False)
+    assert list((tmp_path / 'out/scene.parts').glob('*.npz'))
+    for options in (dict(confidence=True), dict(probabilities=True, confidence=True)):
+        found = segment(reader(), scene[0], tmp_path / 'out', SegmentationSettings(**options), SIXTEEN_BITS,
+                        progress=False)
+    for one, other in zip(found, expected, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_files_of_others_are_not_replaced(scene, tmp_path):
+    before = scene[0].read_bytes()
+    with pytest.raises(ValueError, match='scene.tif is there, and no scene.json .* choose another folder'):
+        segment(reader(), scene[0], tmp_path, radiometry=SIXTEEN_BITS)
+    assert scene[0].read_bytes() == before
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out/scene.json').write_text('[1]')
+    with pytest.raises(ValueError, match='scene.json is no record of settings'):
+        segment(reader(), scene[0], tmp_path / 'out', radiometry=SIXTEEN_BITS)
+    assert [path.name for path in (tmp_path / 'out').iterdir()] == ['scene.json']
+
+
+def test_a_scene_that_has_changed_is_not_taken_for_the_old_one(scene, tmp_path, monkeypatch):
+    segment(reader(), scene[0], tmp_path / 'out', radiometry=SIXTEEN_BITS, progress=False)
+    monkeypatch.chdir(tmp_path)
+    segment(reader(fails_after=0), 'scene.tif', 'out', radiometry=SIXTEEN_BITS, progress=False)
+    os.utime(scene[0], (1, 1))
+    with pytest.raises(ValueError, match=r'scene was made with other settings \(modified: .* there, .1970-'):
+        segment(reader(), scene[0], tmp_path / 'out', radiometry=SIXTEEN_BITS)
+
+
+def test_addresses_are_recorded_without_keys():
+    assert identity('https://example.org/a.tif?signature=1') == dict(scene='https://example.org/a.tif', modified=None)
+
+
+def test_one_process_predicts_a_scene(scene, tmp_path, monkeypatch):
+    monkeypatch.setattr(results, 'locked', partial(locked, patience=0))
+    with begun(scene[0], tmp_path / 'out', {}), pytest.raises(FolderInUseError, match=r'process .* works in .*scene'), \
+            begun(scene[0], tmp_path / 'out', {}):
+        pass
 
 
 def test_more_than_8_bits_need_the_values_of_training(scene, tmp_path):
@@ -189,7 +240,7 @@ def test_files_are_cloud_optimized(tmp_path):
 
 def test_memory_does_not_depend_on_the_height(tmp_path):
     peaks = []
-    for height in (1100, 3300):
+    for height in (1100, 8800):
         path = write_scene(tmp_path / f'{height}.tif', painted(height, 128)[0], photometric='rgb')
         model = reader(window=128)
         model.network.encode_decode = lambda inputs, metas: inputs
@@ -198,7 +249,8 @@ def test_memory_does_not_depend_on_the_height(tmp_path):
                 progress=False)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] < 1.1 * peaks[0]
+    # It varies by a fifth with the reader's progress; one value of each of the other pixels would be 1 MB on 0.6 MB.
+    assert peaks[1] < 1.5 * peaks[0]
 
 
 def test_flipped_windows_are_averaged():
@@ -240,6 +292,21 @@ def test_scenes_by_folder_pattern_and_address(tmp_path):
         find_scenes([tmp_path / 'b/2.tif', tmp_path / 'c/2.png'])
 
 
+def test_paths_of_gdal(tmp_path):
+    values, ids = painted(40, 50)
+    scene = write_scene(tmp_path / 'scene.tif', values, photometric='rgb')
+    text = f'<VRTDataset rasterXSize="50" rasterYSize="40"><VRTRasterBand dataType="Byte" band="1"><SimpleSource>' \
+           f'<SourceFilename>{scene}</SourceFilename></SimpleSource></VRTRasterBand></VRTDataset>'
+    with zipfile.ZipFile(tmp_path / 'scenes.zip', 'w') as file:
+        file.write(scene, 'scene.tif')
+        file.writestr('names_others.tif', text)
+    archive = f'/vsizip/{tmp_path}/scenes.zip'
+    found = segment(reader(), f'{archive}/scene.tif', tmp_path / 'out', progress=False)
+    assert np.array_equal(read_raster(found.classes), ids)
+    with pytest.raises(RasterError, match='it cannot be read'):
+        segment(reader(), f'{archive}/names_others.tif', tmp_path / 'out')
+
+
 def test_a_vrt_is_opened_by_its_name_alone(tmp_path):
     values, ids = painted(40, 50)
     source = write_scene(tmp_path / 'source.tif', values, photometric='rgb')
@@ -255,9 +322,10 @@ def test_a_vrt_is_opened_by_its_name_alone(tmp_path):
         segment(reader(), tmp_path / 'scene_2.tif', tmp_path / 'out')
 
 
-def test_a_trained_config(tmp_path):
+@pytest.mark.parametrize('kind', ['supervised', 'fixmatch'])
+def test_a_trained_config(tmp_path, kind):
     """A model of 96 px windows by its config and checkpoint, which tells the values of training."""
-    config = ROOT / 'configs/quickstart/supervised_vit-t_upernet_synthetic-96x96.py'
+    config = ROOT / f'configs/quickstart/{kind}_vit-t_upernet_synthetic-96x96.py'
     torch.manual_seed(0)
     network = MODELS.build(Config.fromfile(config).model)
     record = write_records({'': SIXTEEN_BITS})

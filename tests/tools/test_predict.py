@@ -13,6 +13,7 @@ from scenes_drawn import painted, write_scene
 from s5_mm.apis import TilingConfig, detect, load_model
 from s5_mm.rasters import RasterError
 from s5_mm.registry import MODELS
+from s5_mm.scenes import detection_files
 
 DETECTOR = ROOT / 'configs/quickstart/moe-mdf_vit-t_oriented-rcnn_dior-dota-128x128.py'
 SEGMENTOR = ROOT / 'configs/quickstart/moe-mdf_vit-t_upernet_landcover4-96x96.py'
@@ -114,6 +115,61 @@ def test_scenes_are_read_with_the_values_of_training(segmentor, tmp_path, predic
             '3')
     with rasterio.open(tmp_path / 'out/town.tif') as one, rasterio.open(tmp_path / 'out/narrow.tif') as other:
         assert np.array_equal(one.read(), other.read())
+
+
+def test_finished_detections_are_read(detector, image, predict, tmp_path, load_tool, monkeypatch):
+    arguments = (*detector, image, '--dataset', 'dota', '--score-thr', '0.02', '--vector', 'gpkg')
+    out = predict(*arguments)
+    first = geopandas.read_file(out / 'field.gpkg')
+    (out / 'field.gpkg').unlink()
+    monkeypatch.setattr(detection_files, 'detect', None)
+    predict(*arguments)
+    second = geopandas.read_file(out / 'field.gpkg')
+    assert len(second) > 0
+    assert second.equals(first)
+    (out / 'field.txt').write_text('0 0 1 0 1 1 0 1 a house 0.5\n')
+    with pytest.raises(ValueError, match="field.txt has the class 'a house', which the model does not know"):
+        predict(*arguments)
+
+
+def test_a_damaged_scene_does_not_stop_the_others(segmentor, tmp_path, predict):
+    """Its header is whole, so the damage is only found on the way."""
+    good = write_scene(tmp_path / 'b.tif', painted(96, 96)[0], photometric='rgb')
+    bad = write_scene(tmp_path / 'a.tif', np.random.default_rng(0).integers(1, 255, (3, 400, 96), np.uint8),
+                      photometric='rgb', compress='deflate', blockysize=16)
+    content = bytearray(bad.read_bytes())
+    content[-4000:] = bytes(4000)
+    bad.write_bytes(content)
+    with pytest.raises(RasterError, match=r'a.tif: it is damaged at row \d+'):
+        predict(*segmentor, bad, good, '--dataset', 'loveda')
+    assert (tmp_path / 'out/b.tif').exists()
+    assert not (tmp_path / 'out/a.tif').exists()
+
+
+def test_a_dataset_is_no_choice_for_a_model_of_one():
+    config = ROOT / 'configs/quickstart/start_vit-t_upernet_synthetic-96x96.py'
+    with pytest.raises(ValueError, match="the dataset is 'loveda', but the model and its config have one"):
+        load_model(config, config.with_name('start.safetensors'), 'loveda', 'cpu')
+
+
+@pytest.mark.parametrize(('error', 'message'), [
+    (RasterError('a.tif: it is damaged'), 'predict: error: a.tif: it is damaged'),
+    (KeyboardInterrupt(), 'predict: stopped; the same command goes on')])
+def test_errors_are_one_line(load_tool, monkeypatch, error, message):
+    tool = load_tool('tools/predict.py')
+
+    def fail():
+        raise error
+
+    monkeypatch.setattr(tool, 'main', fail)
+    with pytest.raises(SystemExit) as ended:
+        tool.run()
+    assert ended.value.code == message
+
+
+def test_a_folder_that_cannot_be_made_is_told_at_once(image, load_tool):
+    with pytest.raises(NotADirectoryError):
+        load_tool('tools/predict.py').main(['no.py', 'no.pth', str(image), '--out', str(image / 'out')])
 
 
 def test_weights_of_another_model_are_an_error(detector, tmp_path):

@@ -9,9 +9,11 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader, MemoryFile
 
 from s5_mm.images import ImageReadError, require_sides
-from s5_mm.radiometry import Radiometry, Stretch, to_eight_bits
-from s5_mm.rasters import RasterError, find_ranges, require_size
+from s5_mm.radiometry import Radiometry, Stretch, has_data, to_eight_bits
+from s5_mm.rasters import RasterError, find_ranges, marked_pixels, require_size
 from s5_mm.registry import TRANSFORMS
+
+from .loading import keep_data_mask
 
 
 @TRANSFORMS.register_module()
@@ -20,9 +22,12 @@ class LoadGeoTIFF(BaseTransform):
 
     Three bands are returned as blue, green, red like those of :class:`LoadImage`, so data preprocessors keep
     ``bgr_to_rgb=True``. Another number of bands keeps the order of ``bands``. Values are stretched linearly to 0-255,
-    rounded and clipped, see :mod:`s5_mm.radiometry`. Pixels that the file marks as without data become 0.
+    rounded and clipped, see :mod:`s5_mm.radiometry`. Pixels without data, which the file marks as such (no-data value,
+    mask, transparency) or whose values are not finite, become 0.
 
-    Required keys: ``img_path``. Added keys: ``img`` (H, W, C) uint8, ``img_shape`` and ``ori_shape`` (H, W).
+    Required keys: ``img_path``. Added keys: ``img`` (H, W, C) uint8, ``img_shape`` and ``ori_shape`` (H, W); if there
+    are pixels without data, ``has_data`` (H, W) bool, by which :class:`LoadLabels` and :class:`UnlabeledMask` ignore
+    them.
 
     Args:
         bands (Sequence[int]): Numbers of the bands, from 1, in the order red, green, blue.
@@ -66,15 +71,17 @@ class LoadGeoTIFF(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Add image and sizes, see the class."""
-        img = np.moveaxis(self._read(results['img_path']), 0, -1)
+        values, data = self._read(results['img_path'])
+        keep_data_mask(results, data)
+        img = np.moveaxis(values, 0, -1)
         img = img[..., ::-1] if len(self.bands) == 3 else img
         results['img'] = np.ascontiguousarray(img)
         require_sides(results['img_path'], img)
         results['img_shape'] = results['ori_shape'] = img.shape[:2]
         return results
 
-    def _read(self, path: str) -> np.ndarray:
-        """The bands, (C, H, W), uint8.
+    def _read(self, path: str) -> tuple[np.ndarray, np.ndarray]:
+        """The bands, (C, H, W), uint8, and which pixels have data, (H, W), bool.
 
         GDAL gets the bytes of the file and only its GeoTIFF driver is used, so neither a path nor a file's content can
         make GDAL open another file.
@@ -93,18 +100,19 @@ class LoadGeoTIFF(BaseTransform):
             # rasterio, MMEngine's backends and NumPy raise exceptions of different types.
             raise ImageReadError(path, f'{type(error).__name__}: {error}') from error
 
-    def _decode(self, path: str, source: DatasetReader) -> np.ndarray:
+    def _decode(self, path: str, source: DatasetReader) -> tuple[np.ndarray, np.ndarray]:
         require_size(source)
         if max(self.bands) > source.count:
             raise ImageReadError(path, f'band {max(self.bands)} is requested, the file has {source.count}; choose '
                                  f'`bands` among 1..{source.count}')
-        values, marked = source.read(self.bands), source.dataset_mask() > 0
+        values, marked = source.read(self.bands), marked_pixels(source, self.bands)
         if self.stretch is not None:
-            return to_eight_bits(values, find_ranges(source, self.bands, self.stretch), marked)
+            image = to_eight_bits(values, find_ranges(source, self.bands, self.stretch), marked)
+            return image, has_data(values, marked, black=True)
         if values.dtype != np.uint8:
             raise ImageReadError(path, f'it has {values.dtype} values; give `value_range` or `percentiles` to '
                                  'define the values that become 0 and 255')
-        return values * marked
+        return values * marked, marked
 
     def __repr__(self) -> str:
         return (f'{type(self).__name__}(bands={self.bands}, value_range={self.value_range}, percentiles='

@@ -46,12 +46,32 @@ def read_image(path: str, backend_args: dict | None = None) -> np.ndarray:
         ImageReadError: The file is missing, truncated, not an image, too large (:func:`s5_mm.images.max_pixels`), or
             has more or fewer than 8 bits a channel.
     """
+    return read_image_and_mask(path, backend_args)[0]
+
+
+def read_image_and_mask(path: str, backend_args: dict | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+    """As :func:`read_image`, and which pixels have data.
+
+    Args:
+        path (str): See :func:`read_image`.
+        backend_args (dict, optional): See :func:`read_image`.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray | None]: The image; and (H, W), bool, False where it is fully transparent,
+        ``None`` for an image without transparency.
+
+    Raises:
+        ImageReadError: See :func:`read_image`.
+    """
     content = None
     try:
         content = fileio.get(path, backend_args=backend_args)
         with open_image(io.BytesIO(content), path) as image:
             _require_eight_bits(path, image)
-            rgb = np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
+            image = ImageOps.exif_transpose(image)
+            rgb, visible = np.asarray(image.convert('RGB')), None
+            if image.has_transparency_data:
+                visible = np.asarray(image.convert('RGBA'))[..., 3] > 0
     except (ImageReadError, MemoryError):
         raise
     except UnidentifiedImageError as error:
@@ -60,7 +80,7 @@ def read_image(path: str, backend_args: dict | None = None) -> np.ndarray:
     except Exception as error:
         # Pillow's decoders raise many unrelated types for damaged files (OSError, SyntaxError, struct.error ...).
         raise ImageReadError(path, f'{type(error).__name__}: {error}') from error
-    return np.ascontiguousarray(rgb[..., ::-1])
+    return np.ascontiguousarray(rgb[..., ::-1]), visible
 
 
 def _what_is(content: bytes) -> str | None:
@@ -263,7 +283,9 @@ class LoadImage(LoadImageFromFile):
     error. The order of channels is blue, green, red as in mmseg's loader, so data preprocessors keep
     ``bgr_to_rgb=True``.
 
-    Required keys: ``img_path``. Added keys: ``img`` (H, W, 3), ``img_shape`` and ``ori_shape`` (H, W).
+    Required keys: ``img_path``. Added keys: ``img`` (H, W, 3), ``img_shape`` and ``ori_shape`` (H, W); if some pixels
+    are fully transparent, ``has_data`` (H, W) bool, by which :class:`LoadLabels` and :class:`UnlabeledMask` ignore
+    them.
 
     Args:
         backend_args (dict, optional): File backend of MMEngine.
@@ -277,8 +299,9 @@ class LoadImage(LoadImageFromFile):
 
     def transform(self, results: dict) -> dict:
         """Add image and sizes, see the class."""
-        results['img'] = img = read_image(results['img_path'], self.backend_args)
+        results['img'], data = img, _ = read_image_and_mask(results['img_path'], self.backend_args)
         require_sides(results['img_path'], img)
+        keep_data_mask(results, data)
         results['img_shape'] = results['ori_shape'] = img.shape[:2]
         return results
 
@@ -288,10 +311,10 @@ class LoadLabels(LoadAnnotations):
     """Load a label mask and check its size against the image and its ids against the classes.
 
     ``reduce_zero_label`` and ``label_map`` work as in mmseg. Pixels of the dataset's ``ignore_index`` become 255, the
-    value that mmseg's losses, metrics and paddings ignore.
+    value that mmseg's losses, metrics and paddings ignore; so do pixels where the image has no data.
 
-    Required keys: ``seg_map_path``; used when present: ``ori_shape``, ``num_classes`` and ``ignore_index``
-    (:class:`~s5_mm.datasets.SegDataset` gives both), ``reduce_zero_label``, ``label_map``.
+    Required keys: ``seg_map_path``; used when present: ``ori_shape``, ``has_data``, ``num_classes`` and
+    ``ignore_index`` (:class:`~s5_mm.datasets.SegDataset` gives both), ``reduce_zero_label``, ``label_map``.
     Added keys: ``gt_seg_map`` (H, W) uint8, and its name in ``seg_fields``.
 
     Args:
@@ -311,11 +334,25 @@ class LoadLabels(LoadAnnotations):
         # Not compared with the shape of `img`: test pipelines resize the image before they load the mask.
         if 'ori_shape' in results and tuple(results['ori_shape'][:2]) != ids.shape:
             raise size_error(results['img_path'], results['ori_shape'], path, ids.shape)
-        results['gt_seg_map'] = train_ids(path, ids, results)
+        results['gt_seg_map'] = labels = train_ids(path, ids, results)
+        if 'has_data' in results:
+            labels[~results['has_data']] = IGNORED
         results.setdefault('seg_fields', []).append('gt_seg_map')
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(backend_args={self.backend_args})'
+
+
+def keep_data_mask(results: dict, data: np.ndarray | None) -> None:
+    """Keep which pixels of a loaded image have data as ``has_data``, if some have none.
+
+    Args:
+        results: Of a loading step.
+        data: (H, W), bool; ``None``: all.
+    """
+    results.pop('has_data', None)
+    if data is not None and not data.all():
+        results['has_data'] = data
 
 
 def size_error(image: str, image_size: tuple[int, int], mask: str, mask_size: tuple[int, int]) -> ValueError:
@@ -326,16 +363,26 @@ def size_error(image: str, image_size: tuple[int, int], mask: str, mask_size: tu
 
 @TRANSFORMS.register_module()
 class UnlabeledMask(BaseTransform):
-    """Add a mask of valid pixels to an unlabeled image: 0 everywhere.
+    """Add a mask of valid pixels to an unlabeled image: 0 where it has data, 255 elsewhere.
 
-    Pixels that are padded later, by transforms or in a batch, get 255, so the loss can exclude them.
+    Pixels that are padded later, by transforms or in a batch, get 255, too, so the loss can exclude them.
 
-    Required keys: ``img``. Added keys: ``gt_seg_map`` (H, W) uint8, and its name in ``seg_fields``.
+    Required keys: ``img``; used when present: ``has_data``. Added keys: ``gt_seg_map`` (H, W) uint8, and its name in
+    ``seg_fields``.
+
+    Raises:
+        ValueError: The image has another size than when it was loaded, and pixels without data.
     """
 
     def transform(self, results: dict) -> dict:
         """Add the mask, see the class."""
-        results['gt_seg_map'] = np.zeros(results['img'].shape[:2], np.uint8)
+        results['gt_seg_map'] = mask = np.zeros(results['img'].shape[:2], np.uint8)
+        if 'has_data' in results:
+            if results['has_data'].shape != mask.shape:
+                raise ValueError(f'{type(self).__name__}: the image was loaded with the size '
+                                 f'{results["has_data"].shape} and has {mask.shape} now; put this step behind the '
+                                 'loading step.')
+            mask[~results['has_data']] = IGNORED
         results.setdefault('seg_fields', []).append('gt_seg_map')
         return results
 
