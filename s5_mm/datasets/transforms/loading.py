@@ -299,9 +299,10 @@ class LoadImage(LoadImageFromFile):
 
     def transform(self, results: dict) -> dict:
         """Add image and sizes, see the class."""
-        results['img'], data = img, _ = read_image_and_mask(results['img_path'], self.backend_args)
+        img, data = read_image_and_mask(results['img_path'], self.backend_args)
         require_sides(results['img_path'], img)
         keep_data_mask(results, data)
+        results['img'] = img
         results['img_shape'] = results['ori_shape'] = img.shape[:2]
         return results
 
