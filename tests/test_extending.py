@@ -8,7 +8,7 @@ from mmengine.optim import build_optim_wrapper
 from running import ROOT
 
 from s5_mm.checkpoints import load_weights
-from s5_mm.registry import MODELS
+from s5_mm.registry import ADAPTERS, MODELS
 
 EXTENDING = (ROOT / 'docs/extending.md').read_text()
 BLOCKS = re.findall(r'```python\n(.+?)```', EXTENDING, re.S)
@@ -82,7 +82,8 @@ def test_a_router(multi_segmentor, make_sample):
     assert model.backbone.router.scale.grad.item() == pytest.approx(0.02)
 
 
-def test_a_weight_format(tiny_vit, tmp_path):
+def test_a_weight_format(tiny_vit, tmp_path, monkeypatch):
+    monkeypatch.setattr(ADAPTERS, '_module_dict', dict(ADAPTERS.module_dict))
     executed(re.search(r'```python\n(.+?)```', (ROOT / 'docs/weights.md').read_text(), re.S).group(1))
     source, model = (MODELS.build(tiny_vit()) for _ in range(2))
     weights = {name.replace('layers.', 'trunk.', 1) if name.startswith('layers.') else name: value
