@@ -9,7 +9,7 @@ import numpy as np
 import rasterio
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.io import DatasetReader
+from rasterio.io import DatasetReader, MemoryFile
 from rasterio.windows import Window
 
 from s5_mm.images import why_too_large
@@ -24,6 +24,18 @@ PERCENTILES = Stretch()
 COLORS = ('red', 'green', 'blue')
 CHUNK = 4096
 """Columns that are read at a time, at least a block of the file."""
+
+
+TURNS = {
+    '2': lambda pixels: pixels[:, :, ::-1],
+    '3': lambda pixels: pixels[:, ::-1, ::-1],
+    '4': lambda pixels: pixels[:, ::-1],
+    '5': lambda pixels: pixels.transpose(0, 2, 1),
+    '6': lambda pixels: pixels.transpose(0, 2, 1)[:, :, ::-1],
+    '7': lambda pixels: pixels.transpose(0, 2, 1)[:, ::-1, ::-1],
+    '8': lambda pixels: pixels.transpose(0, 2, 1)[:, ::-1],
+}
+"""EXIF orientation -> what makes (C, H, W) pixels upright (EXIF 2.32, tag 274)."""
 
 
 class RasterError(ValueError):
@@ -181,6 +193,9 @@ def open_raster(path: Path | str, bands: Sequence[int | str] | None = None, stre
     the name nor the content of a file can make GDAL open another one. A VRT names other files, so it is only opened
     where its name ends in ``.vrt``. GDAL keeps the rows of a line of windows in memory, not the whole image.
 
+    A photo with an EXIF orientation is turned as viewers turn it, for which the whole image is in memory. A raster with
+    a coordinate reference system stays as it is stored.
+
     Args:
         path: A local file; or, as text, an address (``https://...``) or a path of GDAL's (``/vsi...``).
         bands: Numbers, from 1, or names of the bands to read; ``None``: red, green and blue, or gray, as the file names
@@ -199,7 +214,7 @@ def open_raster(path: Path | str, bands: Sequence[int | str] | None = None, stre
             # GDAL's fast path for whole PNG images accepts truncated files.
             options = dict(GDAL_DISABLE_READDIR_ON_OPEN='EMPTY_DIR', GDAL_PNG_WHOLE_IMAGE_OPTIM=False)
             stack.enter_context(rasterio.Env(**options))
-            source = _open(path, stack)
+            source = _as_viewed(_open(path, stack), stack)
             require_size(source, window)
             pixel = sum(np.dtype(name).itemsize for name in source.dtypes)
             # Some formats are decoded from the top. The cache must hold the lines of a window, or each window would
@@ -242,6 +257,26 @@ def _open(path: Path | str, stack: contextlib.ExitStack) -> DatasetReader:
         # A resolved Path: rasterio and GDAL would interpret a string as an address or an archive.
         path = Path(path).resolve()
         return stack.enter_context(rasterio.open(path, driver=_driver(path)))
+
+
+def _as_viewed(source: DatasetReader, stack: contextlib.ExitStack) -> DatasetReader:
+    """The image, turned as its EXIF orientation says; a raster with a place on the map stays as it is stored."""
+    turn = TURNS.get(source.tags().get('EXIF_Orientation'))
+    if turn is None or source.crs is not None:
+        return source
+    require_size(source)
+    pixels = turn(source.read())
+    count, height, width = pixels.shape
+    file = stack.enter_context(MemoryFile())
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', NotGeoreferencedWarning)
+        with file.open(driver='GTiff', count=count, height=height, width=width, dtype=pixels.dtype,
+                       nodata=source.nodata) as turned:
+            turned.colorinterp = source.colorinterp
+            if ColorInterp.palette in source.colorinterp:
+                turned.write_colormap(1, source.colormap(1))
+            turned.write(pixels)
+        return stack.enter_context(file.open())
 
 
 def _driver(path: Path) -> str:

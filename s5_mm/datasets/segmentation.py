@@ -6,15 +6,13 @@ import numpy as np
 from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
-from PIL import ImageOps
 
 from s5_mm.files import once_listed, walk
-from s5_mm.images import open_image
 from s5_mm.rasters import SUFFIXES
 from s5_mm.registry import DATASETS
 
 from .label_shares import SUSPICIOUS_SHARE, LabelShares
-from .transforms.loading import read_label_ids, read_size, size_error, train_ids
+from .transforms.loading import read_label_ids, read_orientation, read_size, size_error, train_ids
 
 MASKS_CHECKED = 16
 """Number of the checked pairs whose mask is decoded to check its ids."""
@@ -165,14 +163,28 @@ class SegDataset(BaseSegDataset):
         if 'seg_map_path' not in self.data_prefix:
             return
         pairs = _spread(data_list, self.num_checked)
-        for info in pairs:
-            image, mask = info['img_path'], info['seg_map_path']
-            if read_size(image) != read_size(mask) and _oriented_size(image) != read_size(mask):
-                raise size_error(image, read_size(image), mask, read_size(mask))
+        self._check_sizes(pairs)
         masks = [train_ids(info['seg_map_path'], read_label_ids(info['seg_map_path']), info)
                  for info in _spread(pairs, MASKS_CHECKED)]
         if masks:
             self._check_shares(LabelShares.of(masks, self._metainfo['classes']), len(masks), len(data_list))
+
+    def _check_sizes(self, pairs: list[dict]) -> None:
+        """Compare images and masks, and tell of images that are turned."""
+        turned = []
+        for info in pairs:
+            image, mask = info['img_path'], info['seg_map_path']
+            size, orientation = read_size(image), read_orientation(image)
+            # From 5 on, width and height are exchanged.
+            size = size[::-1] if orientation > 4 else size
+            if size != read_size(mask):
+                raise size_error(image, size, mask, read_size(mask))
+            if orientation > 1:
+                turned.append(image)
+        if turned:
+            print_log(f'{type(self).__name__}: {len(turned)} of {len(pairs)} checked images have an EXIF orientation '
+                      f'({_first(turned)}). They are turned upright, as viewers do, so their masks must be '
+                      'upright, too', 'current', logging.WARNING)
 
     def _check_shares(self, shares: LabelShares, looked_at: int, of: int) -> None:
         """Tell the classes in the sample, and what is unlikely to be meant."""
@@ -215,10 +227,3 @@ def _spread(items: list, count: int) -> list:
 
 def _first(paths: list[str]) -> str:
     return ', '.join(paths[:3]) + (', ...' if len(paths) > 3 else '')
-
-
-def _oriented_size(path: str) -> tuple[int, int]:
-    """Size after the EXIF orientation. Reads the whole image, so it is used only if the header's size does not fit."""
-    with open_image(path, path) as image:
-        width, height = ImageOps.exif_transpose(image).size
-    return height, width

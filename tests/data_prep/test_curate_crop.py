@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 import rasterio
-from PIL import Image
+from PIL import Image, ImageOps
 from rasterio.enums import ColorInterp
 
 from data_prep import curate
@@ -279,3 +279,19 @@ def test_names_that_are_not_utf8_are_left_out(source, tmp_path, monkeypatch):
     assert totals.images == 1
     assert '1 images in' in said[0]
     assert r"b'caf\xe9.png'" in said[0]
+
+
+@pytest.mark.parametrize('orientation', range(1, 9))
+def test_photos_are_turned_as_pillow_turns_them(source, tmp_path, orientation):
+    """A viewer shows them so; with a place on the map a raster stays as it is stored."""
+    exif = Image.Exif()
+    exif[274] = orientation
+    pixels = np.stack([*np.meshgrid(np.arange(40) * 6, np.arange(24) * 10), np.full((24, 40), 90)], -1)
+    Image.fromarray(pixels.astype(np.uint8)).save(source / 'photo.jpg', exif=exif, quality=95)
+    with Image.open(source / 'photo.jpg') as image:
+        expected = np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
+    with open_raster(source / 'photo.jpg') as raster:
+        assert raster.size == expected.shape[:2]
+        found, data = raster.read(0, 0, *raster.size)
+    assert data.all()
+    assert np.abs(found.astype(int) - expected).max() <= 6  # two decoders of JPEG

@@ -89,11 +89,23 @@ class TestWorking:
         assert dataset[5]['gt_seg_map'].max() == 1
         assert dataset[2]['gt_seg_map'].min() == 255
 
-    def test_turned_image_is_no_error(self, root):
-        exif = Image.Exif()
+    @pytest.mark.parametrize('suffix', ['png', 'jpg'])
+    def test_turned_image_is_no_error(self, root, monkeypatch, suffix):
+        """It is told, since the mask must be upright, too."""
+        texts, exif = [], Image.Exif()
+        monkeypatch.setattr('s5_mm.datasets.segmentation.print_log', lambda text, *_: texts.append(text))
         exif[274] = 6
-        Image.fromarray(np.zeros((20, 12, 3), np.uint8)).save(root / 'img' / '0.png', exif=exif)
-        assert len(build(root)) == 5
+        for i in range(5):
+            (root / f'img/{i}.png').unlink()
+            turned = Image.fromarray(np.zeros((20, 12, 3), np.uint8))
+            turned.save(root / 'img' / f'{i}.{suffix}', **(dict(exif=exif) if i < 2 else {}))
+            if i > 1:
+                Image.fromarray(np.zeros((12, 20, 3), np.uint8)).save(root / 'img' / f'{i}.{suffix}')
+        assert len(build(root, img_suffix=f'.{suffix}')) == 5
+        assert '2 of 5 checked images have an EXIF orientation' in texts[0]
+        Image.fromarray(np.zeros((12, 20, 3), np.uint8)).save(root / 'img' / f'0.{suffix}', exif=exif)
+        with pytest.raises(ValueError, match=rf'0.{suffix} is 12 x 20 pixels, .*0.png is 20 x 12'):
+            build(root, img_suffix=f'.{suffix}')
 
 
 class TestErrorsAtStart:

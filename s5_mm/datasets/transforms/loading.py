@@ -21,6 +21,7 @@ from s5_mm.registry import TRANSFORMS
 IGNORED = 255
 """Label of a pixel without class in memory, as in mmseg."""
 
+ORIENTATION = 274  # tag of EXIF
 TIFF_SIGNATURES = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 """First bytes of TIFF and BigTIFF, in both orders of bytes."""
 _PNG_SCALES = {'L;2': 85, 'L;4': 17}
@@ -141,6 +142,24 @@ def read_size(path: str) -> tuple[int, int]:
     except Exception as error:
         raise ImageReadError(path, f'{type(error).__name__}: {error}') from error
     return height, width
+
+
+def read_orientation(path: str) -> int:
+    """EXIF orientation of an image, by which :func:`read_image` turns it.
+
+    Args:
+        path (str): A local image file whose size was read.
+
+    Returns:
+        int: 1: as stored; 2 to 8: turned or mirrored, from 5 on with width and height exchanged (EXIF 2.32, tag 274).
+    """
+    try:
+        with open_image(path, path) as image:
+            # Pillow would decode a whole PNG to look for EXIF data behind its pixels.
+            late = image.format == 'PNG' and 'exif' not in image.info
+            return 1 if late else image.getexif().get(ORIENTATION, 1)
+    except UnidentifiedImageError:  # a GeoTIFF, which LoadGeoTIFF does not turn
+        return 1
 
 
 def _geotiff_size(path: str) -> tuple[int, int]:
