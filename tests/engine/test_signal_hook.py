@@ -1,4 +1,5 @@
 """A signal ends a training after its iteration, saved; the resumed run ends as an undisturbed one."""
+import multiprocessing
 import os
 import signal
 import time
@@ -12,7 +13,7 @@ from toy_training import ToyScore, state_of, train_toy
 
 from s5_mm.engine import TrainingStopped
 from s5_mm.engine.hooks import signal_hook
-from s5_mm.engine.signals import SIGNALS, StopSignals, share_signals
+from s5_mm.engine.signals import ASKED, SIGNALS, TRAINING, StopSignals, share_signals
 
 
 class Raise(Hook):
@@ -149,17 +150,38 @@ class Mortal(torch.utils.data.Dataset):
         return index
 
 
-def test_workers_outlive_a_signal_to_all_processes():
-    loader = DataLoader(Mortal(), num_workers=1, multiprocessing_context='fork')
-    share_signals(loader)
-    with StopSignals():
-        assert [batch.item() for batch in loader] == [0, 1]
+def shared(dataset, signals):
+    loader = DataLoader(dataset, num_workers=1, multiprocessing_context='fork')
+    share_signals(loader, signals.state)
+    return loader
 
 
-def test_workers_do_not_live_for_ever(monkeypatch):
-    """Where torch ends them, since they do not end by themselves."""
-    monkeypatch.setattr('s5_mm.engine.signals.WORKERS_LIVE', 0.01)
-    loader = DataLoader(Mortal(rest=60), num_workers=1, multiprocessing_context='fork')
-    share_signals(loader)
-    with StopSignals(), pytest.raises(RuntimeError, match=r'DataLoader worker \(pid.* (Alarm clock|unexpectedly)'):
-        next(iter(loader))
+@pytest.mark.parametrize('state', [TRAINING, ASKED])
+def test_workers_outlive_a_signal_to_all_processes(state):
+    """Also one that the training has not noted yet."""
+    with StopSignals() as signals:
+        signals.state.value = state
+        assert [batch.item() for batch in shared(Mortal(), signals)] == [0, 1]
+
+
+@pytest.mark.parametrize(('state', 'limit'), [(TRAINING, 'NOTICED'), (ASKED, 'WORKERS_LIVE')])
+def test_workers_do_not_live_for_ever(monkeypatch, state, limit):
+    monkeypatch.setattr(f's5_mm.engine.signals.{limit}', 0.01)
+    with StopSignals() as signals:
+        signals.state.value = state
+        batches = iter(shared(Mortal(rest=60), signals))
+        with pytest.raises(RuntimeError, match='DataLoader worker .* exited unexpectedly'):
+            next(batches)
+
+
+def test_workers_end_with_their_training(tmp_path):
+    """Persistent workers of a training that is over end at the signal by which Python ends them, and not later."""
+    train_toy(tmp_path, train_dataloader=dict(
+        batch_size=1, num_workers=2, persistent_workers=True, dataset=dict(type='s5_mm.ToyDataset'),
+        sampler=dict(type='InfiniteSampler', shuffle=False)))
+    workers = multiprocessing.active_children()
+    assert len(workers) >= 2
+    for worker in workers:
+        worker.terminate()
+        worker.join(5)
+        assert worker.exitcode == 0

@@ -32,7 +32,7 @@ class SignalHook(Hook):
         loaders = [runner.train_dataloader] + ([] if runner.val_loop is None else [runner.val_dataloader])
         for loader in loaders:
             for single in getattr(loader, 'loaders', {'': loader}).values():
-                share_signals(single)
+                share_signals(single, self.signals.state)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                          outputs: dict | None = None) -> None:
