@@ -47,10 +47,10 @@ class Route(NamedTuple):
         return cls(names, tuple(labels.count(name) for name in names), None if grouped else order,
                    None if None in gsd else gsd)
 
-    @property
     def grouped(self) -> 'Route':
         """The route of the batch that :meth:`group` gives."""
-        return self._replace(order=None, gsd=None if self.gsd is None else tuple(self.group(list(self.gsd))))
+        gsd = None if self.gsd is None else tuple(self.group(list(self.gsd)))
+        return Route(self.names, self.sizes, None, gsd)
 
     def group(self, batch: Batch) -> Batch:
         """Put a batch, a tensor (B, ...) or a list, into the order of the groups; itself if it is grouped already."""

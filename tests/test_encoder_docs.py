@@ -53,5 +53,6 @@ def test_multiply_adds_of_an_encoder_of_more_bands():
     cfg = Config.fromfile(ROOT / 'configs/s4p/supervised_vit-b-mae_upernet_8xb12-120k_isaid-512x512.py')
     cfg.model.backbone.update(name='satmaepp-l-sentinel', **narrow(ENCODERS['satmaepp-l-sentinel'].cfg))
     cfg.model.decode_head.channels = 8
+    cfg.model.data_preprocessor.value_range = (0, 10000)
     # Four patches of 8 x 8 px with ten bands give 16 channels.
     assert count_model(cfg, (64, 64)).multiply_adds > 64 * 8 * 8 * 10 * 16

@@ -39,9 +39,9 @@ def test_grouping_and_back(make_sample):
     assert route.group(batch).tolist() == [0, 4, 1, 3, 2]
     assert route.group(list('01234')) == list('04132')
     assert torch.equal(route.ungroup(route.group(batch)), batch)
-    assert route.grouped == Route(route.names, route.sizes, None)
-    assert route.grouped.group(batch) is batch
-    assert route.grouped.ungroup(batch) is batch
+    assert route.grouped() == Route(route.names, route.sizes, None)
+    assert route.grouped().group(batch) is batch
+    assert route.grouped().ungroup(batch) is batch
 
 
 def test_unmarked_sample_is_an_error(make_sample):

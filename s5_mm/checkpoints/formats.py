@@ -286,6 +286,24 @@ class HuggingFaceDINOv2(TableAdapter):
 
 
 @ADAPTERS.register_module()
+class InternViT(TableAdapter):
+    """InternViT with layer norms, alone or as the encoder of an InternVL model, such as ViTP (arXiv 2509.17562)."""
+
+    name = 'InternViT'
+    needs = ('encoder.layers.0.attn.qkv.weight', 'embeddings.class_embedding', 'embeddings.position_embedding',
+             'encoder.layers.0.ls1')
+    rows = (('embeddings.class_embedding', 'cls_token'), ('embeddings.position_embedding', TABLE),
+            ('embeddings.patch_embedding.', 'patch_embed.projection.'),
+            *((f'encoder.layers.*.{theirs}', f'layers.*.{ours}') for theirs, ours in (
+                ('norm1.', 'ln1.'), ('norm2.', 'ln2.'), ('attn.qkv.', 'attn.qkv.'), ('attn.proj.', 'attn.proj.'),
+                ('ls1', 'attn.gamma1.weight'), ('ls2', 'ffn.gamma2.weight'), ('mlp.fc1.', 'ffn.layers.0.0.'),
+                ('mlp.fc2.', 'ffn.layers.1.'))))
+    may_lack = ('pyramid.', )
+    implies = dict(norm_eps=1e-6)
+    others = ()
+
+
+@ADAPTERS.register_module()
 class HuggingFaceDINOv3(TableAdapter):
     """DINOv3 under the names of Hugging Face's transformers; keys have no bias, and periods are not stored."""
 

@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 from tqdm import tqdm
 
 from s5_mm.files import sha256_of
+from s5_mm.launching import TIMEOUT
 
 from .loading import build_loader, build_pool
 from .model import ScoringModel, load_scoring_model
@@ -128,7 +129,12 @@ def _score_all(folder: Path, source: dict, settings: CurationSettings, scorer: S
 
 
 def _follow(table: ScoreTable, steps: Iterator[int], chunks: list[int], title: str) -> None:
-    """Drain ``steps`` behind a progress bar; rank 0 then waits for the other processes."""
+    """Drain ``steps`` behind a progress bar; rank 0 then waits for the other processes.
+
+    Raises:
+        SystemExit: See :func:`wait_for_chunks`.
+    """
+    start = time.monotonic()
     rank, world_size = get_dist_info()
     share, left = (sum(len(table.indices(chunk)) for chunk in part)
                    for part in (range(rank, table.num_chunks, world_size), chunks))
@@ -138,5 +144,27 @@ def _follow(table: ScoreTable, steps: Iterator[int], chunks: list[int], title: s
               mininterval=0.1 if sys.stderr.isatty() else 30) as bar:
         for number in steps:
             bar.update(number)
-    while rank == 0 and len(table.finished()) < table.num_chunks:
+    if rank == 0:
+        wait_for_chunks(table, TIMEOUT + 3 * (time.monotonic() - start) / max(1, len(chunks)))
+
+
+def wait_for_chunks(table: ScoreTable, seconds: float) -> None:
+    """Wait until the chunks of all processes are finished.
+
+    Args:
+        table: The scores.
+        seconds: Longest time without a new finished chunk.
+
+    Raises:
+        SystemExit: No chunk was finished for so long: another process hangs, or was lost.
+    """
+    number, since = -1, time.monotonic()
+    while (finished := len(table.finished())) < table.num_chunks:
+        if finished > number:
+            number, since = finished, time.monotonic()
+        elif time.monotonic() - since > seconds:
+            raise SystemExit(f'{table.num_chunks - finished} of {table.num_chunks} chunks of {table.folder} are not '
+                             f'finished, and none was for {seconds:.0f} seconds: another process hangs or has ended, '
+                             'and its output says why. Stop all processes and repeat the command; finished chunks are '
+                             'kept.')
         time.sleep(POLL_SECONDS)

@@ -4,6 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from s5_mm.curation import run
 from s5_mm.curation.loading import Failure
 from s5_mm.curation.score_table import ScoreTable, batches_of, check_errors, default_chunk_size, score_chunks
 from s5_mm.curation.scoring import Scores
@@ -53,6 +54,18 @@ def test_chunks_are_divided_and_finished_ones_are_not_done_again(tmp_path):
     assert table.todo(0, 2) == [0, 4]
     assert table.todo(1, 2) == [1, 3, 5]
     assert make_table(tmp_path, number=22).todo() == [0, 1, 3, 4, 5]
+
+
+def test_the_wait_for_chunks_of_others_ends(tmp_path, monkeypatch):
+    table = make_table(tmp_path)
+    monkeypatch.setattr(run, 'POLL_SECONDS', 0.01)
+    table.write(1, [scores(range(4, 8))])
+    with pytest.raises(SystemExit, match='2 of 3 chunks') as stop:
+        run.wait_for_chunks(table, seconds=0.05)
+    assert str(tmp_path) in str(stop.value)
+    table.write(0, [scores(range(4))])
+    table.write(2, [scores(range(8, 10))])
+    run.wait_for_chunks(table, seconds=0)
 
 
 def test_batches_end_with_their_chunk():

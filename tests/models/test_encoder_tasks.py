@@ -100,7 +100,7 @@ def step_with_bands(model, bands, samples):
     images = [torch.randint(0, 255, (bands, SIDE, SIDE), dtype=torch.uint8) for _ in samples]
     data = model.train().data_preprocessor(dict(inputs=images, data_samples=samples), True)
     mean, std = (torch.tensor(values)[:, None, None] for values in (model.backbone.mean, model.backbone.std))
-    assert torch.allclose(data['inputs'][0][:, :SIDE, :SIDE], (images[0] - mean) / std, atol=1e-5)
+    assert torch.allclose(data['inputs'][0][:, :SIDE, :SIDE], (images[0] / 255 * 10000 - mean) / std, atol=1e-4)
     loss = model.parse_losses(model(**data, mode='loss'))[0]
     loss.backward()
     assert loss.isfinite()
@@ -114,8 +114,21 @@ def test_more_bands_in_segmentation(name, bands):
     cfg.decode_head.update(channels=8, norm_cfg=dict(type='BN'))
     cfg.update(experts=dict(share=1 / 4, part_features=None), init_cfg=None)
     cfg.datasets = dict(red=dict(num_classes=3), green=dict(num_classes=4))
+    cfg.data_preprocessor.value_range = (0, 10000)
     step_with_bands(MODELS.build(cfg), bands, [
         sample(source, i) for i, source in enumerate(('red', 'green', 'green', 'red'))])
+
+
+@pytest.mark.parametrize(('name', 'bands'), MORE_BANDS)
+def test_more_bands_in_s4p(name, bands):
+    """Both list blue, green and red first."""
+    cfg = Config.fromfile(MODELS_OF_CONFIGS / 'fixmatch_upernet_vit-b.py').model
+    cfg.data_preprocessor.update(size=(SIDE, SIDE), value_range=(0, 10000))
+    cfg.segmentor.backbone.update(encoder_of(name), init_cfg=None)
+    cfg.segmentor.decode_head.update(channels=8, norm_cfg=dict(type='BN'), num_classes=3)
+    cfg.strong_view.rgb = (2, 1, 0)
+    step_with_bands(MODELS.build(cfg), bands, [
+        sample(source, i) for i, source in enumerate(('labeled', 'labeled', 'unlabeled', 'unlabeled'))])
 
 
 @pytest.mark.parametrize(('name', 'bands'), MORE_BANDS)
@@ -123,5 +136,6 @@ def test_more_bands_in_detection(name, bands):
     init_default_scope('mmrotate')
     cfg = tiny_detectors.detector(experts=dict(share=1 / 4), backbone=dict(
         type='s5_mm.NamedEncoder', **encoder_of(name)))
+    cfg['data_preprocessor']['value_range'] = (0, 10000)
     step_with_bands(MODELS.build(ConfigDict(cfg)), bands, [
         tiny_detectors.sample(source, i, side=SIDE) for i, source in enumerate(('red', 'green'))])

@@ -84,6 +84,17 @@ class TestAsking:
         assert complete_preprocessor(dict(type='SegDataPreProcessor'), encoder)['test_cfg'] == dict(size_divisor=8)
         assert complete_preprocessor(dict(type='DetDataPreprocessor'), encoder)['std'] == [58.395, 57.12, 57.375]
 
+    def test_values_of_a_sensor_are_those_that_became_8_bits(self):
+        encoder = ViT(TINY, img_size=32, patch_size=8, in_channels=2, mean=(1000, 3000), std=(500, 100))
+        cfg = dict(type='SegDataPreProcessor')
+        found = complete_preprocessor(cfg | dict(value_range=(0, 5000)), encoder)
+        assert (found['mean'], found['std']) == ([51, 153], pytest.approx([25.5, 5.1]))
+        assert 'value_range' not in found
+        found = complete_preprocessor(cfg | dict(value_range=((500, 1500), (2000, 4000))), encoder)
+        assert (found['mean'], found['std']) == ([127.5, 127.5], pytest.approx([127.5, 12.75]))
+        with pytest.raises(ValueError, match=r'1000.*3000.*data_preprocessor.value_range'):
+            complete_preprocessor(cfg, encoder)
+
     def test_backbones_that_state_nothing(self):
         plain = MODELS.build(dict(type='mmseg.ResNet', depth=18, base_channels=4, stem_channels=4))
         assert complete_head(dict(channels=8), plain) == dict(channels=8)

@@ -51,7 +51,7 @@ def test_resizing_changes_it(make_sample):
         sample.set_metainfo(meta)
     route = Route.from_samples(samples)
     assert route.gsd == (0.8, 2.0, 1.0)
-    assert route.grouped.gsd == (0.8, 1.0, 2.0)
+    assert route.grouped().gsd == (0.8, 1.0, 2.0)
     samples[1] = make_sample('a', None)
     with pytest.raises(ValueError, match='gsd is in the metainfo of some samples .*SetGSD'):
         Route.from_samples(samples)

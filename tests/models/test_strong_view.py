@@ -89,3 +89,49 @@ def test_no_gradient(images):
 def test_options_out_of_range_are_errors(options, message):
     with pytest.raises(ValueError, match=message):
         StrongView(**options)
+
+
+class TestMoreBands:
+    """Red, green and blue are bands 2, 1 and 0 of five, as of a satellite."""
+
+    @pytest.fixture
+    def bands(self, images):
+        return torch.cat([images.flip(1), images[:, :2] * 0.4 + 0.3], dim=1)
+
+    def test_color_is_changed_in_rgb_alone(self, bands):
+        result = strong(bands, jitter=(0, 0, 0.5, 0.25), jitter_prob=1, gray_prob=0, blur_prob=0, rgb=(2, 1, 0))
+        assert torch.equal(result[:, 3:], bands[:, 3:])
+        assert ((result - bands)[:, :3].abs().amax(dim=(2, 3)) > 0.02).all(dim=1).float().mean() > 0.8
+        expected = strong(bands[:, [2, 1, 0]], jitter=(0, 0, 0.5, 0.25), jitter_prob=1, gray_prob=0, blur_prob=0)
+        assert torch.equal(result[:, [2, 1, 0]], expected)
+
+    def test_gray_is_the_mean_of_rgb_by_their_weights(self, bands):
+        result = strong(bands, jitter_prob=0, gray_prob=1, blur_prob=0, rgb=(2, 1, 0))
+        gray = 0.299 * bands[:, 2] + 0.587 * bands[:, 1] + 0.114 * bands[:, 0]
+        assert torch.allclose(result[:, :3], gray[:, None].expand(-1, 3, -1, -1), atol=1e-3)
+        assert torch.equal(result[:, 3:], bands[:, 3:])
+
+    def test_brightness_and_contrast_of_the_others(self, bands):
+        """Both are lines: value -> a value + b, one for each image, and the same for its bands."""
+        result = strong(bands, jitter=(0.2, 0.2, 0, 0), jitter_prob=1, gray_prob=0, blur_prob=0, rgb=(2, 1, 0))
+        slopes = []
+        for before, after in zip(bands[:, 3:].flatten(1), result[:, 3:].flatten(1), strict=True):
+            inside = (after > 0) & (after < 1)
+            x, y = before[inside] - before[inside].mean(), after[inside] - after[inside].mean()
+            slopes.append((x @ y / (x @ x)).item())
+            assert torch.allclose(y, slopes[-1] * x, atol=1e-4)
+        assert 0.6 < min(slopes) < 0.95 < 1.05 < max(slopes) < 1.5
+
+    def test_all_are_blurred(self, bands):
+        result = strong(bands, jitter_prob=0, gray_prob=0, blur_prob=1, blur_sigma=(1.0, 1.0), rgb=(2, 1, 0))
+        assert (result.std(dim=(2, 3)) < bands.std(dim=(2, 3))).all()
+
+    def test_no_band_has_a_color(self, bands):
+        result = strong(bands[:, :2], jitter_prob=1, blur_prob=0, rgb=None)
+        assert not torch.allclose(result, bands[:, :2], atol=1e-2)
+
+    def test_missing_bands(self, bands):
+        with pytest.raises(ValueError, match='2 bands'):
+            strong(bands[:, :2])
+        with pytest.raises(ValueError, match='rgb is'):
+            StrongView(rgb=(0, 0, 1))

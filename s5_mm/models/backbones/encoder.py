@@ -66,7 +66,7 @@ class Encoder(BaseModule):
         if self.experts is None:
             return self.encode(x)
         x = x if route is None else route.group(x)
-        chosen = self.experts.router(x, None if route is None else route.grouped)
+        chosen = self.experts.router(x, None if route is None else route.grouped())
         self.experts.current.route = chosen
         maps = self.encode(x)
         return maps if route is None else tuple(route.ungroup(level) for level in maps)

@@ -35,7 +35,7 @@ class ScaleMAE(ViT):
 
     def forward(self, x: Tensor, route: Route | None = None) -> tuple[Tensor, ...]:
         """See :class:`Encoder`; ``gsd`` of the route, of each image, goes before that of the encoder."""
-        self._told = None if route is None else (route if self.experts is None else route.grouped).gsd
+        self._told = None if route is None else (route if self.experts is None else route.grouped()).gsd
         return super().forward(x, route)
 
     def embed(self, x: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -79,6 +79,14 @@ def _dinov3(arch: str | dict, name: str, note: str = '', **options: object) -> E
         note)
 
 
+def _intern(paper: str, license: str, weights: str, note: str) -> EncoderEntry:
+    """InternViT-300M, the encoder of InternVL's small models."""
+    return EncoderEntry(
+        dict(type='s5_mm.ViT', arch='large', img_size=448, patch_size=14, norm_eps=1e-6, class_token=True,
+             layer_scale=0.1, drop_path_on_attention=True),
+        dict(VIT_OPTIONS, img_size=None), paper, 'MIT (InternVL)', license, weights, note)
+
+
 def _swin(arch: dict, window: int, paper: str, code: str, license: str, weights: str, note: str = '') -> EncoderEntry:
     return EncoderEntry(
         dict(type='s5_mm.HostEncoder', encoder=dict(type='mmseg.SwinTransformer', window_size=window, **arch)),
@@ -180,6 +188,12 @@ ENCODERS = {
     'mtp-b-det': _rvsa('base', 3, FULL, *MTP, DETECTION, out_indices=(11, ) * 4, **MTP_DETECTION),
     'mtp-l': _rvsa('large', 6, RELATIVE, *MTP),
     'mtp-l-det': _rvsa('large', 6, FULL, *MTP, DETECTION, out_indices=(23, ) * 4, **MTP_DETECTION),
+    'vitp-l': _intern(
+        'ViTP, 2509.17562', 'CC-BY-NC', 'github.com/zcablii/ViTP',
+        'the encoder of an InternVL file, below vision_model or alone; the table stays that of 448 px; compared with '
+        'another implementation, not with the authors\' file'),
+    'internvit-300m': _intern(
+        'InternVL 1.5, 2404.16821', 'MIT', 'huggingface.co/OpenGVLab/InternViT-300M-448px', 'where ViTP starts from'),
     **{f'dinov2-{size[0]}{"-reg" if registers else ""}': _dinov2(
         size, f'dinov2_vit{size[0]}14', registers, out_indices=indices)
        for registers in (0, 4) for size, indices in DINO_INDICES.items()},

@@ -143,7 +143,7 @@ class MultiDatasetModel:
 
     def _features(self, inputs: Tensor, route: Route) -> dict[str, list[Tensor]]:
         """Feature maps of each dataset, from one forward of the encoder."""
-        maps = self.extract_feat(route.group(inputs), route.grouped)
+        maps = self.extract_feat(route.group(inputs), route.grouped())
         levels = [level.split(route.sizes) for level in maps]
         return dict(zip(route.names, map(list, zip(*levels, strict=True)), strict=True))
 
