@@ -1,7 +1,7 @@
 """Forward pass and training step of each B-size encoder against plain ViT-B, and of RVSA against plain attention.
 
-Each encoder takes turns with ViT-B in one process, so that a ratio is of times from the same minutes. The goal for RVSA is 1.6 times
-plain attention at 512 px. Weights and images are random; run it where nothing else runs.
+Each encoder takes turns with ViT-B in one process, so that a ratio is of times from the same minutes. The goal for
+RVSA is 1.6 times plain attention at 512 px. Weights and images are random; run it where nothing else runs.
 """
 import argparse
 import json

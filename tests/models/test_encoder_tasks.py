@@ -99,7 +99,8 @@ def step_with_bands(model, bands, samples):
     """A finite loss, and each band normalized by its own mean and deviation, in the order of the file."""
     images = [torch.randint(0, 255, (bands, SIDE, SIDE), dtype=torch.uint8) for _ in samples]
     data = model.train().data_preprocessor(dict(inputs=images, data_samples=samples), True)
-    mean, std = (torch.tensor(values)[:, None, None] for values in (model.backbone.mean, model.backbone.std))
+    encoder = getattr(model, 'segmentor', model).backbone
+    mean, std = (torch.tensor(values)[:, None, None] for values in (encoder.mean, encoder.std))
     assert torch.allclose(data['inputs'][0][:, :SIDE, :SIDE], (images[0] / 255 * 10000 - mean) / std, atol=1e-4)
     loss = model.parse_losses(model(**data, mode='loss'))[0]
     loss.backward()

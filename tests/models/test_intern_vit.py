@@ -45,7 +45,7 @@ def build(name='vitp-l', **options):
 def test_the_function_is_timms(theirs, name, prefix, tmp_path):
     weights = {prefix + key: value for key, value in in_their_names(theirs).items()}
     if prefix:  # the rest of a model of vision and language
-        weights |= {'language_model.model.layers.0.mlp.up_proj.weight': torch.zeros(2, 2), 'mlp1.0.weight': torch.ones(3)}
+        weights |= {'language_model.model.norm.weight': torch.zeros(2), 'mlp1.0.weight': torch.ones(3)}
     torch.save(weights, tmp_path / 'intern.pth')
     encoder = build(name)
     load_weights(encoder, str(tmp_path / 'intern.pth'), encoder_only=True)

@@ -94,9 +94,10 @@ def normalization(backbone: Encoder, value_range: Sequence | None) -> tuple[list
     if value_range is None:
         if max(abs(mean).max(), std.max()) > 255:
             raise ValueError(
-                f'{type(backbone).__name__}: the encoder was trained on values of a sensor (mean {mean.round(1).tolist()}'
-                '), and images have 8 bits; set data_preprocessor.value_range to the values that become 0 and 255 when '
-                'images are loaded, as value_range of s5_mm.LoadGeoTIFF, or set data_preprocessor.mean and std.')
+                f'{type(backbone).__name__}: the encoder was trained on values of a sensor, with the mean '
+                f'{mean.round(1).tolist()}, and images have 8 bits; set data_preprocessor.value_range to the values '
+                'that become 0 and 255 when images are loaded, as value_range of s5_mm.LoadGeoTIFF, or set '
+                'data_preprocessor.mean and std.')
         return list(backbone.mean), list(backbone.std)
     low, high = np.broadcast_to(np.asarray(value_range, np.float64), (len(mean), 2)).T
     return ((mean - low) / (high - low) * 255).tolist(), (std / (high - low) * 255).tolist()
