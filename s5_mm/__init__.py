@@ -3,16 +3,12 @@
 Importing the package registers its classes under the scope ``s5_mm``; a config does that with
 ``custom_imports=dict(imports=['s5_mm'], allow_failed_imports=False)``.
 """
-import contextlib
-import sys
-
-from .dependencies import FOUNDATIONS, HOSTS, check_imports, check_versions
+from .dependencies import FOUNDATIONS, HOSTS, check_imports, check_versions, printing_apart
 from .threads import limit_spinning
 from .version import __version__
 
 limit_spinning()
-# mmseg and mmpretrain print about optional parts when imported, but standard output is for the results of tools.
-with contextlib.redirect_stdout(sys.stderr):
+with printing_apart():
     check_versions()
     check_imports(FOUNDATIONS)
     from . import ops

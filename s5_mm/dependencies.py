@@ -1,6 +1,9 @@
 """Check at import time that the environment's packages are ones this package works with."""
+import contextlib
 import importlib
-from collections.abc import Iterable
+import io
+import sys
+from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from typing import NamedTuple
@@ -102,6 +105,22 @@ def check_imports(modules: Iterable[str]) -> None:
                 _fail(f's5_mm needs {module}, which does not import beside {optional.distribution} {found}, but does '
                       f'without it or with {optional}: {error}', error)
             _fail(f's5_mm needs {module}, but importing it fails: {error}', error)
+
+
+@contextlib.contextmanager
+def printing_apart() -> Iterator[None]:
+    """Keep what the hosts print while they are imported away from standard output, which is for the results of tools.
+
+    It goes to standard error, without the notes that an optional package for OneDL's datasets is missing.
+    """
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed):
+            yield
+    finally:
+        for line in printed.getvalue().splitlines():
+            if 'Could not import OneDL' not in line:
+                print(line, file=sys.stderr)
 
 
 def _installed(distribution: str) -> str | None:

@@ -107,3 +107,11 @@ def test_set_up_has_a_version_of_every_requirement():
     for requirement in wanted:
         assert requirement.name in versions
         assert requirement.specifier.contains(versions[requirement.name])
+
+
+def test_what_hosts_print_goes_to_standard_error(capsys):
+    with pytest.raises(ImportError), dependencies.printing_apart():
+        print('Could not import OneDL')
+        print('something else')
+        raise ImportError
+    assert capsys.readouterr() == ('', 'something else\n')
