@@ -110,8 +110,18 @@ def test_set_up_has_a_version_of_every_requirement():
 
 
 def test_what_hosts_print_goes_to_standard_error(capsys):
-    with pytest.raises(ImportError), dependencies.printing_apart():
+    with dependencies.printing_apart():
         print('Could not import OneDL')
         print('something else')
-        raise ImportError
     assert capsys.readouterr() == ('', 'something else\n')
+
+
+def test_what_hosts_printed_before_an_error_is_not_lost(capsys):
+    def fail():
+        with dependencies.printing_apart():
+            print('a reason')
+            raise ImportError
+
+    with pytest.raises(ImportError):
+        fail()
+    assert capsys.readouterr() == ('', 'a reason\n')

@@ -9,6 +9,7 @@ from .hooks import (
     PreflightHook,
     PseudoLabelHook,
     RadiometryHook,
+    ReconstructionHook,
     ResumeHook,
     SafeCheckpointHook,
     SamplerSeedHook,
@@ -25,7 +26,7 @@ from .signals import TrainingStopped
 __all__ = [
     'Bf16OptimWrapper', 'DatasetFilterHook', 'DivergenceHook', 'FiniteHook', 'IterationSeedHook',
     'LongestEpochTrainLoop', 'LossRampHook', 'MeanTeacherHook', 'MultiDatasetTestLoop', 'MultiDatasetValLoop',
-    'MultiDatasetVisualizationHook', 'PreflightHook', 'PseudoLabelHook', 'RadiometryHook', 'ResumeHook', 'S5Runner',
-    'SafeCheckpointHook', 'SamplerSeedHook', 'SemiPanelHook', 'SignalHook', 'TrainingStopped',
+    'MultiDatasetVisualizationHook', 'PreflightHook', 'PseudoLabelHook', 'RadiometryHook', 'ReconstructionHook',
+    'ResumeHook', 'S5Runner', 'SafeCheckpointHook', 'SamplerSeedHook', 'SemiPanelHook', 'SignalHook', 'TrainingStopped',
     'UnreadableImagesHook', 'WorkDirLockHook'
 ]

@@ -8,6 +8,7 @@ import torch
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS as MMSEG_MODELS
 from mmseg.structures import SegDataSample
+from packaging.version import Version
 from torch import nn
 
 from s5_mm.engine import MeanTeacherHook
@@ -25,6 +26,12 @@ class GoldenBackbone(nn.Sequential):
 
     def forward(self, inputs):
         return (super().forward(inputs), )
+
+
+def tolerance(name):
+    """The gradient of a bias before batch norm is rounding alone, which AdamW enlarges, and which another torch has."""
+    older = Version(torch.__version__) < Version('2.12')
+    return 1e-3 if older and name == 'backbone.0.bias' else 1e-6
 
 
 class PublishedSteps(UniMatchV2Segmentor):
@@ -99,7 +106,7 @@ class TestUniMatchV2:
             for kind, state in (('student', network.state_dict()), ('teacher', model.teacher.module.state_dict())):
                 for old, name in names.items():
                     if 'tracked' not in old:
-                        assert torch.allclose(state[name], step[f'{kind}_{old}'], atol=1e-6), (i, kind, name)
+                        assert torch.allclose(state[name], step[f'{kind}_{old}'], atol=tolerance(name)), (i, kind, name)
 
     @pytest.mark.parametrize('images', [2, 4, 6, 8])
     def test_published_channel_masks(self, published, monkeypatch, images):

@@ -1,4 +1,4 @@
-"""Write the encoder of an S4P (or supervised) checkpoint to a file of its own, from which the next stage starts."""
+"""Write the encoder of an S4P, supervised or MAE checkpoint to a file of its own, from which the next stage starts."""
 import argparse
 
 from s5_mm.checkpoints.parts import PARTS
@@ -9,7 +9,7 @@ from s5_mm.errors import one_line_errors
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('checkpoint', help='checkpoint of a FixMatchSegmentor or EncoderDecoder')
+    parser.add_argument('checkpoint', help='of a FixMatchSegmentor, an EncoderDecoder or a MaskedAutoencoder')
     parser.add_argument('out', help='file to write, .pth or .safetensors')
     parser.add_argument('--part', choices=['auto', *PARTS], default='auto',
                         help='which network of FixMatch; default the evaluated one: the teacher once it was updated')

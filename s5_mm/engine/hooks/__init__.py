@@ -8,6 +8,7 @@ from .multi_dataset_visualization_hook import MultiDatasetVisualizationHook
 from .preflight_hook import PreflightHook
 from .pseudo_label_hook import PseudoLabelHook
 from .radiometry_hook import RadiometryHook
+from .reconstruction_hook import ReconstructionHook
 from .resume_hook import ResumeHook
 from .safe_checkpoint_hook import SafeCheckpointHook
 from .sampler_seed_hook import SamplerSeedHook
@@ -18,6 +19,7 @@ from .work_dir_lock_hook import WorkDirLockHook
 
 __all__ = [
     'DatasetFilterHook', 'DivergenceHook', 'FiniteHook', 'IterationSeedHook', 'LossRampHook', 'MeanTeacherHook',
-    'MultiDatasetVisualizationHook', 'PreflightHook', 'PseudoLabelHook', 'RadiometryHook', 'ResumeHook',
-    'SafeCheckpointHook', 'SamplerSeedHook', 'SemiPanelHook', 'SignalHook', 'UnreadableImagesHook', 'WorkDirLockHook'
+    'MultiDatasetVisualizationHook', 'PreflightHook', 'PseudoLabelHook', 'RadiometryHook', 'ReconstructionHook',
+    'ResumeHook', 'SafeCheckpointHook', 'SamplerSeedHook', 'SemiPanelHook', 'SignalHook',
+    'UnreadableImagesHook', 'WorkDirLockHook'
 ]

@@ -96,7 +96,8 @@ def draw_panel(model: SemiBaseSegmentor, step: SemiStep, palette: np.ndarray, cl
     batch, target, view = step.batch, step.target, step.views[0]
     truth = batch.labeled_samples[0].gt_sem_seg.data[0]
     counted, compared = (model.consistency.counted(labels)[0] > 0 for labels in (target, view.target))
-    labeled, weak, strong = (_image(model.to_pixels(images[0])) for images in (batch.labeled, batch.weak, view.images))
+    labeled, weak, strong = (_image(model.to_pixels(images[:1])[0, model.shown_bands])
+                             for images in (batch.labeled, batch.weak, view.images))
     tiles = {
         'labeled image': labeled,
         'ground truth': _colors(truth, truth < len(palette), palette),

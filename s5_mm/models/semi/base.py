@@ -307,15 +307,20 @@ class SemiBaseSegmentor(BaseSegmentor):
 
     # Images in and out.
 
+    @property
+    def shown_bands(self) -> list[int]:
+        """Positions of the three bands that pictures for people show."""
+        return [0, 1, 2] if getattr(self.segmentor.backbone, 'in_channels', 3) >= 3 else [0, 0, 0]
+
     def to_pixels(self, images: Tensor) -> Tensor:
-        """Normalized images (N, 3, H, W) as RGB in [0, 1]."""
+        """Normalized images (N, bands, H, W) in [0, 1]."""
         preprocessor = self.data_preprocessor
         if hasattr(preprocessor, 'mean'):
             images = images * preprocessor.std + preprocessor.mean
         return (images / 255).clamp(0, 1)
 
     def from_pixels(self, pixels: Tensor) -> Tensor:
-        """RGB (N, 3, H, W) in [0, 1] as normalized images."""
+        """Images (N, bands, H, W) in [0, 1], normalized."""
         preprocessor = self.data_preprocessor
         images = pixels * 255
         return (images - preprocessor.mean) / preprocessor.std if hasattr(preprocessor, 'mean') else images

@@ -46,6 +46,11 @@ class FixMatchSegmentor(SemiBaseSegmentor):
         self.cutmix = None if cutmix is None else MODELS.build({'type': 's5_mm.CutMix', **cutmix})
         self.classmix = None if classmix is None else MODELS.build({'type': 's5_mm.ClassMix', **classmix})
 
+    @property
+    def shown_bands(self) -> list[int]:
+        """See :class:`s5_mm.SemiBaseSegmentor`; red, green and blue where the strong view knows them."""
+        return self.strong_view.rgb or super().shown_bands
+
     def strong_views(self, batch: SemiBatch, target: PseudoLabel) -> list[View]:
         """One strong view: the weak view, with labeled classes pasted into it if wanted, distorted, then mixed."""
         view = View(batch.weak, target)
@@ -69,7 +74,7 @@ class FixMatchSegmentor(SemiBaseSegmentor):
         return view.map(lambda x, y: torch.where(mask[:, None] if x.dim() == 4 else mask, y.to(x), x), pasted)
 
     def distort(self, weak: Tensor) -> Tensor:
-        """Distort the colors of normalized images (N, 3, H, W), in fp32; normalized again."""
+        """Distort the colors of normalized images (N, bands, H, W), in fp32; normalized again."""
         with torch.autocast(weak.device.type, enabled=False):
             return self.from_pixels(self.strong_view(self.to_pixels(weak)))
 
