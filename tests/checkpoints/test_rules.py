@@ -141,6 +141,10 @@ REFUSED = {
     'SatMAE groups': (lambda vit: mae(vit, channel_embed=ONES), 'groups of bands'),
     'half a pyramid': (lambda vit: {name: value for name, value in vit.state_dict().items()
                                     if name != 'pyramid.upsample_2x.0.bias'}, 'pyramid of the file is incomplete'),
+    'half a pyramid in another format': (
+        lambda vit: {rename(name, inverse(MAEViT.rows)): value for name, value in vit.state_dict().items()
+                     if name != 'pyramid.upsample_2x.0.bias'},
+        'lacks 1 parameters of the encoder, e.g. pyramid.upsample_2x.0.bias: the pyramid of the file is incomplete'),
     'published without pyramid': (lambda vit: {name: value for name, value in written(vit, PublishedEncoder).items()
                                                if not name.startswith('fpn')}, 'lacks 8 .*the pyramid of the file'),
     'other width': (lambda vit: timm(randomized(dict(type='s5_mm.ViT', img_size=32, patch_size=8, arch=dict(

@@ -23,6 +23,9 @@ def test_published_probabilities(temperature):
 def test_images_of_a_class():
     rare = RareClasses(np.array([[900, 0, 0], [500, 200, 3], [600, 50, 0]]), temperature=1e6, min_pixels=100)
     assert [images.tolist() for images in rare.images] == [[0, 1, 2], [1], [1]]
+    # As many as are asked for are enough; of the second class no image has more than one.
+    exact = RareClasses(np.array([[100, 1], [99, 0]]), min_pixels=100)
+    assert [images.tolist() for images in exact.images] == [[0], [0]]
     rng = np.random.default_rng(0)
     drawn = Counter(rare.draw(rng) for _ in range(900))
     assert drawn[1] == pytest.approx(700, abs=60)

@@ -57,6 +57,16 @@ def test_schedule_of_the_config(tmp_path, capsys):
     assert runner.optim_wrapper.optimizer.param_groups[0]['momentum'] == 0.9
 
 
+def test_rates_of_the_config_are_scaled_to_the_batch(tmp_path, capsys):
+    """Given for batches of 4, and used for batches of 1 at a quarter of them."""
+    new = dict(param_scheduler=cosine(), optim_wrapper=optimizer(0.5),
+               auto_scale_lr=dict(enable=True, base_batch_size=4))
+    runner, _ = resumed(tmp_path / 'a', capsys, 'config', **new)
+    expected = rates(train_toy(tmp_path / 'b', iters=10, **new))
+    assert max(expected) <= 0.5 / 4
+    assert rates(runner)[4:] == pytest.approx(expected[4:], rel=1e-6)
+
+
 def test_with_the_same_settings_both_ways_are_the_same(tmp_path):
     """So moments of the optimizer stay, and schedulers stand where they stood."""
     settings = dict(param_scheduler=cosine(end=10), optim_wrapper=optimizer(0.1))

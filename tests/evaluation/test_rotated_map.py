@@ -90,6 +90,11 @@ def test_of_two_objects_overlapped_alike_the_first():
     assert evaluate(sample([square(0), square(4)], [(2, 0.9), (2, 0.8)]))['mAP'] == per_cent(6 / 11)
 
 
+def test_of_an_object_and_a_difficult_one_overlapped_alike_the_object():
+    """Difficult ones come last."""
+    assert evaluate(sample([square(0)], [(2, 0.9)], difficult=[square(4)]))['mAP'] == 100
+
+
 def test_iou_at_the_threshold_is_not_enough():
     """Side 12 shifted by 4: 8 / 16."""
     corners = torch.tensor([[0.0, 0, 12, 0, 12, 12, 0, 12]])

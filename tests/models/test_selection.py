@@ -220,6 +220,15 @@ class TestInTheModel:
         assert torch.equal(judged.weight, learned.weight)
         assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
+    def test_pixels_are_weighed_by_thresholds_that_know_them(self, tiny_segmentor, batch):
+        """As published: with a momentum of 0 the threshold of a class is the mean of this step's pixels."""
+        model = self.model(tiny_segmentor, selection=dict(type='s5_mm.ClassMean', momentum=0.0, floor=0.0, cap=1.0))
+        target = model.pseudo_label(model.split(*batch))
+        assert 0.2 < target.weight.mean() < 0.8
+        for label in target.label.unique():
+            confidence = target.confidence[target.label == label]
+            assert torch.equal(target.weight[target.label == label].bool(), confidence >= confidence.double().mean())
+
     def test_fixmatch_itself_has_no_new_state(self, tiny_segmentor):
         assert all(name.startswith('segmentor.') for name in self.model(tiny_segmentor).state_dict())
 

@@ -53,7 +53,8 @@ def test_layouts():
 
 
 def test_boxes_that_overlap_nothing():
-    strange = torch.tensor([[1.0, 1, 0, 4, 0], [1, 1, -3, 4, 0], [torch.nan, 1, 3, 4, 0], [1, 1, torch.inf, 4, 0]])
+    strange = torch.tensor([[1.0, 1, 0, 4, 0], [1, 1, -3, 4, 0], [1, 1, -3, -4, 0], [torch.nan, 1, 3, 4, 0],
+                            [1, 1, torch.inf, 4, 0]])
     assert ops.box_iou_rotated(strange, BOXES).count_nonzero() == 0
     assert ops.box_iou_rotated(BOXES, strange, 'iof').count_nonzero() == 0
     assert ops.box_iou_rotated(strange, strange, aligned=True).count_nonzero() == 0

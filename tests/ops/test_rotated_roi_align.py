@@ -43,6 +43,15 @@ def test_without_an_angle_it_is_roi_align(maps, size, sampling_ratio, aligned):
     assert torch.allclose(*gradients, atol=1e-12)
 
 
+def test_small_rois_of_old_models_are_a_pixel_of_the_map(maps):
+    """Only where coordinates are not aligned; the center and the angle stay."""
+    small = torch.tensor([[1, 42.0, 31, 1, 2, 0.3]], dtype=torch.float64)
+    enlarged = torch.tensor([[1, 42.0, 31, 4, 4, 0.3]], dtype=torch.float64)
+    for aligned in (True, False):
+        found, expected = (roi_align_rotated(maps, rois, (2, 2), 0.25, 2, aligned) for rois in (small, enlarged))
+        assert torch.equal(found, expected) != aligned
+
+
 @pytest.mark.parametrize('clockwise', [True, False])
 def test_bins_of_a_slope_tell_where_they_are(clockwise):
     """Interpolation and means of a map whose values are its coordinates give the coordinates of the bins' centers."""

@@ -107,6 +107,22 @@ def test_boxes_seen_at_another_rate_are_in_px_of_the_image(scene):
     check_found(detect(model_of(Painted()), image, TilingConfig(size=256, overlap=128, scales=(2.0, ))), boxes)
 
 
+def test_rounded_sizes_of_a_patch_count_for_each_side():
+    """An image of 71 x 50 px is seen as one of 36 x 25: the box at (18, 10) is in the middle of its width."""
+    class Fixed(nn.Module):
+        def test_step(self, data):
+            for sample in data['data_samples']:
+                sample.pred_instances = InstanceData(bboxes=torch.tensor([[18.0, 10, 9, 5, 0]]),
+                                                     scores=torch.ones(1), labels=torch.zeros(1).long())
+            return data['data_samples']
+
+    settings = TilingConfig(size=128, overlap=64, scales=(0.5, ))
+    found = detect(model_of(Fixed()), np.zeros((50, 71, 3), np.uint8), settings)
+    [corners] = found.polygons.reshape(-1, 4, 2)
+    assert corners.mean(axis=0).tolist() == pytest.approx([18 * 71 / 36, 20])
+    assert np.ptp(corners, axis=0).tolist() == pytest.approx([9 * 71 / 36, 10])
+
+
 def test_what_is_found_at_several_rates_is_merged(scene):
     boxes, image = scene
     check_found(detect(model_of(Painted()), image, TilingConfig(size=128, overlap=64, scales=(1.0, 1.3))), boxes)

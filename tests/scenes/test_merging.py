@@ -35,6 +35,8 @@ def test_hann_window():
     assert np.allclose(hann(8, 4), np.sin(np.pi * (np.arange(8) + 0.5) / 8)**2)
     assert hann(8, 2)[2:6].tolist() == [1, 1, 1, 1]
     assert hann(8, 0).tolist() == [1] * 8
+    # The ramps of a larger overlap meet in the middle.
+    assert hann(8, 6).tolist() == hann(8, 4).tolist()
 
 
 def test_a_window_fades_out_at_its_border():

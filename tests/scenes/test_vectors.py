@@ -79,6 +79,10 @@ def test_areas_where_the_map_has_no_meters(tmp_path):
     place = dict(crs='EPSG:4326', transform=Affine(0.001, 0, 10, 0, -0.001, 60))
     assert class_polygons(rasters(tmp_path, ids, **place), CLASSES).area_m2.item() == pytest.approx(
         100 * 111.42 * 55.80, rel=0.001)
+    # 100 units of a web map there are 100 cos(60) = 50 m on a sphere, 50.13 m by 50.04 m on WGS 84.
+    place = dict(crs='EPSG:3857', transform=Affine(100, 0, 1e6, 0, -100, 8_399_738))
+    assert class_polygons(rasters(tmp_path, ids, **place), CLASSES).area_m2.item() == pytest.approx(
+        100 * 50.13 * 50.04, rel=0.001)
     nowhere = class_polygons(rasters(tmp_path, ids, transform=Affine.identity()), CLASSES)
     assert nowhere.area_px.item() == 100
     assert nowhere.crs is None

@@ -100,6 +100,8 @@ def take_schedule(runner: Runner) -> None:
         raise ValueError("ResumeHook: schedule_from='config' is for one optimizer; this training has "
                          f'{len(runner.optim_wrapper)}.')
     fresh = runner.build_optim_wrapper(copy.deepcopy(runner.cfg.optim_wrapper))
+    # MMEngine scales no rates while there are schedulers, which have taken the old ones for their start.
+    runner.param_schedulers = None
     runner.scale_lr(fresh, runner.cfg.get('auto_scale_lr'))
     for group, options in zip(runner.optim_wrapper.param_groups, fresh.param_groups, strict=True):
         for key in [key for key in group if key.startswith('initial_')]:
