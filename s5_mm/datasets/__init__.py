@@ -10,6 +10,7 @@ from .transforms import (
     LoadGeoTIFF,
     LoadImage,
     LoadLabels,
+    LoadWindow,
     RandomPhotometric,
     RandomRescale,
     SetGSD,
@@ -19,7 +20,7 @@ from .unlabeled import UnlabeledDataset
 
 __all__ = [
     'DIORRDataset', 'S5DOTADataset', 'ISAIDDataset', 'S5ISPRSDataset', 'ImageReadError', 'LoadGeoTIFF', 'LoadImage',
-    'LoadLabels', 'S5LoveDADataset', 'MultiSourceDataset', 'MultiSourceSampler', 'OpenEarthMapDataset',
+    'LoadLabels', 'LoadWindow', 'S5LoveDADataset', 'MultiSourceDataset', 'MultiSourceSampler', 'OpenEarthMapDataset',
     'RandomPhotometric', 'RandomRescale', 'SegDataset', 'SetGSD', 'UnlabeledDataset',
     'UnlabeledMask'
 ]

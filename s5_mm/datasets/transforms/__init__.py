@@ -4,8 +4,9 @@ from .geotiff import LoadGeoTIFF
 from .gsd import SetGSD
 from .loading import ImageReadError, LoadImage, LoadLabels, UnlabeledMask
 from .photometric import RandomPhotometric
+from .windows import LoadWindow
 
 __all__ = [
-    'ImageReadError', 'LoadGeoTIFF', 'LoadImage', 'LoadLabels', 'RandomPhotometric', 'RandomRescale', 'SetGSD',
-    'UnlabeledMask'
+    'ImageReadError', 'LoadGeoTIFF', 'LoadImage', 'LoadLabels', 'LoadWindow', 'RandomPhotometric', 'RandomRescale',
+    'SetGSD', 'UnlabeledMask'
 ]
