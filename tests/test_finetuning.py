@@ -47,7 +47,7 @@ def test_the_page_works_as_documented(tmp_path, monkeypatch):
     with rasterio.open(scene) as file, rasterio.open(tmp_path / f'work_dirs/maps/{scene.stem}.tif') as found:
         assert (found.shape, found.transform, found.crs) == (file.shape, file.transform, file.crs)
     polygons = geopandas.read_file(tmp_path / f'work_dirs/maps/{scene.stem}.gpkg')
-    assert 0 < len(polygons)
+    assert len(polygons) > 0
     assert {*polygons['class']} <= {'bare', 'range', 'developed', 'road', 'tree', 'water', 'field', 'building'}
 
 

@@ -13,6 +13,7 @@ from .transforms import (
     LoadWindow,
     RandomPhotometric,
     RandomRescale,
+    SetDatasetName,
     SetGSD,
     UnlabeledMask,
 )
@@ -21,6 +22,6 @@ from .unlabeled import UnlabeledDataset
 __all__ = [
     'DIORRDataset', 'S5DOTADataset', 'ISAIDDataset', 'S5ISPRSDataset', 'ImageReadError', 'LoadGeoTIFF', 'LoadImage',
     'LoadLabels', 'LoadWindow', 'S5LoveDADataset', 'MultiSourceDataset', 'MultiSourceSampler', 'OpenEarthMapDataset',
-    'RandomPhotometric', 'RandomRescale', 'SegDataset', 'SetGSD', 'UnlabeledDataset',
+    'RandomPhotometric', 'RandomRescale', 'SegDataset', 'SetDatasetName', 'SetGSD', 'UnlabeledDataset',
     'UnlabeledMask'
 ]

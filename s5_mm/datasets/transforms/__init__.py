@@ -1,4 +1,5 @@
 """Loading, geometric and color transforms. S4P's strong view runs in the model, on the device."""
+from .dataset_name import SetDatasetName
 from .geometry import RandomRescale
 from .geotiff import LoadGeoTIFF
 from .gsd import SetGSD
@@ -8,5 +9,5 @@ from .windows import LoadWindow
 
 __all__ = [
     'ImageReadError', 'LoadGeoTIFF', 'LoadImage', 'LoadLabels', 'LoadWindow', 'RandomPhotometric', 'RandomRescale',
-    'SetGSD', 'UnlabeledMask'
+    'SetDatasetName', 'SetGSD', 'UnlabeledMask'
 ]
