@@ -1,6 +1,7 @@
 """Select a reliable and diverse part of an archive of unlabeled images, as S5 selected RS4P-1M (arXiv 2508.12409).
 
     curate.py crop SRC OUT                    large images -> 512 px patches in OUT/images
+    curate.py crop SRC OUT --labels LABELS    ... with their labels, for training and validation
     curate.py prototypes CONFIG CHECKPOINT    scene types of the labeled images -> WORK_DIR/prototypes.npz
     curate.py score CONFIG CHECKPOINT         entropy and scene type of the pool -> WORK_DIR/pool/scores/*.parquet
     curate.py select CONFIG                   quotas, lowest entropy first -> WORK_DIR/NAME.parquet, .txt and .json
@@ -15,8 +16,12 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmengine.config import DictAction
+
+if TYPE_CHECKING:
+    from data_prep.curation.labels import LabelSettings
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -55,8 +60,10 @@ def _add_step(steps: argparse._SubParsersAction, name: str, text: str, checkpoin
 def _add_crop(steps: argparse._SubParsersAction) -> None:
     step = steps.add_parser('crop', help='cut large images into patches', description=(
         'Cut JPEG, PNG, GeoTIFF and BMP images of any size, bits and bands into 8-bit color patches '
-        'OUT/images/FOLDERS/NAME_TOP_LEFT.png. Only a line of patches is held in memory. Patches without data are left '
-        'out. A stopped run resumes when the command is repeated.'))
+        'OUT/images/FOLDERS/NAME_TOP_LEFT.png, or GeoTIFF with all bands. With --labels: a labeled dataset in '
+        'OUT/img_dir and OUT/ann_dir, divided into training and validation by area. OUT/patches.parquet lists the '
+        'patches with footprints. Only a line of patches is held in memory. Patches without data are left out. A '
+        'stopped run resumes when the command is repeated.'))
     step.add_argument('source', type=Path, metavar='SRC', help='folder of images, searched with its subfolders')
     step.add_argument('out', type=Path, metavar='OUT', help='output folder')
     step.add_argument('--size', type=int, default=512, help='side of a patch in pixels (default: %(default)s)')
@@ -69,17 +76,52 @@ def _add_crop(steps: argparse._SubParsersAction) -> None:
                       '(default: %(default)s)')
     step.add_argument('--min-valid', type=float, default=0.5, metavar='SHARE',
                       help='share of pixels with data that a patch needs (default: %(default)s)')
-    step.add_argument('--bands', type=int, nargs='+', metavar='N',
-                      help='bands of red, green and blue, or of gray, counted from 1 (default: as named in the file)')
+    step.add_argument('--bands', nargs='+', metavar='BAND',
+                      help='bands of red, green and blue, or of gray: numbers from 1, or names (default: as named in '
+                      'the file)')
     step.add_argument('--percentiles', type=float, nargs=2, default=(2, 98), metavar=('LOW', 'HIGH'),
                       help='percentiles of each band that become 0 and 255, for more than 8 bits (default: 2 98)')
     step.add_argument('--value-range', type=float, nargs=2, metavar=('LOW', 'HIGH'),
                       help='values that become 0 and 255 in all images with more than 8 bits, in place of percentiles')
-    step.add_argument('--format', choices=['png', 'jpg'], default='png', help='image format (default: %(default)s)')
+    step.add_argument('--format', choices=['png', 'jpg', 'tif'],
+                      help='png, jpg: 8-bit color; tif: GeoTIFF, all bands and values as they are, with their place on '
+                      'the map (default: png, with --labels tif)')
     step.add_argument('--quality', type=int, default=95, help='quality of JPEG (default: %(default)s)')
     step.add_argument('--max-errors', type=float, default=0.01, metavar='SHARE',
                       help='share of the images that may be unreadable (default: %(default)s)')
     step.add_argument('--workers', type=int, default=os.cpu_count(), help='processes (default: all cores)')
+    labels = step.add_argument_group('labels')
+    labels.add_argument('--labels', metavar='LABELS',
+                        help='a folder with a label for each scene, FOLDERS/NAME.*, or one file for all scenes: '
+                        'rasters of values (of another resolution or coordinate reference system, too) or polygons '
+                        '(GeoPackage, GeoJSON, GeoParquet)')
+    labels.add_argument('--label-suffix', default='', metavar='TEXT',
+                        help="what follows the scene's name in that of its label, e.g. _label")
+    labels.add_argument('--attribute', metavar='NAME', help='attribute of polygons that tells their class')
+    labels.add_argument('--classes', nargs='+', metavar='VALUE[=NAME]',
+                        help='values of the classes 0, 1, ... in the labels; others are ignored (default: all values, '
+                        'sorted)')
+    labels.add_argument('--background', metavar='NAME',
+                        help='a last class: what lies outside of all polygons (default: it is ignored)')
+    labels.add_argument('--val', type=float, default=0.2, metavar='SHARE',
+                        help='share of the area for validation (default: %(default)s)')
+    labels.add_argument('--block', type=int, metavar='PX',
+                        help='side of the blocks that are for training or validation as a whole (default: 4 x size)')
+    labels.add_argument('--seed', type=int, default=0, help='of the choice of blocks (default: %(default)s)')
+
+
+def _label_settings(args: argparse.Namespace) -> 'LabelSettings | None':
+    """What the command line says of labels."""
+    from data_prep.curation.labels import LabelSettings, parse_classes
+
+    if args.labels is None:
+        names = 'label_suffix', 'attribute', 'classes', 'background', 'block'
+        alone = [name for name in names if getattr(args, name)]
+        if alone:
+            raise ValueError(f'--{alone[0].replace("_", "-")} needs --labels')
+        return None
+    return LabelSettings(args.labels, args.label_suffix, args.attribute, parse_classes(args.classes or ()),
+                         args.background, args.val, args.block or 4 * args.size, args.seed)
 
 
 def _add_prototypes(steps: argparse._SubParsersAction) -> None:
@@ -129,14 +171,17 @@ def crop(args: argparse.Namespace) -> str:
     from s5_mm.radiometry import Stretch
 
     stretch = Stretch(tuple(args.percentiles), args.value_range and tuple(args.value_range))
+    bands = args.bands and tuple(int(band) if band.isdigit() else band for band in args.bands)
     settings = CropSettings(args.size, args.size if args.stride is None else args.stride, args.edge, args.min_side,
-                            args.min_valid, args.bands and tuple(args.bands), stretch, args.format, args.quality)
+                            args.min_valid, bands, stretch, args.format or ('tif' if args.labels else 'png'),
+                            args.quality, _label_settings(args))
     if args.workers < 1:
         raise ValueError(f'--workers is {args.workers}; it must be at least 1')
     totals = run(args.source, args.out, settings, args.workers, args.max_errors)
     lines = [f'{image}: {reason}' for image, reason in totals.errors]
-    return '\n'.join([*lines, f'{totals.images:,} images, {totals.patches:,} patches in {args.out}/images, '
-                      f'{totals.empty:,} empty ones left out, {len(totals.errors):,} images not readable'])
+    place = args.out / 'img_dir' if args.labels else args.out / 'images'
+    return '\n'.join([*lines, f'{totals.images:,} images, {totals.patches:,} patches in {place}, {totals.empty:,} '
+                      f'empty ones left out, {len(totals.errors):,} images not readable', *totals.notes])
 
 
 def _load(args: argparse.Namespace, **changes: object) -> tuple:

@@ -22,6 +22,9 @@ SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp')
 OVERVIEW = 1024
 PERCENTILES = Stretch()
 COLORS = ('red', 'green', 'blue')
+OPTIONS = dict(GDAL_DISABLE_READDIR_ON_OPEN='EMPTY_DIR', GDAL_PNG_WHOLE_IMAGE_OPTIM=False)
+"""Of GDAL: files beside an image are not read; its fast path for whole PNG images, which accepts truncated files, is
+off."""
 CHUNK = 4096
 """Columns that are read at a time, at least a block of the file."""
 
@@ -50,7 +53,10 @@ class Raster:
         crs: Coordinate reference system, or ``None``.
         transform: From (column, row) in pixels to map coordinates; the identity if the file has none.
         bands: Numbers of the bands that are read.
+        descriptions: What the file says of these bands, ``None`` where nothing.
+        colors: What the file shows them as.
         channels: Number of values of a pixel: 3 of one band or a palette, else that of the bands.
+        ranges: Values of each band that become 0 and 255, (bands, 2), float64; ``None`` for 8 bits.
         chunk: Columns that can be read at a time without that a block of the file is decoded twice.
     """
 
@@ -61,6 +67,8 @@ class Raster:
         self.crs, self.transform = source.crs, source.transform
         self._palette = _palette(source) if bands is None else None
         self.bands = _choose_bands(source, bands)
+        self.descriptions = tuple(source.descriptions[band - 1] for band in self.bands)
+        self.colors = tuple(source.colorinterp[band - 1] for band in self.bands)
         self.channels = 3 if len(self.bands) == 1 else len(self.bands)
         marks = any(MaskFlags.all_valid not in flags for flags in source.mask_flag_enums)
         self._all_marked = not marks
@@ -71,7 +79,36 @@ class Raster:
         if types and stretch is None:
             raise RasterError(f'it has {", ".join(types)} values; give the values that become 0 and 255 with '
                               '--value-range LOW HIGH, or --percentiles 2 98 of each image')
-        self._ranges = find_ranges(source, self.bands, stretch) if types else None
+        self.ranges = find_ranges(source, self.bands, stretch) if types else None
+
+    def values(self, top: int, left: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+        """Read a window as it is stored.
+
+        Args:
+            top: First row.
+            left: First column.
+            height: Rows.
+            width: Columns.
+
+        Returns:
+            Values (bands, height, width) in the order of ``bands``; and (height, width), bool, which pixels the file
+            itself marks as having data.
+
+        Raises:
+            RasterError: The file is damaged in this window.
+        """
+        window = Window(left, top, width, height)
+        try:
+            values = self._source.read(self.bands, window=window)
+            marked = (np.ones((height, width), bool) if self._all_marked else
+                      marked_pixels(self._source, self.bands, window=window))
+        except RasterioError as error:
+            raise RasterError(f'it is damaged at row {top}, column {left}: {error}') from error
+        return values, marked
+
+    def data(self, values: np.ndarray, marked: np.ndarray) -> np.ndarray:
+        """Which pixels of a window have data, (height, width), bool; of what :meth:`values` returns."""
+        return marked if self._palette is not None else has_data(values, marked, self._black)
 
     def read(self, top: int, left: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Read a window.
@@ -90,17 +127,11 @@ class Raster:
         Raises:
             RasterError: The file is damaged in this window.
         """
-        window = Window(left, top, width, height)
-        try:
-            values = self._source.read(self.bands, window=window)
-            marked = (np.ones((height, width), bool) if self._all_marked else
-                      marked_pixels(self._source, self.bands, window=window))
-        except RasterioError as error:
-            raise RasterError(f'it is damaged at row {top}, column {left}: {error}') from error
+        values, marked = self.values(top, left, height, width)
+        data = self.data(values, marked)
         if self._palette is not None:
-            return self._palette[values[0]], marked
-        data = has_data(values, marked, self._black)
-        image = values if self._ranges is None else to_eight_bits(values, self._ranges, marked)
+            return self._palette[values[0]], data
+        image = values if self.ranges is None else to_eight_bits(values, self.ranges, marked)
         if len(image) == 1:
             image = np.broadcast_to(image, (3, height, width))
         return np.moveaxis(image, 0, -1), data
@@ -211,9 +242,7 @@ def open_raster(path: Path | str, bands: Sequence[int | str] | None = None, stre
     """
     with contextlib.ExitStack() as stack:
         try:
-            # GDAL's fast path for whole PNG images accepts truncated files.
-            options = dict(GDAL_DISABLE_READDIR_ON_OPEN='EMPTY_DIR', GDAL_PNG_WHOLE_IMAGE_OPTIM=False)
-            stack.enter_context(rasterio.Env(**options))
+            stack.enter_context(rasterio.Env(**OPTIONS))
             source = _as_viewed(_open(path, stack), stack)
             require_size(source, window)
             pixel = sum(np.dtype(name).itemsize for name in source.dtypes)
@@ -225,6 +254,28 @@ def open_raster(path: Path | str, bands: Sequence[int | str] | None = None, stre
         except (OSError, RasterioError) as error:
             raise RasterError(f'it cannot be read: {error}') from error
         yield raster
+
+
+@contextlib.contextmanager
+def open_file(path: Path | str) -> Iterator[DatasetReader]:
+    """Open an image file as rasterio gives it, by its first bytes and without files beside it.
+
+    Args:
+        path: See :func:`open_raster`.
+
+    Yields:
+        The open file.
+
+    Raises:
+        RasterError: It cannot be opened; the message gives the reason.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(rasterio.Env(**OPTIONS))
+            source = _open(path, stack)
+        except (OSError, RasterioError) as error:
+            raise RasterError(f'it cannot be read: {error}') from error
+        yield source
 
 
 def require_size(source: DatasetReader, lines: int | None = None) -> None:

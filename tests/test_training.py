@@ -66,6 +66,19 @@ def test_network_of_fixmatch_is_tested_with_the_plain_config_too(train, tmp_path
     assert scores[0]['aAcc'] > 0
 
 
+def test_images_without_labels_are_predicted_and_not_scored(train, tmp_path, capfd):
+    checkpoint = train(SUPERVISED, iters=1) / 'iter_1.pth'
+    text = (tmp_path / 'run.py').read_text()
+    bare = "test_dataloader['dataset']['data_prefix'] = dict(img_path='img_dir/val')"
+    (tmp_path / 'bare.py').write_text(f'{text}\n{bare}\n')
+    forget_instances()
+    command('tools/test.py')([str(tmp_path / 'bare.py'), str(checkpoint), '--work-dir', str(tmp_path / 'tested'),
+                              '--json', str(tmp_path / 'm'), '--out', str(tmp_path / 'ids')])
+    assert len(list((tmp_path / 'ids').glob('*.png'))) == 2
+    assert json.loads((tmp_path / 'm').read_text()) == {}
+    assert 'There is nothing to score' in ''.join(capfd.readouterr())
+
+
 def test_testing_with_weights_of_another_model_is_an_error(train, tmp_path):
     train(SUPERVISED, iters=1)
     torch.save({'state_dict': {'layer1.0.conv1.weight': torch.zeros(1)}}, tmp_path / 'resnet.pth')

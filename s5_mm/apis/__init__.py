@@ -12,12 +12,13 @@ from s5_mm.scenes import (
 )
 
 from .detection_drawing import draw_boxes, draw_classes, overview, with_legend
+from .host_config import host_config
 from .launch import build_runner, enable_amp, load_config, set_resume
 from .testing import enable_visualization, select_datasets, write_json, write_predictions
 
 __all__ = [
     'Detections', 'SceneModel', 'SegmentationSettings', 'SegmentedScene', 'TilingConfig', 'build_runner',
     'dataset_meta', 'detect', 'draw_boxes', 'draw_classes', 'enable_amp', 'enable_visualization', 'end_process',
-    'load_config', 'load_model', 'naming_lost_processes', 'overview', 'prepare_for_cpu', 'segment', 'select_datasets',
-    'set_resume', 'with_legend', 'write_json', 'write_predictions'
+    'host_config', 'load_config', 'load_model', 'naming_lost_processes', 'overview', 'prepare_for_cpu', 'segment',
+    'select_datasets', 'set_resume', 'with_legend', 'write_json', 'write_predictions'
 ]

@@ -10,8 +10,10 @@ from .transforms import (
     LoadGeoTIFF,
     LoadImage,
     LoadLabels,
+    LoadWindow,
     RandomPhotometric,
     RandomRescale,
+    SetDatasetName,
     SetGSD,
     UnlabeledMask,
 )
@@ -19,7 +21,7 @@ from .unlabeled import UnlabeledDataset
 
 __all__ = [
     'DIORRDataset', 'S5DOTADataset', 'ISAIDDataset', 'S5ISPRSDataset', 'ImageReadError', 'LoadGeoTIFF', 'LoadImage',
-    'LoadLabels', 'S5LoveDADataset', 'MultiSourceDataset', 'MultiSourceSampler', 'OpenEarthMapDataset',
-    'RandomPhotometric', 'RandomRescale', 'SegDataset', 'SetGSD', 'UnlabeledDataset',
+    'LoadLabels', 'LoadWindow', 'S5LoveDADataset', 'MultiSourceDataset', 'MultiSourceSampler', 'OpenEarthMapDataset',
+    'RandomPhotometric', 'RandomRescale', 'SegDataset', 'SetDatasetName', 'SetGSD', 'UnlabeledDataset',
     'UnlabeledMask'
 ]

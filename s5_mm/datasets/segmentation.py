@@ -52,6 +52,9 @@ class SegDataset(BaseSegDataset):
         self.num_checked = num_checked
         self.label_rule = next(iter(self.LABEL_RULES), None) if label_rule is None else label_rule
         super().__init__(**self._with_rule(kwargs))
+        if not self.METAINFO:
+            # Scripts of mmseg ask for the classes here.
+            self.METAINFO = {key: self._metainfo[key] for key in ('classes', 'palette') if key in self._metainfo}
 
     def _with_rule(self, given: dict) -> dict:
         """The arguments ``given`` and those of the label rule."""

@@ -1,6 +1,7 @@
 """Mean IoU and F1 over a subset of the classes."""
 import logging
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -21,10 +22,10 @@ class S5IoUMetric(MMSegIoUMetric):
 
     Pixels of another class that are predicted as an excluded class still count as wrong. Classes that occur neither in
     truth nor in prediction are not part of a mean; if no class is left (all pixels are ignored, for example), the mean
-    is 0, with a warning. The values of each class are reported beside the means, e.g. ``IoU.ship`` (``nan`` if
-    undefined). Pixels are summed over the whole set in float64, since mmseg's float32 rounds above 16.8 million. mmseg
-    leaves a class that is never predicted, or that is predicted but never true, out of ``mFscore``; here its score is
-    0.
+    is 0, with a warning. Images without labels are not scored; if none has any, there is no metric, and a warning says
+    so. The values of each class are reported beside the means, e.g. ``IoU.ship`` (``nan`` if undefined). Pixels are
+    summed over the whole set in float64, since mmseg's float32 rounds above 16.8 million. mmseg leaves a class that is
+    never predicted, or that is predicted but never true, out of ``mFscore``; here its score is 0.
 
     Args:
         excluded: Names of the classes that are excluded from the means, e.g. ``('background', )`` for iSAID.
@@ -38,6 +39,15 @@ class S5IoUMetric(MMSegIoUMetric):
     def __init__(self, excluded: tuple[str, ...] = (), **kwargs) -> None:
         super().__init__(**kwargs)
         self.excluded = tuple(excluded)
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Count the pixels of a batch.
+
+        Args:
+            data_batch: See mmseg.
+            data_samples: Dicts with ``pred_sem_seg`` and, of images that are scored, ``gt_sem_seg``.
+        """
+        super().process(data_batch, [sample for sample in data_samples if self.format_only or 'gt_sem_seg' in sample])
 
     @property
     def dataset_meta(self) -> dict | None:
@@ -90,8 +100,12 @@ class S5IoUMetric(MMSegIoUMetric):
             results: Areas of intersection, union, prediction and truth for each image, (K, ) each.
 
         Returns:
-            Means and values of each class, in percent.
+            Means and values of each class, in percent; nothing of a set without labels.
         """
+        if not results:
+            print_log('There is nothing to score: no image of the set has labels. tools/test.py --out DIR writes the '
+                      'predictions.', 'current', logging.WARNING)
+            return {}
         results = [tuple(area.double() for area in areas) for areas in results]
         with warnings.catch_warnings():
             warnings.filterwarnings('ignore', 'Mean of empty slice', RuntimeWarning)

@@ -4,11 +4,13 @@ import json
 import os
 import re
 
+import geopandas
 import numpy as np
 import pytest
 import rasterio
 from PIL import Image, ImageOps
 from rasterio.enums import ColorInterp
+from rasterio.transform import from_origin
 
 from data_prep import curate
 from data_prep.curation import crop as module
@@ -56,7 +58,7 @@ def test_patches_are_pieces_of_the_image(source, tmp_path, suffix):
     image = gradient(64, 70)
     write_image(source / 'region' / f'a.{suffix}', image)
     totals = crop(source, tmp_path / 'out', SMALL)
-    assert totals == (1, 6, 0, [])
+    assert totals == (1, 6, 0, [], ())
     found = patches(tmp_path / 'out')
     assert set(found) == {f'region/a_{top}_{left}.png' for top in (0, 32) for left in (0, 32, 38)}
     expected = np.moveaxis(image, 0, -1)
@@ -79,7 +81,7 @@ def test_transparency_is_missing_data(source, tmp_path):
     image[3, :, 32:64] = 0
     image[3, :, 64:81] = 0  # 17 of 32 columns of the third patch
     write_image(source / 'a.png', image)
-    assert crop(source, tmp_path / 'out', SMALL) == (1, 1, 2, [])
+    assert crop(source, tmp_path / 'out', SMALL) == (1, 1, 2, [], ())
     np.testing.assert_array_equal(patches(tmp_path / 'out')['a_0_0.png'], np.moveaxis(image[:3], 0, -1)[:, :32])
 
 
@@ -89,7 +91,7 @@ def test_no_data_black_collars_and_plain_patches_are_left_out(source, tmp_path):
     image[:, :, 32:64] = 0  # a black collar
     image[:, :, 64:96] = 200  # one color
     write_tiff(source / 'a.tif', image, nodata=77, photometric='RGB')
-    assert crop(source, tmp_path / 'out', SMALL) == (1, 1, 3, [])
+    assert crop(source, tmp_path / 'out', SMALL) == (1, 1, 3, [], ())
     assert set(patches(tmp_path / 'out')) == {'a_0_96.png'}
 
 
@@ -166,7 +168,7 @@ def test_a_stopped_run_goes_on(source, tmp_path, monkeypatch):
     for name in ('a', 'b', 'c'):
         write_image(source / f'{name}.png', gradient(64, 64))
     whole = crop(source, tmp_path / 'whole', SMALL)
-    cut = module._write_patch
+    cut = module.write_image
     left = itertools.count(6, -1)
 
     def stop(*arguments):
@@ -174,11 +176,11 @@ def test_a_stopped_run_goes_on(source, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         cut(*arguments)
 
-    monkeypatch.setattr(module, '_write_patch', stop)
+    monkeypatch.setattr(module, 'write_image', stop)
     with pytest.raises(KeyboardInterrupt):
         crop(source, tmp_path / 'out', SMALL)
     written = []
-    monkeypatch.setattr(module, '_write_patch', lambda *arguments: (written.append(arguments[1].name), cut(*arguments)))
+    monkeypatch.setattr(module, 'write_image', lambda *arguments: (written.append(arguments[1].name), cut(*arguments)))
     assert crop(source, tmp_path / 'out', SMALL) == whole
     assert len(written) == 8  # all of b, of which two patches were there, and c
     again, straight = patches(tmp_path / 'out'), patches(tmp_path / 'whole')
@@ -198,7 +200,7 @@ def test_damaged_files_are_counted_and_tried_again(source, tmp_path):
         curate.main(['crop', str(source), str(tmp_path / 'out'), '--size', '32', '--min-side', '16', '--workers', '1'])
     (source / 'b.png').write_bytes(good)
     (source / 'c.tif').unlink()
-    assert crop(source, tmp_path / 'out', CropSettings(size=32, stride=32, min_side=16)) == (2, 8, 0, [])
+    assert crop(source, tmp_path / 'out', CropSettings(size=32, stride=32, min_side=16)) == (2, 8, 0, [], ())
 
 
 def test_a_link_in_a_file_is_not_followed(source, tmp_path):
@@ -214,7 +216,10 @@ def test_output_inside_the_source_is_not_cut_again(source):
     write_image(source / 'a.png', gradient(32, 32))
     crop(source, source / 'out', SMALL)
     assert crop(source, source / 'out', SMALL).images == 1
-    assert json.loads((source / 'out/records/a.png.json').read_text()) == dict(patches=1, empty=0)
+    record = json.loads((source / 'out/records/a.png.json').read_text())
+    assert record == dict(
+        patches=[dict(path='a_0_0.png', split=None, window=[0, 0, 32, 32], valid=1.0)], empty=0, image='a.png',
+        crs=None, transform=[1, 0, 0, 0, 1, 0], ranges=None)
 
 
 def test_linked_folders_are_cut_once_and_rings_end(source, tmp_path):
@@ -295,3 +300,32 @@ def test_photos_are_turned_as_pillow_turns_them(source, tmp_path, orientation):
         found, data = raster.read(0, 0, *raster.size)
     assert data.all()
     assert np.abs(found.astype(int) - expected).max() <= 6  # two decoders of JPEG
+
+
+def test_the_remedy_of_bands_works_in_the_same_folder(source, tmp_path):
+    write_tiff(source / 'a.tif', gradient(32, 32, bands=5).astype(np.uint8))
+    command = ['crop', str(source), str(tmp_path / 'out'), '--size', '32', '--min-side', '16', '--workers', '1']
+    with pytest.raises(SystemExit, match='choose them with --bands'):
+        curate.main(command)
+    curate.main([*command, '--bands', '4', '3', '2'])
+    assert patches(tmp_path / 'out')['a_0_0.png'][3, 7].tolist() == [40, 30, 7]
+    with pytest.raises(SystemExit, match='was made with other settings'):
+        curate.main([*command, '--bands', '1', '2', '3'])
+
+
+def test_geotiff_patches_keep_all_values_and_the_place(source, tmp_path):
+    values = (gradient(64, 96, bands=4) * 100).astype(np.uint16)
+    values[:, :8, :8] = 0  # a black collar
+    write_tiff(source / 'a.tif', values, crs='EPSG:32633', transform=from_origin(500_000, 5_000_000, 2, 2))
+    crop(source, tmp_path / 'out', CropSettings(size=32, stride=32, min_side=16, format='tif'))
+    with rasterio.open(tmp_path / 'out/images/a_32_64.tif') as file:
+        np.testing.assert_array_equal(file.read(), values[:, 32:, 64:])
+        assert (file.crs, file.transform.c, file.transform.f, file.res) == ('EPSG:32633', 500_128, 4_999_936, (2, 2))
+    with rasterio.open(tmp_path / 'out/images/a_0_0.tif') as file:
+        assert not file.read_masks(1)[:8, :8].any()
+        assert file.read_masks(1)[8:].all()
+    frame = geopandas.read_parquet(tmp_path / 'out/patches.parquet')
+    assert (frame.crs, len(frame), frame['path'].iloc[5]) == ('EPSG:32633', 6, 'a_32_64.tif')
+    assert frame.geometry.iloc[5].bounds == (500_128, 4_999_872, 500_192, 4_999_936)
+    with pytest.raises(ValueError, match='--format tif keeps all bands'):
+        CropSettings(format='tif', bands=(1, 2, 3))

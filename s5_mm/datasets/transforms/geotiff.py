@@ -7,6 +7,7 @@ from mmcv.transforms import BaseTransform
 from mmengine import fileio
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader, MemoryFile
+from rasterio.windows import Window
 
 from s5_mm.images import ImageReadError, require_sides
 from s5_mm.radiometry import Radiometry, Stretch, has_data, to_eight_bits
@@ -91,7 +92,8 @@ class LoadGeoTIFF(BaseTransform):
             with warnings.catch_warnings(), MemoryFile(content) as memory:
                 warnings.simplefilter('ignore', NotGeoreferencedWarning)
                 with memory.open(driver='GTiff') as source:
-                    return self._decode(path, source)
+                    require_size(source)
+                    return self.decode(path, source, self.ranges(source))
         except (ImageReadError, MemoryError):
             raise
         except RasterError as error:
@@ -100,14 +102,30 @@ class LoadGeoTIFF(BaseTransform):
             # rasterio, MMEngine's backends and NumPy raise exceptions of different types.
             raise ImageReadError(path, f'{type(error).__name__}: {error}') from error
 
-    def _decode(self, path: str, source: DatasetReader) -> tuple[np.ndarray, np.ndarray]:
-        require_size(source)
+    def ranges(self, source: DatasetReader) -> np.ndarray | None:
+        """Values of an image that become 0 and 255, (bands, 2); ``None``: values stay as they are."""
+        known = self.stretch is not None and max(self.bands) <= source.count
+        return find_ranges(source, self.bands, self.stretch) if known else None
+
+    def decode(self, path: str, source: DatasetReader, ranges: np.ndarray | None,
+               window: Window | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Read the bands of an open file.
+
+        Args:
+            path: The file, for messages.
+            source: The open file.
+            ranges: See :meth:`ranges`.
+            window: Part that is read; ``None``: all.
+
+        Returns:
+            The bands, (C, H, W), uint8, and which pixels have data, (H, W), bool.
+        """
         if max(self.bands) > source.count:
             raise ImageReadError(path, f'band {max(self.bands)} is requested, the file has {source.count}; choose '
                                  f'`bands` among 1..{source.count}')
-        values, marked = source.read(self.bands), marked_pixels(source, self.bands)
-        if self.stretch is not None:
-            image = to_eight_bits(values, find_ranges(source, self.bands, self.stretch), marked)
+        values, marked = source.read(self.bands, window=window), marked_pixels(source, self.bands, window=window)
+        if ranges is not None:
+            image = to_eight_bits(values, ranges, marked)
             return image, has_data(values, marked, black=True)
         if values.dtype != np.uint8:
             raise ImageReadError(path, f'it has {values.dtype} values; give `value_range` or `percentiles` to '

@@ -222,10 +222,35 @@ def read_label_ids(path: str, backend_args: dict | None = None) -> np.ndarray:
 def _tiff_ids(path: str, content: bytes) -> np.ndarray:
     """The ids in a TIFF."""
     with _open_tiff(content) as source:
-        if source.count != 1 or np.dtype(source.dtypes[0]).kind not in 'iuf':
-            raise ImageReadError(path, f'a label mask has one integer channel, this one has {source.count} of '
-                                 f'{source.dtypes[0]}; convert colors to class ids first')
-        ids = source.read(1)
+        require_mask(path, source)
+        return whole_ids(path, source.read(1))
+
+
+def require_mask(path: str, source: DatasetReader) -> None:
+    """Refuse an open file that is no label mask.
+
+    Args:
+        path: The file, for the message.
+        source: The open file.
+
+    Raises:
+        ImageReadError: It has several bands, or other values than numbers.
+    """
+    if source.count != 1 or np.dtype(source.dtypes[0]).kind not in 'iuf':
+        raise ImageReadError(path, f'a label mask has one integer channel, this one has {source.count} of '
+                             f'{source.dtypes[0]}; convert colors to class ids first')
+
+
+def whole_ids(path: str, ids: np.ndarray) -> np.ndarray:
+    """Ids of a label mask as integers.
+
+    Args:
+        path: The file, for the message.
+        ids: (H, W), numbers.
+
+    Raises:
+        ImageReadError: A number is not whole.
+    """
     with np.errstate(invalid='ignore'):
         whole = ids.astype(np.int32) if ids.dtype.kind == 'f' or ids.dtype.itemsize > 4 else ids
     if not np.array_equal(whole, ids):
@@ -331,9 +356,10 @@ class LoadLabels(LoadAnnotations):
     """Load a label mask and check its size against the image and its ids against the classes.
 
     ``reduce_zero_label`` and ``label_map`` work as in mmseg. Pixels of the dataset's ``ignore_index`` become 255, the
-    value that mmseg's losses, metrics and paddings ignore; so do pixels where the image has no data.
+    value that mmseg's losses, metrics and paddings ignore; so do pixels where the image has no data. An image without
+    ``seg_map_path``, of a test set without labels, is passed on as it is.
 
-    Required keys: ``seg_map_path``; used when present: ``ori_shape``, ``has_data``, ``num_classes`` and
+    Keys used when present: ``seg_map_path``, ``ori_shape``, ``has_data``, ``num_classes`` and
     ``ignore_index`` (:class:`~s5_mm.datasets.SegDataset` gives both), ``reduce_zero_label``, ``label_map``.
     Added keys: ``gt_seg_map`` (H, W) uint8, and its name in ``seg_fields``.
 
@@ -349,6 +375,8 @@ class LoadLabels(LoadAnnotations):
         super().__init__(backend_args=backend_args)
 
     def _load_seg_map(self, results: dict) -> None:
+        if 'seg_map_path' not in results:
+            return
         path = results['seg_map_path']
         ids = read_label_ids(path, self.backend_args)
         # Not compared with the shape of `img`: test pipelines resize the image before they load the mask.

@@ -44,6 +44,7 @@ class MultiDatasetDetector(MultiDatasetModel, BaseDetector):
         frozen_except: Datasets whose experts, necks and heads alone are trained; empty: everything is.
         train_cfg: As mmdet's detectors take it.
         test_cfg: As mmdet's detectors take it.
+        pretrained: Not used; mmseg's ``init_model`` gives it.
         init_cfg: MMEngine's initialization.
 
     Raises:
@@ -66,6 +67,7 @@ class MultiDatasetDetector(MultiDatasetModel, BaseDetector):
                  frozen_except: Sequence[str] = (),
                  train_cfg: dict | None = None,
                  test_cfg: dict | None = None,
+                 pretrained: None = None,
                  init_cfg: dict | None = None) -> None:
         encoder = self.build_encoder(backbone, datasets, experts)
         super().__init__(data_preprocessor=complete_preprocessor(data_preprocessor, encoder), init_cfg=init_cfg)

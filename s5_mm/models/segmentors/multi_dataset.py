@@ -36,6 +36,7 @@ class MultiDatasetSegmentor(MultiDatasetModel, BaseSegmentor):
         frozen_except: Datasets whose experts and decode heads alone are trained; empty: everything is.
         train_cfg: Handed to the heads.
         test_cfg: Test protocol of datasets that have none of their own.
+        pretrained: Not used; mmseg's ``init_model`` gives it.
         init_cfg: MMEngine's initialization.
 
     Raises:
@@ -56,6 +57,7 @@ class MultiDatasetSegmentor(MultiDatasetModel, BaseSegmentor):
                  frozen_except: Sequence[str] = (),
                  train_cfg: dict | None = None,
                  test_cfg: dict | None = None,
+                 pretrained: None = None,
                  init_cfg: dict | None = None) -> None:
         encoder = self.build_encoder(backbone, datasets, experts)
         super().__init__(data_preprocessor=complete_preprocessor(data_preprocessor, encoder), init_cfg=init_cfg)

@@ -52,6 +52,8 @@ class SemiBaseSegmentor(BaseSegmentor):
             it. If not, batch norms see them apart.
         labeled: Name of the labeled source.
         unlabeled: Name of the unlabeled source.
+        pretrained: Not used; mmseg's ``init_model`` gives it.
+        train_cfg: Likewise.
         init_cfg: MMEngine's initialization.
 
     Attributes:
@@ -77,6 +79,8 @@ class SemiBaseSegmentor(BaseSegmentor):
                  shared_pass: bool = True,
                  labeled: str = 'labeled',
                  unlabeled: str = 'unlabeled',
+                 pretrained: None = None,
+                 train_cfg: None = None,
                  init_cfg: dict | None = None) -> None:
         student = MMSEG_MODELS.build(segmentor)
         super().__init__(data_preprocessor=complete_preprocessor(data_preprocessor, student.backbone),
