@@ -84,6 +84,7 @@ def start(scenario: Scenario, folder: Path) -> int:
         code = 0
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 1
+        os.write(log, f'{stop}\n'.encode())
     except BaseException:
         os.write(log, traceback.format_exc().encode())
     finally:

@@ -122,8 +122,8 @@ def curate_pool(folder: Path) -> None:
     """Cluster, score with a loader's worker, select and report."""
     data = make_data(folder.parent)
     options = ['--cfg-options', f'curation.work_dir={folder}', f'curation.pool.source={data / "unlabeled"}',
-               f'curation.labeled.source={data / "isaid/img_dir/train"}', 'curation.num_clusters=3',
-               'curation.batch_size=4', 'curation.chunk_size=4', 'curation.budget=8']
+               f'curation.labeled.source={data / "isaid/img_dir/train"}', 'curation.labeled.indices=8',
+               'curation.num_clusters=3', 'curation.batch_size=4', 'curation.chunk_size=4', 'curation.budget=8']
     for step, *checkpoint in (('prototypes', START), ('score', START), ('select', ), ('report', )):
         curate.main([step, CURATION, *checkpoint, *options])
 

@@ -5,6 +5,7 @@ import time
 
 import pytest
 import torch
+from running import ROOT
 
 from benchmarks import kill_scenarios
 from s5_mm.files import write_text
@@ -97,3 +98,13 @@ def test_files_are_compared(tmp_path, name):
     changed = {name for name, value in scenario.state(folder).items() if state.get(name) != value}
     assert changed == {str(image.relative_to(folder)), 'a.png.1-abcdef.part'}
     assert scenario.is_writing(folder)
+
+
+def test_curation_begins_and_ends(tmp_path, monkeypatch):
+    """The scenario as it is; training and preparations are run so by their own tests."""
+    monkeypatch.chdir(ROOT)
+    scenario = kill_scenarios.SCENARIOS['curation']
+    scenario.run(tmp_path / 'run')
+    state = scenario.state(tmp_path / 'run')
+    assert {'curated.parquet', 'curated.html', 'prototypes.npz'} <= state.keys()
+    assert 'litter' not in state.values()
