@@ -21,7 +21,8 @@ from running import command, config_text, forget_instances, write_config
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / 'tests' / 'golden'
-LONGEST = ('test_learning', 'test_training', 'test_mdf_training', 'test_det_training', 'test_dataset_filter_hook')
+LONGEST = ('test_learning', 'test_training', 'test_mdf_training', 'test_det_training', 'test_dataset_filter_hook',
+           'test_export', 'test_notebooks')
 TINY = dict(embed_dims=16, num_layers=4, num_heads=2, feedforward_channels=32, out_indices=(0, 1, 2, 3))
 
 

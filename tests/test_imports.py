@@ -13,6 +13,7 @@ LAYERS = (
     ('datasets', ),
     ('curation', 'evaluation'),
     ('scenes', ),
+    ('export', ),
     ('engine', ),
     ('apis', ),
     ('analysis', ),

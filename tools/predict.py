@@ -21,6 +21,7 @@ from PIL import Image
 
 from s5_mm.apis import draw_classes, load_config, load_model, overview
 from s5_mm.errors import one_line_errors
+from s5_mm.export import ENGINES, PRECISIONS, is_exported, load_exported, with_engine
 from s5_mm.files import replacing
 from s5_mm.radiometry import Radiometry, Stretch
 from s5_mm.rasters import RasterError, open_raster
@@ -39,17 +40,19 @@ from s5_mm.scenes import (
     write_vectors,
 )
 
-SEGMENTATION = ('blend', 'flip', 'bf16', 'confidence', 'probabilities', 'min_area', 'simplify')
+SEGMENTATION = ('blend', 'flip', 'engine', 'precision', 'confidence', 'probabilities', 'min_area', 'simplify')
 DETECTION = ('scales', 'merge_iou', 'score_thr', 'draw')
 """Options that go with one kind of model."""
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config file')
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+                                     usage='%(prog)s [options] CONFIG CHECKPOINT SCENE... --out DIR\n'
+                                     '       %(prog)s [options] EXPORTED SCENE... --out DIR')
+    parser.add_argument('config', help='config file; or a file of tools/export.py, and no checkpoint')
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('scenes', nargs='+', metavar='SCENE',
+    parser.add_argument('scenes', nargs='*', metavar='SCENE',
                         help='JPEG, PNG, (Geo)TIFF, BMP or VRT of any size; folder; pattern; https address')
     parser.add_argument('--out', required=True, metavar='DIR', help='folder of the results, named after the scenes')
     parser.add_argument('--dataset', metavar='NAME', help='dataset whose classes are predicted, of several')
@@ -88,7 +91,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     maps.add_argument('--blend', choices=['hann', 'center'],
                       help='average of overlapping windows (default), or the window with the nearest center')
     maps.add_argument('--flip', action='store_true', default=None, help='average with mirrored windows')
-    maps.add_argument('--bf16', action='store_true', default=None, help='run the model in bfloat16')
+    maps.add_argument('--engine', choices=ENGINES,
+                      help='what runs the model; default torch, for an exported file the one of its kind')
+    maps.add_argument('--precision', choices=sorted({name for names in PRECISIONS.values() for name in names}),
+                      help=f'how exactly; default fp32 ({"; ".join(map(told_precisions, PRECISIONS))})')
 
     objects = parser.add_argument_group('detection')
     objects.add_argument('--score-thr', type=float, metavar='SCORE', help='lowest score; default 0.3')
@@ -98,7 +104,39 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                          help='factors on the sides of the scene; default 1')
     objects.add_argument('--draw', action='store_true', default=None,
                          help='write DIR/drawn/NAME.png, too, reduced to at most 4096 px')
-    return parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)
+    if is_exported(args.config):
+        args.scenes.insert(0, args.checkpoint)
+        args.checkpoint = None
+    if not args.scenes:
+        parser.error('no scene is given')
+    return args
+
+
+def told_precisions(engine: str) -> str:
+    """An engine with its precisions."""
+    return f'{engine}: {", ".join(PRECISIONS[engine])}'
+
+
+def chosen_model(args: argparse.Namespace) -> SceneModel:
+    """The model with its engine.
+
+    Raises:
+        ValueError: The engine does not run it so, or an option does not go with it.
+    """
+    precision = args.precision or 'fp32'
+    if args.checkpoint is None:
+        wrong = [name for name in ('dataset', 'cfg_options') if getattr(args, name) is not None]
+        if wrong or args.device not in (None, 'cpu'):
+            raise ValueError(f'--{wrong[0].replace("_", "-") if wrong else "device"} is an option of a config and a '
+                             f'checkpoint; {args.config} is exported for one dataset and CPUs. Leave it out.')
+        model = load_exported(args.config, args.engine, precision)
+        check_options(args, model)
+        return model
+    cfg = load_config(args.config, cfg_options=args.cfg_options)
+    model = load_model(cfg, args.checkpoint, args.dataset, args.device)
+    check_options(args, model)
+    return model if model.detects else with_engine(model, cfg.model, args.engine or 'torch', precision)
 
 
 def check_scenes(scenes: Sequence[Path | str], radiometry: Radiometry, vector: str | None) -> None:
@@ -162,7 +200,7 @@ def check_options(args: argparse.Namespace, model: SceneModel) -> None:
 
 def predict_map(args: argparse.Namespace, model: SceneModel, scene: Path | str, radiometry: Radiometry) -> str:
     """Segment a scene; what was written."""
-    options = given(args, ('window', 'overlap', 'batch_size', 'blend', 'flip', 'bf16', 'confidence', 'probabilities'))
+    options = given(args, ('window', 'overlap', 'batch_size', 'blend', 'flip', 'confidence', 'probabilities'))
     if args.vector:
         options['confidence'] = True
     settings = SegmentationSettings(**options, black=args.black and args.black == 'data')
@@ -205,9 +243,7 @@ def main(argv: list[str] | None = None) -> None:
     scenes = find_scenes(args.scenes)
     check_out(Path(args.out))
     check_scenes(scenes, Radiometry((1, ), Stretch()), args.vector)
-    model = load_model(load_config(args.config, cfg_options=args.cfg_options), args.checkpoint, args.dataset,
-                       args.device)
-    check_options(args, model)
+    model = chosen_model(args)
     radiometry = chosen_radiometry(args, model.radiometry)
     check_scenes(scenes, radiometry, args.vector)
     damaged = []
@@ -228,7 +264,7 @@ def run() -> None:
     try:
         with one_line_errors('predict'):
             main()
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         sys.exit(f'predict: error: {error}')
     except KeyboardInterrupt:
         sys.exit('predict: stopped; the same command goes on')

@@ -19,7 +19,8 @@ from s5_mm.radiometry import Radiometry
 from s5_mm.rasters import open_raster
 from s5_mm.tiling import Window, windows
 
-from .model import SceneModel, as_inputs
+from .engine import as_inputs
+from .model import SceneModel
 from .reading import model_order
 from .sink import Parts
 

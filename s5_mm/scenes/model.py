@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from mmdet.models import BaseDetector
 from mmengine.config import Config
@@ -19,28 +18,37 @@ from s5_mm.files import sha256_of
 from s5_mm.radiometry import Radiometry, read_records
 from s5_mm.registry import DATASETS, MODELS
 
+from .engine import Engine, TorchEngine
+
 
 @dataclass(frozen=True)
 class SceneModel:
     """A segmentor or detector, and what is known of its training.
 
     Attributes:
-        network: The model, in eval mode, on its device.
+        network: The model, in eval mode, on its device; ``None`` where ``engine`` has it in a form of its own.
         classes: Names of its classes.
         palette: Red, green and blue of each.
         dataset: Which of the datasets that it knows; ``None`` for a model of one.
         radiometry: How its training images were read.
         window: Side of its training images in pixels.
-        name: Name of the config and checksum of the checkpoint.
+        name: Name of the config and checksum of the checkpoint; of another engine also what it is.
+        engine: What runs a segmentor; ``None``: torch, in fp32.
     """
 
-    network: nn.Module
+    network: nn.Module | None
     classes: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
     dataset: str | None = None
     radiometry: Radiometry = Radiometry()
     window: int = 512
     name: str = ''
+    engine: Engine | None = None
+
+    def __post_init__(self) -> None:
+        """Choose the engine."""
+        if self.engine is None and not self.detects:
+            object.__setattr__(self, 'engine', TorchEngine(self.network, self.dataset))
 
     @property
     def detects(self) -> bool:
@@ -49,8 +57,8 @@ class SceneModel:
 
     @property
     def device(self) -> torch.device:
-        """Where its parameters are."""
-        return next(self.network.parameters(), torch.empty(0)).device
+        """Where a segmentor's probabilities are."""
+        return self.engine.device
 
 
 def load_model(config: str | Path | Config, checkpoint: str | Path, dataset: str | None = None,
@@ -131,8 +139,3 @@ def _known_dataset(network: nn.Module, dataset: str | None, cfg: Config) -> str 
 def _training_side(cfg: Mapping[str, Any], network: nn.Module) -> int:
     size = getattr(network.data_preprocessor, 'size', None) or cfg.get('backbone', {}).get('img_size')
     return max(to_2tuple(size)) if size else 1024 if isinstance(network, BaseDetector) else 512
-
-
-def as_inputs(images: np.ndarray) -> list[torch.Tensor]:
-    """Images (B, C, H, W), uint8, as data preprocessors take them."""
-    return [*torch.from_numpy(np.ascontiguousarray(images))]

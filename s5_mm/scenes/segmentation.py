@@ -9,19 +9,16 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from mmengine.logging import print_log
-from mmseg.structures import SegDataSample
 from torch import Tensor
 from tqdm import tqdm
 
-from s5_mm.models.networks import evaluated_network, image_divisor
-from s5_mm.models.segmentors.protocols import WholeImage
 from s5_mm.radiometry import Radiometry
 from s5_mm.rasters import Raster, open_raster
 from s5_mm.version import __version__
 
 from .grid import Grid, Panel
 from .merger import Merger
-from .model import SceneModel, as_inputs
+from .model import SceneModel
 from .reading import Line, read_lines
 from .results import begun
 from .sink import NODATA, Layer, Parts, assemble
@@ -41,7 +38,6 @@ class SegmentationSettings:
             ``'center'``: each pixel is that of the window whose center is nearest.
         flip: Whether to average with the horizontally mirrored windows.
         batch_size: Windows in a forward pass.
-        bf16: Whether the model runs in bfloat16.
         confidence: Whether the probability of the predicted class is written, too.
         probabilities: Whether the probabilities of all classes are written, too.
         black: Whether pixels that are 0 in all bands are predicted; ``None``: see
@@ -53,7 +49,6 @@ class SegmentationSettings:
     blend: str = 'hann'
     flip: bool = False
     batch_size: int = 4
-    bf16: bool = False
     confidence: bool = False
     probabilities: bool = False
     black: bool | None = None
@@ -79,9 +74,8 @@ class SegmentationSettings:
             ValueError: The model does not take windows of this size.
         """
         window = self.window or model.window
-        divisor = image_divisor(evaluated_network(model.network))
-        if window % divisor:
-            raise ValueError(f'the window is {window} px; the model takes multiples of {divisor}.')
+        if window % model.engine.divisor:
+            raise ValueError(f'the window is {window} px; the model takes multiples of {model.engine.divisor}.')
         return replace(self, window=window, overlap=window // 2 if self.overlap is None else self.overlap)
 
 
@@ -248,7 +242,7 @@ def class_probabilities(model: SceneModel, images: np.ndarray, settings: Segment
     Args:
         model: A segmentor.
         images: (B, C, H, W), uint8, three bands as blue, green, red.
-        settings: ``flip`` and ``bf16`` count.
+        settings: ``flip`` counts.
 
     Returns:
         (B, K, H, W), float32.
@@ -256,22 +250,9 @@ def class_probabilities(model: SceneModel, images: np.ndarray, settings: Segment
     Raises:
         ValueError: The network has another number of classes than the dataset.
     """
-    height, width = images.shape[-2:]
-    meta = dict(img_shape=(height, width), ori_shape=(height, width), dataset_name=model.dataset)
-    data = model.network.data_preprocessor(
-        dict(inputs=as_inputs(images), data_samples=[SegDataSample(metainfo=meta) for _ in images]))
-    metas = [sample.metainfo for sample in data['data_samples']]
-
-    def logits_of(inputs: Tensor) -> Tensor:
-        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=settings.bf16):
-            return model.network.encode_decode(inputs, metas).float()
-
-    scores = WholeImage(settings.flip).score(logits_of, data['inputs'])[..., :height, :width]
-    if scores.shape[1] == 1:
-        object_share = scores.sigmoid()
-        scores = torch.cat([1 - object_share, object_share], dim=1)
-    elif not settings.flip:
-        scores = scores.softmax(dim=1)
+    scores = model.engine.probabilities(images)
+    if settings.flip:
+        scores.add_(model.engine.probabilities(images[..., ::-1]).flip(-1)).div_(2)
     if scores.shape[1] != len(model.classes):
         raise ValueError(f'the model has {scores.shape[1]} classes, the dataset {len(model.classes)} '
                          f'({", ".join(model.classes)}); use the config that the model was trained with.')

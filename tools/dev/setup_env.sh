@@ -44,7 +44,7 @@ pip install --no-compile $torch
 wait "$fetching" || fail 'fetching the packages of requirements/constraints.txt failed, see above.'
 
 say '2/3 installing OpenMMLab, tools and this package'
-pip install --no-compile --no-index --find-links "$wheels" -e '.[dev]'
+pip install --no-compile --no-index --find-links "$wheels" -e '.[dev,export]'
 # Without its requirements, of which one, a client for downloads, is of no use here.
 pip install --no-compile --no-index --no-deps --find-links "$wheels" timm
 rm -rf "$wheels"

@@ -69,7 +69,7 @@ class BandGroupViT(ViT):
         places = torch.cat([places.repeat(1, groups, 1),
                             self.channel_embed.repeat_interleave(places.shape[1], dim=1)], dim=2)
         token = self.cls_token + torch.cat([entry, self.channel_cls_embed], dim=2)
-        return torch.cat([token.expand(len(x), -1, -1), x + places], dim=1)
+        return torch.cat([token.expand(x.shape[0], -1, -1), x + places], dim=1)
 
     def patches_of(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
         """Mean over the groups, (B, N, C)."""

@@ -228,11 +228,11 @@ class ViT(Encoder):
         """Class token, registers and patches with positions, (B, extra + N, C), of patches (B, N, C)."""
         entry = 0 if self.cls_token is None else 1
         if entry:
-            x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)
+            x = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], dim=1)
         if self.pos_embed is not None:
             x = x + resize_table(self.pos_embed, self.patch_resolution, grid, self.position_table, entry)
         if self.registers is not None:
-            x = torch.cat([x[:, :entry], self.registers.expand(len(x), -1, -1), x[:, entry:]], dim=1)
+            x = torch.cat([x[:, :entry], self.registers.expand(x.shape[0], -1, -1), x[:, entry:]], dim=1)
         # The patch embedding is a transposed view; contiguous once, so that no norm copies it.
         return x.contiguous()
 

@@ -6,7 +6,7 @@ from mmcv.cnn import ConvModule
 from mmseg.models.decode_heads import UPerHead
 from torch import Tensor
 
-from s5_mm.models.layers import upsampled_conv2d
+from s5_mm.models.layers import adaptive_avg_pool2d, upsampled_conv2d
 from s5_mm.registry import MODELS
 
 
@@ -46,7 +46,10 @@ class S5UPerHead(UPerHead):
         Args:
             inputs: Maps of the encoder, (B, C, h, w); the last is pooled.
         """
-        return _apply(self.bottleneck, [inputs[-1], *(pooled(inputs[-1]) for pooled in self.psp_modules)])
+        top = inputs[-1]
+        context = [conv(adaptive_avg_pool2d(top, (scale, scale)))
+                   for scale, (_, conv) in zip(self.psp_modules.pool_scales, self.psp_modules, strict=True)]
+        return _apply(self.bottleneck, [top, *context])
 
 
 def _apply(module: ConvModule, maps: list[Tensor]) -> Tensor:

@@ -1,3 +1,4 @@
+from .adaptive_pool import adaptive_avg_pool2d
 from .experts import DatasetRouter, ExpertLinear, Experts, Router, check_names
 from .ffn import FFN
 from .position_table import RULES, resize_table
@@ -11,5 +12,6 @@ from .upsampled_conv import upsampled_conv2d
 
 __all__ = [
     'FFN', 'RULES', 'RVSA', 'DatasetRouter', 'ExpertLinear', 'Experts', 'RelativeAttention', 'RotaryAttention',
-    'RotaryEmbedding', 'Router', 'SelfAttention', 'SwiGLU', 'check_names', 'resize_table', 'upsampled_conv2d'
+    'RotaryEmbedding', 'Router', 'SelfAttention', 'SwiGLU', 'adaptive_avg_pool2d', 'check_names', 'resize_table',
+    'upsampled_conv2d'
 ]

@@ -3,6 +3,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .exporting import is_exporting
+
 # How published codes resize their tables; all bicubically.
 RULES = ('bicubic', 'antialias', 'align_corners', 'offset')
 
@@ -20,7 +22,8 @@ def resize_table(table: Tensor, old: tuple[int, int], new: tuple[int, int], rule
             DINOv2 without registers; the entries are shifted a little.
         extra: Entries of tokens that have no place; they stay.
     """
-    if old == new:
+    # A program for any size has no such branch; bicubic resizing to the same size changes nothing.
+    if not is_exporting() and old == new:
         return table
     # In fp32 whatever the model's precision, as published.
     first, patches = table[:, :extra].float(), table[:, extra:].float()

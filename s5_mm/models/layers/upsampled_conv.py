@@ -56,9 +56,9 @@ def _upsampled(x: Tensor, weight: Tensor, size: torch.Size, align_corners: bool)
     """``conv(up(x))`` of a map (B, C, h, w) with kernels (O, C, k, k), in the given size."""
     (height, width), (rows, columns) = x.shape[2:], weight.shape[2:]
     kernels = weight.permute(2, 0, 3, 1).reshape(-1, x.shape[1])
-    mixed = kernels.expand(len(x), -1, -1) @ x.flatten(2)
+    mixed = kernels.expand(x.shape[0], -1, -1) @ x.flatten(2)
     # (B, rows O columns, h w) -> (B, O, rows h, columns w), what the two matrices sum over
-    mixed = mixed.reshape(len(x), rows, -1, columns, height, width).permute(0, 2, 1, 4, 3, 5)
+    mixed = mixed.reshape(x.shape[0], rows, -1, columns, height, width).permute(0, 2, 1, 4, 3, 5)
     mixed = mixed.reshape(*mixed.shape[:2], rows * height, columns * width)
     across = _positions(width, size[1], columns, align_corners, mixed).T
     return _positions(height, size[0], rows, align_corners, mixed) @ (mixed @ across)
