@@ -16,12 +16,14 @@ import s5_mm  # noqa: F401  before torch, since it chooses how threads wait
 
 import numpy as np
 from mmengine.config import DictAction
+from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from PIL import Image
 
-from s5_mm.apis import draw_classes, load_config, load_model, overview
+from s5_mm.apis import draw_classes, end_process, load_config, load_model, naming_lost_processes, overview
 from s5_mm.errors import one_line_errors
 from s5_mm.files import replacing
+from s5_mm.launching import join_processes
 from s5_mm.radiometry import Radiometry, Stretch
 from s5_mm.rasters import RasterError, open_raster
 from s5_mm.scenes import (
@@ -55,6 +57,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--dataset', metavar='NAME', help='dataset whose classes are predicted, of several')
     parser.add_argument('--device', help='default the GPU, if there is one')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
+                        help='job launcher: its processes share the rows of each scene; of maps alone')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by the launcher')
 
     windows = parser.add_argument_group('windows')
     windows.add_argument('--window', type=int, metavar='PX', help='side; default that of the training images')
@@ -158,6 +163,9 @@ def check_options(args: argparse.Namespace, model: SceneModel) -> None:
         kinds = ('detector', 'segmentation') if model.detects else ('segmentor', 'detection')
         raise ValueError(f'--{wrong[0].replace("_", "-")} is an option of {kinds[1]}, and the model is a {kinds[0]}; '
                          'leave it out.')
+    if model.detects and args.launcher != 'none':
+        raise ValueError(f'--launcher {args.launcher} divides maps, and the model is a detector; start a call for each '
+                         'part of the scenes.')
 
 
 def predict_map(args: argparse.Namespace, model: SceneModel, scene: Path | str, radiometry: Radiometry) -> str:
@@ -167,7 +175,7 @@ def predict_map(args: argparse.Namespace, model: SceneModel, scene: Path | str, 
         options['confidence'] = True
     settings = SegmentationSettings(**options, black=args.black and args.black == 'data')
     found = segment(model, scene, args.out, settings, radiometry)
-    if args.vector:
+    if args.vector and is_main_process():
         path = found.classes.with_suffix(f'.{args.vector}')
         frame = class_polygons(found, model.classes, args.min_area or 0, args.simplify or 0)
         write_vectors(frame, path)
@@ -205,8 +213,9 @@ def main(argv: list[str] | None = None) -> None:
     scenes = find_scenes(args.scenes)
     check_out(Path(args.out))
     check_scenes(scenes, Radiometry((1, ), Stretch()), args.vector)
-    model = load_model(load_config(args.config, cfg_options=args.cfg_options), args.checkpoint, args.dataset,
-                       args.device)
+    cfg = load_config(args.config, cfg_options=args.cfg_options, launcher=args.launcher)
+    join_processes(cfg)
+    model = load_model(cfg, args.checkpoint, args.dataset, args.device)
     check_options(args, model)
     radiometry = chosen_radiometry(args, model.radiometry)
     check_scenes(scenes, radiometry, args.vector)
@@ -218,7 +227,8 @@ def main(argv: list[str] | None = None) -> None:
             damaged.append(f'{scene}: {error}')
             print_log(f'{damaged[-1]}; going on with the other scenes.', 'current', level=logging.ERROR)
         else:
-            print(f'{scene}: {written}')
+            if is_main_process():
+                print(f'{scene}: {written}')
     if damaged:
         raise RasterError('; '.join(damaged))
 
@@ -226,7 +236,7 @@ def main(argv: list[str] | None = None) -> None:
 def run() -> None:
     """Predict; an error is one line, and so is Ctrl-C."""
     try:
-        with one_line_errors('predict'):
+        with one_line_errors('predict'), naming_lost_processes():
             main()
     except (ValueError, OSError) as error:
         sys.exit(f'predict: error: {error}')
@@ -236,3 +246,4 @@ def run() -> None:
 
 if __name__ == '__main__':
     run()
+    end_process()

@@ -8,15 +8,17 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from mmengine.dist import barrier, get_dist_info, is_main_process
 from mmengine.logging import print_log
 from mmseg.structures import SegDataSample
 from torch import Tensor
 from tqdm import tqdm
 
+from s5_mm.launching import agreed, failing_together
 from s5_mm.models.networks import evaluated_network, image_divisor
 from s5_mm.models.segmentors.protocols import WholeImage
 from s5_mm.radiometry import Radiometry
-from s5_mm.rasters import Raster, open_raster
+from s5_mm.rasters import Raster, RasterError, open_raster
 from s5_mm.version import __version__
 
 from .grid import Grid, Panel
@@ -129,14 +131,16 @@ def segment(model: SceneModel, scene: str | Path, out: str | Path, settings: Seg
     with open_raster(scene, radiometry.bands, radiometry.stretch, window=1, black=settings.black) as raster, begun(
             scene, out, _record(model, raster, radiometry, settings)) as (base, parts):
         layers = _layers(model, settings, base)
-        todo = [layer for layer in layers if not layer.path.exists()]
+        todo = agreed([layer for layer in layers if not layer.path.exists()])
         if todo:
             print_log(f'{scene}: {radiometry}', 'current')
             grid = Grid(raster.size, settings.window, settings.overlap, settings.blend)
             panels = grid.panels(COLUMNS_AT_A_TIME)
-            _predict_panels(model, raster, panels, settings, parts, progress)
-            for layer in todo:
+            with failing_together(RasterError):
+                _predict_panels(model, raster, panels, settings, parts, progress and is_main_process())
+            for layer in todo if is_main_process() else ():
                 assemble(layer, parts, (len(panels), len(grid.tops)), raster.size, raster.crs, raster.transform)
+            barrier()
     files = {layer.path.stem.removeprefix(base.name): layer.path for layer in layers}
     return SegmentedScene(files[''], files.get('_confidence'), files.get('_probabilities'))
 
@@ -172,14 +176,18 @@ def _array_names(model: SceneModel, settings: SegmentationSettings) -> tuple[str
 
 def _predict_panels(model: SceneModel, raster: Raster, panels: Sequence[Panel], settings: SegmentationSettings,
                     parts: Parts, progress: bool) -> None:
-    """Predict the lines of panels that are not there yet."""
+    """Predict the lines of panels that are not there yet; each process of a launcher takes a share of them."""
     lines = range(len(panels[0].grid.tops))
     names = _array_names(model, settings)
-    todo = [[line for line in lines if not parts.has((index, line), names)] for index in range(len(panels))]
-    windows = sum(len(missing) * len(panel.own) for missing, panel in zip(todo, panels, strict=True))
+    missing = agreed([(index, line) for index in range(len(panels)) for line in lines
+                      if not parts.has((index, line), names)])
+    rank, processes = get_dist_info()
+    # Successive lines, since the first one of a share needs those before it.
+    own = missing[len(missing) * rank // processes:len(missing) * (rank + 1) // processes]
+    windows = sum(len(panels[index].own) for index, _ in own)
     with tqdm(total=windows, unit='window', disable=None if progress else True) as bar:
-        for index, (missing, panel) in enumerate(zip(todo, panels, strict=True)):
-            for run in _runs(missing):
+        for index, panel in enumerate(panels):
+            for run in _runs([line for of, line in own if of == index]):
                 for line, results in _predict_run(model, raster, panel, run, settings):
                     parts.write((index, line), results)
                     bar.update(len(panel.own))
