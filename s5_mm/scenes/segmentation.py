@@ -31,6 +31,10 @@ from .sink import NODATA, Layer, Parts, assemble
 COLUMNS_AT_A_TIME = 8192
 """Width of the panels that a scene is predicted in, so that memory does not depend on its width."""
 
+BATCH_SIZE = 4
+PIXELS_AT_A_TIME = 512 * 512
+"""Of the windows in a forward pass on a CPU, which larger batches do not make faster, but memory does grow."""
+
 
 @dataclass(frozen=True)
 class SegmentationSettings:
@@ -42,7 +46,7 @@ class SegmentationSettings:
         blend: ``'hann'``: the windows' probabilities are averaged with weights that fall smoothly to the border.
             ``'center'``: each pixel is that of the window whose center is nearest.
         flip: Whether to average with the horizontally mirrored windows.
-        batch_size: Windows in a forward pass.
+        batch_size: Windows in a forward pass; ``None``: 4, on a CPU as many as have :data:`PIXELS_AT_A_TIME` together.
         bf16: Whether the model runs in bfloat16.
         confidence: Whether the probability of the predicted class is written, too.
         probabilities: Whether the probabilities of all classes are written, too.
@@ -54,7 +58,7 @@ class SegmentationSettings:
     overlap: int | None = None
     blend: str = 'hann'
     flip: bool = False
-    batch_size: int = 4
+    batch_size: int | None = None
     bf16: bool = False
     confidence: bool = False
     probabilities: bool = False
@@ -66,7 +70,7 @@ class SegmentationSettings:
         Raises:
             ValueError: A number is out of range.
         """
-        if self.batch_size < 1:
+        if self.batch_size is not None and self.batch_size < 1:
             raise ValueError(f'batch_size is {self.batch_size}; it must be at least 1.')
         if self.window is not None and self.window < 1:
             raise ValueError(f'window is {self.window}; it must be at least 1 px.')
@@ -84,7 +88,9 @@ class SegmentationSettings:
         divisor = image_divisor(evaluated_network(model.network))
         if window % divisor:
             raise ValueError(f'the window is {window} px; the model takes multiples of {divisor}.')
-        return replace(self, window=window, overlap=window // 2 if self.overlap is None else self.overlap)
+        most = PIXELS_AT_A_TIME // window**2 if model.device.type == 'cpu' else BATCH_SIZE
+        return replace(self, window=window, overlap=window // 2 if self.overlap is None else self.overlap,
+                       batch_size=self.batch_size or min(max(most, 1), BATCH_SIZE))
 
 
 class SegmentedScene(NamedTuple):
@@ -242,11 +248,12 @@ def _window_scores(model: SceneModel, line: Line, panel: Panel,
     batches = iter([full[first:first + settings.batch_size] for first in range(0, len(full), settings.batch_size)])
     filled, scores = set(full), {}
     for window in panel.windows:
-        if window in filled and window not in scores:
+        if window in filled and not scores:
             batch = next(batches)
             images = np.stack([line.pixels[:, :, panel.place(chosen)] for chosen in batch])
             scores = dict(zip(batch, class_probabilities(model, images, settings), strict=True))
-        yield scores.get(window)
+        # Nobody keeps a batch while the next one is computed.
+        yield scores.pop(window, None)
 
 
 @torch.inference_mode()
