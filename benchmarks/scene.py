@@ -95,7 +95,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--size', type=int, default=40_000, help='side of the scene in px (default: %(default)s)')
     parser.add_argument('--window', type=int, default=256, help='side of a window in px (default: %(default)s)')
     parser.add_argument('--overlap', type=int, help='of windows, in px (default: half a window)')
-    parser.add_argument('--batch-size', type=int, default=4, help='windows in a forward (default: %(default)s)')
+    parser.add_argument('--batch-size', type=int, help="windows in a forward (default: prediction's)")
     parser.add_argument('--network', choices=['tiny', 'linear'], default='tiny', help='(default: %(default)s)')
     parser.add_argument('--rows', type=int, help='first rows that are compared (default: all)')
     parser.add_argument('--seam-size', type=int, default=1500, help='side of the drawn scene (default: %(default)s)')
@@ -168,19 +168,21 @@ def predict(args: argparse.Namespace, scene: str, out: str, report: str) -> None
     imports = memory('VmRSS')
     write_json(Path(report), dict(imports=imports))
     model = build(args.network, args.window)
-    before = bare_seconds(model, args.batch_size)
+    batch_size = settings_of(args).completed(model).batch_size
+    before = bare_seconds(model, batch_size)
     model.network.windows = 0
     seconds = timed(lambda: segment(model, scene, out, settings_of(args)))
     windows, peak = model.network.windows, memory('VmHWM')
-    bare = (before + bare_seconds(model, args.batch_size)) / 2
+    bare = (before + bare_seconds(model, batch_size)) / 2
     write_json(Path(report), dict(imports=imports, peak=peak, windows=windows, seconds=seconds, bare=bare))
 
 
 def started(args: argparse.Namespace, *task: object) -> subprocess.Popen:
     """This script in another process."""
-    overlap = () if args.overlap is None else ('--overlap', args.overlap)
-    command = [sys.executable, '-W', 'ignore', __file__, '--size', args.size, '--window', args.window, '--batch-size',
-               args.batch_size, '--network', args.network, *overlap, *task]
+    given = [(f'--{name}', value) for name, value in (('overlap', args.overlap), ('batch-size', args.batch_size))
+             if value is not None]
+    command = [sys.executable, '-W', 'ignore', __file__, '--size', args.size, '--window', args.window, '--network',
+               args.network, *(word for pair in given for word in pair), *task]
     return subprocess.Popen([*map(str, command)])
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import get_dist_info, init_dist, is_distributed
+from mmengine.dist import all_gather_object, broadcast_object_list, get_dist_info, init_dist, is_distributed
 from mmengine.logging import print_log
 
 TIMEOUT = 1800.0
@@ -64,6 +64,37 @@ def _replace_sync_bn(node: Any) -> None:
         node['type'] = 'BN'
     for child in children:
         _replace_sync_bn(child)
+
+
+def agreed(value: Any) -> Any:
+    """What the first process says, in all of them.
+
+    Args:
+        value: Anything that can be pickled.
+    """
+    values = [value]
+    broadcast_object_list(values)
+    return values[0]
+
+
+@contextlib.contextmanager
+def failing_together(*kinds: type[Exception]) -> Iterator[None]:
+    """Let an error of one process in the block be one of all, so that none waits for it.
+
+    Args:
+        kinds: Errors that are shared; another one ends the process.
+
+    Raises:
+        Exception: The first process's error, or that of the first that has one.
+    """
+    own = None
+    try:
+        yield
+    except kinds as error:
+        own = error
+    first = next((error for error in all_gather_object(own) if error is not None), None)
+    if first is not None:
+        raise first
 
 
 @contextlib.contextmanager

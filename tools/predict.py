@@ -15,14 +15,16 @@ import s5_mm  # noqa: F401  before torch, since it chooses how threads wait
 # isort: split
 
 import numpy as np
-from mmengine.config import DictAction
+from mmengine.config import Config, DictAction
+from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from PIL import Image
 
-from s5_mm.apis import draw_classes, load_config, load_model, overview
+from s5_mm.apis import draw_classes, end_process, load_config, load_model, naming_lost_processes, overview
 from s5_mm.errors import one_line_errors
 from s5_mm.export import ENGINES, PRECISIONS, is_exported, load_exported, with_engine
 from s5_mm.files import replacing
+from s5_mm.launching import join_processes
 from s5_mm.radiometry import Radiometry, Stretch
 from s5_mm.rasters import RasterError, open_raster
 from s5_mm.scenes import (
@@ -58,12 +60,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--dataset', metavar='NAME', help='dataset whose classes are predicted, of several')
     parser.add_argument('--device', help='default the GPU, if there is one')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
+                        help='job launcher: its processes share the rows of each scene; of maps alone')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by the launcher')
 
     windows = parser.add_argument_group('windows')
     windows.add_argument('--window', type=int, metavar='PX', help='side; default that of the training images')
     windows.add_argument('--overlap', type=int, metavar='PX',
                          help='of neighboring windows; default half a window, for boxes 200 of 1024 px')
-    windows.add_argument('--batch-size', type=int, default=4, metavar='N', help='windows in a forward pass; default 4')
+    windows.add_argument('--batch-size', type=int, metavar='N',
+                         help='windows in a forward pass; default 4, on a CPU 1 of 512 px')
 
     values = parser.add_argument_group('values', 'default: as the images that the model was trained on')
     values.add_argument('--bands', nargs='+', metavar='BAND', help='numbers, from 1, or names of the bands')
@@ -130,10 +136,12 @@ def chosen_model(args: argparse.Namespace) -> SceneModel:
         if wrong or args.device not in (None, 'cpu'):
             raise ValueError(f'--{wrong[0].replace("_", "-") if wrong else "device"} is an option of a config and a '
                              f'checkpoint; {args.config} is exported for one dataset and CPUs. Leave it out.')
+        join_processes(Config(dict(launcher=args.launcher, model={})))
         model = load_exported(args.config, args.engine, precision)
         check_options(args, model)
         return model
-    cfg = load_config(args.config, cfg_options=args.cfg_options)
+    cfg = load_config(args.config, cfg_options=args.cfg_options, launcher=args.launcher)
+    join_processes(cfg)
     model = load_model(cfg, args.checkpoint, args.dataset, args.device)
     check_options(args, model)
     return model if model.detects else with_engine(model, cfg.model, args.engine or 'torch', precision)
@@ -196,6 +204,9 @@ def check_options(args: argparse.Namespace, model: SceneModel) -> None:
         kinds = ('detector', 'segmentation') if model.detects else ('segmentor', 'detection')
         raise ValueError(f'--{wrong[0].replace("_", "-")} is an option of {kinds[1]}, and the model is a {kinds[0]}; '
                          'leave it out.')
+    if model.detects and args.launcher != 'none':
+        raise ValueError(f'--launcher {args.launcher} divides maps, and the model is a detector; start a call for each '
+                         'part of the scenes.')
 
 
 def predict_map(args: argparse.Namespace, model: SceneModel, scene: Path | str, radiometry: Radiometry) -> str:
@@ -205,7 +216,7 @@ def predict_map(args: argparse.Namespace, model: SceneModel, scene: Path | str, 
         options['confidence'] = True
     settings = SegmentationSettings(**options, black=args.black and args.black == 'data')
     found = segment(model, scene, args.out, settings, radiometry)
-    if args.vector:
+    if args.vector and is_main_process():
         path = found.classes.with_suffix(f'.{args.vector}')
         frame = class_polygons(found, model.classes, args.min_area or 0, args.simplify or 0)
         write_vectors(frame, path)
@@ -217,7 +228,8 @@ def predict_boxes(args: argparse.Namespace, model: SceneModel, scene: Path | str
     """Detect in a scene; what was written."""
     settings = TilingConfig(args.window, args.overlap, tuple(args.scales or [1.0]),
                             0.1 if args.merge_iou is None else args.merge_iou,
-                            0.3 if args.score_thr is None else args.score_thr, args.batch_size,
+                            0.3 if args.score_thr is None else args.score_thr,
+                            4 if args.batch_size is None else args.batch_size,
                             black=args.black and args.black == 'data')
     found = detect_scene(model, scene, args.out, settings, radiometry)
     path = Path(args.out) / scene_name(scene)
@@ -254,7 +266,8 @@ def main(argv: list[str] | None = None) -> None:
             damaged.append(f'{scene}: {error}')
             print_log(f'{damaged[-1]}; going on with the other scenes.', 'current', level=logging.ERROR)
         else:
-            print(f'{scene}: {written}')
+            if is_main_process():
+                print(f'{scene}: {written}')
     if damaged:
         raise RasterError('; '.join(damaged))
 
@@ -262,7 +275,7 @@ def main(argv: list[str] | None = None) -> None:
 def run() -> None:
     """Predict; an error is one line, and so is Ctrl-C."""
     try:
-        with one_line_errors('predict'):
+        with one_line_errors('predict'), naming_lost_processes():
             main()
     except (ValueError, OSError, ImportError) as error:
         sys.exit(f'predict: error: {error}')
@@ -272,3 +285,4 @@ def run() -> None:
 
 if __name__ == '__main__':
     run()
+    end_process()

@@ -47,10 +47,14 @@ class Merger:
         rows = grid.finished_rows(line)
         shared = grid.side - rows
         self.sum.zero_()
-        for index, scores in zip(self.panel.windows, windows, strict=True):
+        remaining = iter(windows)
+        for index in self.panel.windows:
+            # Without zip, which keeps what it gave until it has the next.
+            scores = next(remaining)
             if scores is not None:
                 weights = self.rows[line][:, None] * self.columns[index]
                 self.sum.addcmul_(scores.float(), weights)
+                scores = None  # a part of a batch, which would be kept while the next one is computed
             number, left = grid.finished_columns(index), self.panel.place(index).start
             columns = slice(left, left + number)
             done = self.sum[:, :, :number]

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from mmengine.dist import barrier, is_main_process
+
 from s5_mm.files import keep_settings
 from s5_mm.locks import locked
 from s5_mm.rasters import is_remote
@@ -19,7 +21,9 @@ ENDINGS = ('.tif', '_confidence.tif', '_probabilities.tif', '.txt', '.gpkg', '.g
 
 @contextlib.contextmanager
 def begun(scene: str | Path, out: str | Path, settings: Mapping[str, Any]) -> Iterator[tuple[Path, Parts]]:
-    """Begin the results of a scene, or go on with them, while no other process does.
+    """Begin the results of a scene, or go on with them, while no other call does.
+
+    Of the processes of a launcher the first one begins and ends them, and the others wait for the begin.
 
     Args:
         scene: The scene.
@@ -37,11 +41,16 @@ def begun(scene: str | Path, out: str | Path, settings: Mapping[str, Any]) -> It
     base = Path(out) / scene_name(scene)
     record = base.with_name(f'{base.name}.json')
     parts = Parts(base.with_name(f'{base.name}.parts'))
+    if not is_main_process():
+        barrier()
+        yield base, parts
+        return
     try:
         with locked(parts.folder):
             if not record.exists():
                 _refuse_others(base)
             keep_settings(record, identity(scene) | settings, base)
+            barrier()
             yield base, parts
             parts.remove()
     finally:

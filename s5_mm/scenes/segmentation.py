@@ -8,12 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from mmengine.dist import barrier, get_dist_info, is_main_process
 from mmengine.logging import print_log
 from torch import Tensor
 from tqdm import tqdm
 
+from s5_mm.launching import agreed, failing_together
 from s5_mm.radiometry import Radiometry
-from s5_mm.rasters import Raster, open_raster
+from s5_mm.rasters import Raster, RasterError, open_raster
 from s5_mm.version import __version__
 
 from .grid import Grid, Panel
@@ -26,6 +28,10 @@ from .sink import NODATA, Layer, Parts, assemble
 COLUMNS_AT_A_TIME = 8192
 """Width of the panels that a scene is predicted in, so that memory does not depend on its width."""
 
+BATCH_SIZE = 4
+PIXELS_AT_A_TIME = 512 * 512
+"""Of the windows in a forward pass on a CPU, which larger batches do not make faster, but memory does grow."""
+
 
 @dataclass(frozen=True)
 class SegmentationSettings:
@@ -37,7 +43,7 @@ class SegmentationSettings:
         blend: ``'hann'``: the windows' probabilities are averaged with weights that fall smoothly to the border.
             ``'center'``: each pixel is that of the window whose center is nearest.
         flip: Whether to average with the horizontally mirrored windows.
-        batch_size: Windows in a forward pass.
+        batch_size: Windows in a forward pass; ``None``: 4, on a CPU as many as have :data:`PIXELS_AT_A_TIME` together.
         confidence: Whether the probability of the predicted class is written, too.
         probabilities: Whether the probabilities of all classes are written, too.
         black: Whether pixels that are 0 in all bands are predicted; ``None``: see
@@ -48,7 +54,7 @@ class SegmentationSettings:
     overlap: int | None = None
     blend: str = 'hann'
     flip: bool = False
-    batch_size: int = 4
+    batch_size: int | None = None
     confidence: bool = False
     probabilities: bool = False
     black: bool | None = None
@@ -59,7 +65,7 @@ class SegmentationSettings:
         Raises:
             ValueError: A number is out of range.
         """
-        if self.batch_size < 1:
+        if self.batch_size is not None and self.batch_size < 1:
             raise ValueError(f'batch_size is {self.batch_size}; it must be at least 1.')
         if self.window is not None and self.window < 1:
             raise ValueError(f'window is {self.window}; it must be at least 1 px.')
@@ -76,7 +82,9 @@ class SegmentationSettings:
         window = self.window or model.window
         if window % model.engine.divisor:
             raise ValueError(f'the window is {window} px; the model takes multiples of {model.engine.divisor}.')
-        return replace(self, window=window, overlap=window // 2 if self.overlap is None else self.overlap)
+        most = PIXELS_AT_A_TIME // window**2 if model.engine.device.type == 'cpu' else BATCH_SIZE
+        return replace(self, window=window, overlap=window // 2 if self.overlap is None else self.overlap,
+                       batch_size=self.batch_size or min(max(most, 1), BATCH_SIZE))
 
 
 class SegmentedScene(NamedTuple):
@@ -123,14 +131,16 @@ def segment(model: SceneModel, scene: str | Path, out: str | Path, settings: Seg
     with open_raster(scene, radiometry.bands, radiometry.stretch, window=1, black=settings.black) as raster, begun(
             scene, out, _record(model, raster, radiometry, settings)) as (base, parts):
         layers = _layers(model, settings, base)
-        todo = [layer for layer in layers if not layer.path.exists()]
+        todo = agreed([layer for layer in layers if not layer.path.exists()])
         if todo:
             print_log(f'{scene}: {radiometry}', 'current')
             grid = Grid(raster.size, settings.window, settings.overlap, settings.blend)
             panels = grid.panels(COLUMNS_AT_A_TIME)
-            _predict_panels(model, raster, panels, settings, parts, progress)
-            for layer in todo:
+            with failing_together(RasterError):
+                _predict_panels(model, raster, panels, settings, parts, progress and is_main_process())
+            for layer in todo if is_main_process() else ():
                 assemble(layer, parts, (len(panels), len(grid.tops)), raster.size, raster.crs, raster.transform)
+            barrier()
     files = {layer.path.stem.removeprefix(base.name): layer.path for layer in layers}
     return SegmentedScene(files[''], files.get('_confidence'), files.get('_probabilities'))
 
@@ -166,14 +176,18 @@ def _array_names(model: SceneModel, settings: SegmentationSettings) -> tuple[str
 
 def _predict_panels(model: SceneModel, raster: Raster, panels: Sequence[Panel], settings: SegmentationSettings,
                     parts: Parts, progress: bool) -> None:
-    """Predict the lines of panels that are not there yet."""
+    """Predict the lines of panels that are not there yet; each process of a launcher takes a share of them."""
     lines = range(len(panels[0].grid.tops))
     names = _array_names(model, settings)
-    todo = [[line for line in lines if not parts.has((index, line), names)] for index in range(len(panels))]
-    windows = sum(len(missing) * len(panel.own) for missing, panel in zip(todo, panels, strict=True))
+    missing = agreed([(index, line) for index in range(len(panels)) for line in lines
+                      if not parts.has((index, line), names)])
+    rank, processes = get_dist_info()
+    # Successive lines, since the first one of a share needs those before it.
+    own = missing[len(missing) * rank // processes:len(missing) * (rank + 1) // processes]
+    windows = sum(len(panels[index].own) for index, _ in own)
     with tqdm(total=windows, unit='window', disable=None if progress else True) as bar:
-        for index, (missing, panel) in enumerate(zip(todo, panels, strict=True)):
-            for run in _runs(missing):
+        for index, panel in enumerate(panels):
+            for run in _runs([line for of, line in own if of == index]):
                 for line, results in _predict_run(model, raster, panel, run, settings):
                     parts.write((index, line), results)
                     bar.update(len(panel.own))
@@ -228,11 +242,12 @@ def _window_scores(model: SceneModel, line: Line, panel: Panel,
     batches = iter([full[first:first + settings.batch_size] for first in range(0, len(full), settings.batch_size)])
     filled, scores = set(full), {}
     for window in panel.windows:
-        if window in filled and window not in scores:
+        if window in filled and not scores:
             batch = next(batches)
             images = np.stack([line.pixels[:, :, panel.place(chosen)] for chosen in batch])
             scores = dict(zip(batch, class_probabilities(model, images, settings), strict=True))
-        yield scores.get(window)
+        # Nobody keeps a batch while the next one is computed.
+        yield scores.pop(window, None)
 
 
 @torch.inference_mode()

@@ -2,6 +2,7 @@
 import json
 import os
 import tracemalloc
+import weakref
 import zipfile
 from functools import partial
 from xml.etree import ElementTree
@@ -338,3 +339,32 @@ def test_a_trained_config(tmp_path, kind):
     found = segment(model, path, tmp_path / 'out', progress=False)
     alone = class_probabilities(model, values[None, ::-1], SegmentationSettings())[0]
     assert np.array_equal(read_raster(found.classes), alone.argmax(0).numpy())
+
+
+@pytest.mark.parametrize(('window', 'device', 'expected'), [
+    (96, 'cpu', 4), (256, 'cpu', 4), (512, 'cpu', 1), (1024, 'cpu', 1), (512, 'meta', 4)])
+def test_windows_in_a_forward_by_their_size(window, device, expected):
+    """Any device that is no CPU stands for a GPU."""
+    model = reader()
+    model.network.weight = torch.nn.Parameter(torch.zeros(1, device=device))
+    assert SegmentationSettings(window=window).completed(model).batch_size == expected
+    assert SegmentationSettings(window=window, batch_size=3).completed(model).batch_size == 3
+
+
+def test_no_batch_is_kept_while_the_next_is_computed(scene, tmp_path, monkeypatch):
+    """Of all probabilities that the network gave, none is alive when it is asked again."""
+    given, alive = [], []
+    predict = segmentation.class_probabilities
+
+    def watched(*arguments):
+        alive.append(sum(reference() is not None for reference in given))
+        # Parts of one tensor share its memory, and only tensors of their own tell whether somebody has them.
+        found = [scores.clone() for scores in predict(*arguments)]
+        given.extend(map(weakref.ref, found))
+        return found
+
+    monkeypatch.setattr(segmentation, 'class_probabilities', watched)
+    settings = SegmentationSettings(window=32, overlap=16, batch_size=2)
+    segment(reader(), scene[0], tmp_path / 'out', settings, SIXTEEN_BITS, progress=False)
+    assert len(alive) > 10
+    assert max(alive) == 0

@@ -1,4 +1,11 @@
 """tools/predict.py on scenes, with a tiny detector and a tiny segmentor of several datasets, of random weights."""
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import geopandas
 import numpy as np
 import pytest
@@ -7,7 +14,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from PIL import Image
-from running import ROOT
+from running import ROOT, free_port
 from scenes_drawn import painted, write_scene
 
 from s5_mm.apis import TilingConfig, detect, load_model
@@ -184,3 +191,57 @@ def test_scenes_are_checked_before_the_model_loads(image, tmp_path, predict):
         predict('no.py', 'no.pth', image, tmp_path / 'junk.png', tmp_path / 'gone.tif')
     with pytest.raises(ValueError, match='field.png has no coordinate reference system, which GeoJSON needs'):
         predict('no.py', 'no.pth', image, '--vector', 'geojson')
+
+
+def shared(segmentor, scene, out, *more):
+    """The tool in two processes of torchrun."""
+    command = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', '2', '--master_port', free_port(),
+               ROOT / 'tools/predict.py', *segmentor, scene, '--dataset', 'potsdam', '--device', 'cpu', '--out', out,
+               '--launcher', 'pytorch', *more]
+    environment = dict(os.environ, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='', PYTHONPATH=str(ROOT))
+    return subprocess.Popen([*map(str, command)], env=environment, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True)
+
+
+def test_two_processes_share_a_scene_and_go_on_after_a_kill(segmentor, tmp_path, predict):
+    values, _ = painted(500, 420)
+    scene = write_scene(tmp_path / 'scene.tif', values)
+    process, parts = shared(segmentor, scene, tmp_path / 'shared'), tmp_path / 'shared/scene.parts'
+    while process.poll() is None and len([*parts.glob('*.npz')]) < 3:
+        time.sleep(0.02)
+    assert process.poll() is None
+    # torchrun gives each process a session of its own.
+    children = Path(f'/proc/{process.pid}/task/{process.pid}/children').read_text().split()
+    for number in (process.pid, *map(int, children)):
+        os.kill(number, signal.SIGKILL)
+    process.communicate()
+    before = {path.name: path.stat().st_mtime_ns for path in parts.glob('*.npz')}
+    # Each process began with its own rows.
+    assert {name > '000000-000004' for name in before} == {True, False}
+    again = shared(segmentor, scene, tmp_path / 'shared', '--vector', 'gpkg')
+    said, _ = again.communicate(timeout=300)
+    assert again.returncode == 0, said
+    assert said.count('polygons in') == 1
+    out = predict(*segmentor, scene, '--dataset', 'potsdam', '--vector', 'gpkg')
+    for name in ('scene.tif', 'scene_confidence.tif'):
+        assert (tmp_path / 'shared' / name).read_bytes() == (out / name).read_bytes()
+    assert {path.name for path in (tmp_path / 'shared').iterdir()} == {path.name for path in out.iterdir()}
+
+
+def test_an_error_of_one_process_is_one_of_all(segmentor, tmp_path):
+    """The scene is damaged in its last rows, which the second process reads."""
+    values, _ = painted(500, 420)
+    scene = write_scene(tmp_path / 'scene.tif', values, blockysize=16, compress='deflate')
+    scene.write_bytes(scene.read_bytes()[:-400])
+    process = shared(segmentor, scene, tmp_path / 'shared')
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == 1
+    assert 'it is damaged at row' in said
+    assert 'Traceback' not in said.partition('ChildFailedError')[0].partition('torch/distributed')[0]
+
+
+def test_processes_do_not_share_detection(detector, image, load_tool):
+    tool = load_tool('tools/predict.py')
+    args = tool.parse_args([*detector, str(image), '--out', 'out', '--launcher', 'pytorch'])
+    with pytest.raises(ValueError, match='--launcher pytorch divides maps, and the model is a detector'):
+        tool.check_options(args, load_model(*detector, dataset='dota', device='cpu'))
