@@ -45,7 +45,7 @@ def scores(config, scenes, folder, steps, batch, rate):
 
 
 def test_s4p_learns(scenes, tmp_path):
-    found = scores('fixmatch_vit-t_upernet_synthetic-96x96.py', scenes, tmp_path, steps=120, batch=4, rate=5e-3)
+    found = scores('fixmatch_vit-t_upernet_synthetic-96x96.py', scenes, tmp_path, steps=200, batch=4, rate=3e-3)
     assert found['mIoU'] > 70
 
 
