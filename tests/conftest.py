@@ -1,5 +1,6 @@
 """Fixtures that several test files share: the published values, tiny networks, hand-made batches."""
 import copy
+import gc
 import importlib.util
 import json
 import zlib
@@ -29,6 +30,20 @@ TINY = dict(embed_dims=16, num_layers=4, num_heads=2, feedforward_channels=32, o
 def pytest_collection_modifyitems(items):
     """Whole trainings come first, so that no process is left with one when the others are done."""
     items.sort(key=lambda item: item.path.stem not in LONGEST)
+
+
+def pytest_collection_finish():
+    """What imports have made stays, and the many collections of the tests need not search it."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope='module')
+def _what_stays_is_not_searched_again():
+    """Nor what a file's tests have imported, e.g. the compilers behind exports."""
+    yield
+    forget_instances()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope='session')

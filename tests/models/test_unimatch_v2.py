@@ -29,8 +29,9 @@ class GoldenBackbone(nn.Sequential):
 
 
 def tolerance(name):
-    """The gradient of a bias before batch norm is rounding alone, which AdamW enlarges, and which another torch has; the
-    mean that batch norm keeps has the bias in it.
+    """The gradient of a bias before batch norm is rounding alone, which AdamW enlarges, and which another torch has.
+
+    The mean that batch norm keeps has the bias in it.
     """
     older = Version(torch.__version__) < Version('2.12')
     return 1e-3 if older and name in ('backbone.0.bias', 'backbone.1.running_mean') else 1e-6
@@ -108,7 +109,8 @@ class TestUniMatchV2:
             for kind, state in (('student', network.state_dict()), ('teacher', model.teacher.module.state_dict())):
                 for old, name in names.items():
                     if 'tracked' not in old:
-                        assert torch.allclose(state[name], step[f'{kind}_{old}'], atol=tolerance(name)), (i, kind, name)
+                        expected = step[f'{kind}_{old}']
+                        assert torch.allclose(state[name], expected, atol=tolerance(name)), (i, kind, name)
 
     @pytest.mark.parametrize('images', [2, 4, 6, 8])
     def test_published_channel_masks(self, published, monkeypatch, images):
