@@ -120,7 +120,7 @@ def printing_apart() -> Iterator[None]:
     finally:
         for line in printed.getvalue().splitlines():
             if 'Could not import OneDL' not in line:
-                print(line, file=sys.stderr)
+                sys.stderr.write(f'{line}\n')
 
 
 def _installed(distribution: str) -> str | None:
