@@ -12,6 +12,7 @@ import s5_mm  # noqa: F401  serves mmcv.ops, so it comes before mmrotate
 # isort: split
 from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 from mmrotate.visualization import RotLocalVisualizer
@@ -52,7 +53,7 @@ def free_port():
 
 
 def forget_instances():
-    """MMEngine keeps visualizers, loggers and message hubs by name in a process; each command starts without."""
+    """MMEngine keeps visualizers, loggers, hubs and scopes by name in a process; each command starts without."""
     # Collected with their queues, loaders wait up to 10 seconds for each worker, which nothing tells to end any more.
     for iterator in [found for found in gc.get_objects() if type(found) is _MultiProcessingDataLoaderIter]:
         iterator._shutdown_workers()
@@ -63,7 +64,7 @@ def forget_instances():
 
 def clear_instances():
     """The quick part of :func:`forget_instances`, for runs that parse no config."""
-    for kind in (Visualizer, SegLocalVisualizer, RotLocalVisualizer, MMLogger, MessageHub):
+    for kind in (Visualizer, SegLocalVisualizer, RotLocalVisualizer, MMLogger, MessageHub, DefaultScope):
         kind._instance_dict.clear()
 
 
