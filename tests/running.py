@@ -53,7 +53,7 @@ def free_port():
 
 
 def forget_instances():
-    """MMEngine keeps visualizers, loggers, hubs and scopes by name in a process; each command starts without."""
+    """MMEngine keeps visualizers, loggers and message hubs by name in a process; each command starts without."""
     # Collected with their queues, loaders wait up to 10 seconds for each worker, which nothing tells to end any more.
     for iterator in [found for found in gc.get_objects() if type(found) is _MultiProcessingDataLoaderIter]:
         iterator._shutdown_workers()
@@ -64,13 +64,14 @@ def forget_instances():
 
 def clear_instances():
     """The quick part of :func:`forget_instances`, for runs that parse no config."""
-    for kind in (Visualizer, SegLocalVisualizer, RotLocalVisualizer, MMLogger, MessageHub, DefaultScope):
+    for kind in (Visualizer, SegLocalVisualizer, RotLocalVisualizer, MMLogger, MessageHub):
         kind._instance_dict.clear()
 
 
 def run_tool(name, *arguments):
-    """Run tools/NAME.py."""
+    """Run tools/NAME.py, without the default scopes of runs before it, which MMEngine keeps by name."""
     forget_instances()
+    DefaultScope._instance_dict.clear()
     command(f'tools/{name}.py')([str(argument) for argument in arguments])
 
 
